@@ -1,0 +1,50 @@
+# Two commands matter to a newcomer: `make demo` and `make test`. Both build .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := .venv/.run
+DEV := .venv/.dev
+
+.PHONY: demo test lint format lock bench clean help
+
+help:  ## what can be made here
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: $(RUN)  ## run the whole loop on real data, and say where to look next
+	@$(BIN)/tidegate demo
+
+test: $(DEV)  ## run every test
+	$(BIN)/pytest -n 2 -q
+
+lint: $(DEV)  ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV)  ## put the code in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(DEV)  ## renew both lock files from pyproject.toml
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra dev pyproject.toml -o requirements-dev.lock
+
+clean:  ## remove what make built
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tidegate needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# hatchling builds the editable install; it is fetched by pip as pyproject.toml asks.
+$(RUN): .venv/bin/python requirements.lock pyproject.toml
+	@echo "Building .venv (a minute or two, once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(DEV): $(RUN) requirements-dev.lock
+	@echo "Adding what the tests need to .venv"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.lock
+	@touch $@

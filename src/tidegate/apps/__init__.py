@@ -1,0 +1,1 @@
+"""What people and machines touch: command line and HTTP API. Wiring only."""

@@ -1,0 +1,1 @@
+"""Data before parameters learn from it: snapshots, contract, cleaning, features, splits, drift."""

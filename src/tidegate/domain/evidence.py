@@ -1,0 +1,221 @@
+"""The eight evidence documents: what each stage found, immutable, named by its digest."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tidegate.domain.messages import Frozen, Message
+from tidegate.domain.people import Approval
+from tidegate.domain.rollout import Step, Tally
+from tidegate.domain.schema import Breach
+from tidegate.domain.stage import Stage
+from tidegate.domain.strategy import Strategy
+from tidegate.domain.version import GroupStep
+
+
+class ColumnDrift(Frozen):
+    """How one column differs. ``effect``: population stability index; ``p_value`` is corrected."""
+
+    name: str
+    drifted: bool
+    effect: float
+    p_value: float
+    detail: Message | None = None
+
+
+class JointDrift(Frozen):
+    """Whether the columns together tell the two sides apart. ``score``: AUC, 0.5 to 1."""
+
+    drifted: bool
+    score: float
+    columns: list[str]
+
+
+class Consistency(Frozen):
+    """New against historical data; ``columns`` are ranked by effect."""
+
+    verdict: Literal["consistent", "drifted", "too_little_data"]
+    columns: list[ColumnDrift] = []
+    joint: JointDrift = JointDrift(drifted=False, score=0.5, columns=[])
+    rows_reference: int = 0
+    rows_current: int = 0
+    seconds: float = 0.0
+
+
+class Cleaning(Frozen):
+    """What one cleaning step changed."""
+
+    step: str
+    changed: int
+    message: Message
+
+
+class PrepareEvidence(Frozen):
+    """Prepare: the data this update learns from."""
+
+    stage: Literal[Stage.PREPARE] = Stage.PREPARE
+    snapshot: str | None  # None for an import
+    source_digest: str  # of the snapshot's rows, or of the imported file
+    rows: int = 0
+    labelled_rows: int = 0
+    train_rows: int = 0
+    holdout_rows: int = 0
+    split: str = "none"
+    classes: int | None = None  # distinct labels among the labelled rows
+    age_days: float | None = None
+    breaches: list[Breach] = []
+    cleaning: list[Cleaning] = []
+    consistency: Consistency | None = None
+    reference: str | None = None  # the snapshot it was compared with
+
+
+class PlanEvidence(Frozen):
+    """Plan: how the parameters will be updated, and why."""
+
+    stage: Literal[Stage.PLAN] = Stage.PLAN
+    strategy: Strategy
+    requested: str
+    supported: list[Strategy]
+    trainable_groups: list[str] = []
+    frozen_groups: list[str] = []
+    key_groups: list[str] = []
+    snapshots: list[str] = []
+    parent: int | None = None
+    max_relative_step: float | None = None
+    why: list[Message]
+
+
+class TrainEvidence(Frozen):
+    """Train: the candidate, and proof of what moved and what did not."""
+
+    stage: Literal[Stage.TRAIN] = Stage.TRAIN
+    version: int
+    params: str
+    parent_params: str | None = None
+    strategy: Strategy
+    rows: int = 0
+    seed: int | None = None
+    settings: dict[str, Any] = {}
+    curve: list[float] = []
+    converged: bool = True
+    finite: bool = True
+    steps: list[GroupStep] = []
+    environment: dict[str, str] = {}
+    seconds: float = 0.0
+
+
+class Interval(Frozen):
+    """A value with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class SegmentScore(Frozen):
+    """The primary metric within one segment; ``difference`` > 0 is better."""
+
+    segment: str
+    rows: int
+    candidate: float
+    champion: float
+    difference: float
+
+
+class ValidateEvidence(Frozen):
+    """Validate: the candidate against the champion on rows neither has seen.
+
+    ``difference`` is oriented so that more is better, in the unit of the policy's margin
+    (absolute for metrics between 0 and 1, else relative to the champion's value). Without a
+    champion it is against the baseline: the most frequent class, or the mean.
+    """
+
+    stage: Literal[Stage.VALIDATE] = Stage.VALIDATE
+    judged: bool = True  # False for models that are not trained here
+    metric: str | None = None
+    greater_is_better: bool = True
+    rows: int = 0
+    candidate: dict[str, Interval] = {}
+    champion: dict[str, Interval] = {}
+    champion_version: int | None = None
+    difference: Interval | None = None
+    train_score: float | None = None
+    gap: float | None = None
+    negative_flips: float | None = None
+    segments: list[SegmentScore] = []
+    cross_validation: list[float] = []
+    bad_above: float = 0.0
+
+
+class Risk(Frozen):
+    """One risk: ``likelihood`` and ``impact`` from 1 to 5, and what is done about it."""
+
+    name: str
+    likelihood: int = Field(ge=1, le=5)
+    impact: int = Field(ge=1, le=5)
+    why: Message
+    measure: Message
+
+
+class AssessEvidence(Frozen):
+    """Assess: risks, their score, and the tier from 1 (low) to 4 (critical)."""
+
+    stage: Literal[Stage.ASSESS] = Stage.ASSESS
+    risks: list[Risk]
+    score: int
+    tier: int
+    contingency: Message
+    rollback_to: int | None = None
+
+
+class ApproveEvidence(Frozen):
+    """Approve: who signed the case file as it stands."""
+
+    stage: Literal[Stage.APPROVE] = Stage.APPROVE
+    digest: str
+    tier: int
+    approvals: list[Approval] = []
+    refused_by: str | None = None
+    refused_because: str | None = None
+
+
+class ReleaseEvidence(Frozen):
+    """Release: what each step of the rollout saw. ``harm`` is the e-value against "no harm"."""
+
+    stage: Literal[Stage.RELEASE] = Stage.RELEASE
+    candidate: int
+    champion: int | None = None
+    champion_validated_against: int | None = None
+    approved_digest: str
+    digest: str
+    steps: list[Step] = []
+    tallies: list[Tally] = []
+    harm: float = 0.0
+    stopped_by: str | None = None  # who rolled back by hand
+    reason: Message | None = None
+
+
+class ObserveEvidence(Frozen):
+    """Observe: how the promoted version fared on live traffic."""
+
+    stage: Literal[Stage.OBSERVE] = Stage.OBSERVE
+    labels: int = 0
+    metric: str | None = None
+    live: Interval | None = None
+    expected: float | None = None
+    greater_is_better: bool = True
+    stopped_by: str | None = None
+    reason: Message | None = None
+
+
+Evidence = Annotated[
+    PrepareEvidence
+    | PlanEvidence
+    | TrainEvidence
+    | ValidateEvidence
+    | AssessEvidence
+    | ApproveEvidence
+    | ReleaseEvidence
+    | ObserveEvidence,
+    Field(discriminator="stage"),
+]

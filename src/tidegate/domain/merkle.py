@@ -1,0 +1,48 @@
+"""Merkle trees after RFC 6962, section 2.1: roots, and appending without the old leaves."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """SHA-256(0x00 || data): the hash of one leaf."""
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """SHA-256(0x01 || left || right): the hash of an inner node."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def append(frontier: Sequence[bytes], size: int, leaf: bytes) -> list[bytes]:
+    """The frontier after one more leaf: the roots of the perfect subtrees, largest first.
+
+    ``frontier`` belongs to a tree of ``size`` leaves and has one hash per set bit of ``size``.
+    Work and space grow with the logarithm of the size.
+    """
+    grown = [*frontier, leaf]
+    while size & 1:
+        right = grown.pop()
+        grown[-1] = node_hash(grown[-1], right)
+        size >>= 1
+    return grown
+
+
+def frontier_root(frontier: Sequence[bytes]) -> bytes:
+    """The root of the tree whose perfect subtrees are ``frontier``."""
+    if not frontier:
+        return EMPTY_ROOT
+    root = frontier[-1]
+    for subtree in reversed(frontier[:-1]):
+        root = node_hash(subtree, root)
+    return root
+
+
+def root(leaves: Iterable[bytes]) -> bytes:
+    """The root over leaf hashes, in order, in memory that grows with the logarithm."""
+    frontier: list[bytes] = []
+    for size, leaf in enumerate(leaves):
+        frontier = append(frontier, size, leaf)
+    return frontier_root(frontier)

@@ -1,0 +1,203 @@
+"""The policy: every number that a gate, a trigger or a rollout goes by, with its reason."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tidegate.domain.messages import Frozen
+from tidegate.domain.rollout import Step
+
+Share = float
+
+
+class Preset(StrEnum):
+    """Named sets of defaults."""
+
+    FAST = "fast"
+    STANDARD = "standard"
+    STRICT = "strict"
+
+
+class DataPolicy(Frozen):
+    """What new data must be before parameters learn from it."""
+
+    min_labelled_rows: int = Field(
+        30, ge=1, description="Fewer labelled rows say too little: below 30, an interval on a "
+        "share is wider than any margin worth testing.")  # fmt: skip
+    max_age_days: float | None = Field(
+        None, gt=0, description="Oldest the newest row may be; needs a time column. Off by "
+        "default, since only the owner knows how fast the world moves.")  # fmt: skip
+    max_breach_share: Share = Field(
+        0.0, ge=0, le=1, description="Share of rows that may break a rule of severity 'refuse'. "
+        "None by default: such a rule was written to be kept.")  # fmt: skip
+    on_drift: Literal["allow", "refuse"] = Field(
+        "allow", description="Drift is what updates are for, so it is noted and raises the risk; "
+        "'refuse' suits data that must stay as it was.")  # fmt: skip
+    drift_effect: float = Field(
+        0.25, gt=0, description="Population stability index from which a column counts as "
+        "drifted: 0.25 is the usual line for a major shift.")  # fmt: skip
+    significance: float = Field(
+        0.01, gt=0, lt=1, description="A drifted column must also be significant at this level "
+        "after correction over all columns.")  # fmt: skip
+
+
+class TrainingPolicy(Frozen):
+    """What an update learns from, and how."""
+
+    window_snapshots: int | None = Field(
+        None, ge=1, description="How many of the newest snapshots a full update trains on; all "
+        "where none is named.")  # fmt: skip
+    holdout_share: Share = Field(
+        0.2, gt=0, lt=0.9, description="Share of the newest snapshot kept aside for validation: "
+        "the last rows in time, or a stratified draw where there is no time.")  # fmt: skip
+    refit: bool = Field(
+        False, description="After validation, fit once more on all rows, hold-out included."
+    )
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the adapter, over its defaults."
+    )
+    seed: int = Field(0, ge=0, description="Seed of everything random in training.")
+    trainable_groups: list[str] | None = Field(
+        None, description="Groups an incremental update moves; the adapter's own choice where "
+        "none is named.")  # fmt: skip
+    key_groups: list[str] | None = Field(
+        None, description="Groups a hybrid update retrains from scratch."
+    )
+    max_relative_step: float | None = Field(
+        None, gt=0, description="Largest |new - old| / |old| of a parameter group in an "
+        "incremental update. Off by default: scales differ between adapters.")  # fmt: skip
+
+
+class ValidationPolicy(Frozen):
+    """How much worse a candidate may be and still pass."""
+
+    margin: float = Field(
+        0.02, ge=0, description="Non-inferiority margin on the primary metric: absolute for "
+        "metrics between 0 and 1, a share of the champion's value for errors in the target's "
+        "unit. The lower end of the interval of the difference must lie above minus this.")  # fmt: skip
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="Confidence of every interval in the report."
+    )
+    segment_margin: float = Field(
+        0.1, ge=0, description="Margin within a segment: wider, since segments are small."
+    )
+    min_segment_rows: int = Field(
+        50, ge=1, description="Smaller segments are reported, and not judged."
+    )
+    max_negative_flips: Share = Field(
+        0.1, ge=0, le=1, description="Share of hold-out rows that were right and are now wrong. "
+        "Each is a user who sees the system get worse.")  # fmt: skip
+    max_gap: float = Field(
+        0.3, ge=0, description="Largest gap between training and hold-out score, in the same "
+        "unit as margin: a guard against learning by heart.")  # fmt: skip
+    must_beat_baseline: bool = Field(
+        True, description="The first version must be better than always answering the most "
+        "frequent class, or the mean.")  # fmt: skip
+
+
+class ApprovalPolicy(Frozen):
+    """Who must agree."""
+
+    approvers: int = Field(
+        1, ge=0, le=10, description="People who must approve, none of them the proposer."
+    )
+    distinct_teams: bool = Field(
+        False, description="Whether the approvers come from different teams."
+    )
+    free_tier: int = Field(
+        0, ge=0, le=4, description="Updates up to this risk tier pass without a person, and the "
+        "record says so; 0 means none do.")  # fmt: skip
+    max_tier: int = Field(
+        4, ge=1, le=4, description="Updates above this risk tier are refused outright."
+    )
+
+
+class RolloutPolicy(Frozen):
+    """How a candidate meets real traffic."""
+
+    steps: list[Step] = Field(
+        default=[Step(share=0.1, min_labels=200), Step(share=0.5, min_labels=200)],
+        description="Growing shares, each held until so many answers are labelled.",
+    )
+    alpha: float = Field(
+        0.01, gt=0, lt=0.5, description="Chance of rolling back a harmless candidate, however "
+        "often it is looked at.")  # fmt: skip
+    max_failures: int = Field(
+        5, ge=0, description="Requests a candidate may fail (the champion answers them) before "
+        "it is withdrawn.")  # fmt: skip
+    bad_quantile: float = Field(
+        0.9, gt=0, lt=1, description="For regression, an answer is bad when its error exceeds "
+        "this quantile of the champion's errors on the hold-out.")  # fmt: skip
+
+
+class ObservePolicy(Frozen):
+    """How long a promoted version is watched."""
+
+    min_labels: int = Field(200, ge=0, description="Labelled answers that end the watch.")
+    margin: float = Field(
+        0.05, ge=0, description="How far the live metric may lie below the hold-out's, in the "
+        "unit of the validation margin, beyond chance.")  # fmt: skip
+
+
+class TriggerPolicy(Frozen):
+    """When the next update starts by itself."""
+
+    z: float = Field(
+        2.0, gt=0, description="Standard errors by which a batch must fall short of the "
+        "champion's own record before an update starts.")  # fmt: skip
+    max_batches: int | None = Field(
+        4, ge=1, description="An update at the latest after so many batches, needed or not."
+    )
+    min_batches: int = Field(1, ge=1, description="Batches that must pass between two updates.")
+
+
+class Policy(Frozen):
+    """All rules that govern a model's updates. Start from a preset and change what differs."""
+
+    preset: Preset = Preset.STANDARD
+    data: DataPolicy = DataPolicy()
+    training: TrainingPolicy = TrainingPolicy()
+    validation: ValidationPolicy = ValidationPolicy()
+    approval: ApprovalPolicy = ApprovalPolicy()
+    rollout: RolloutPolicy = RolloutPolicy()
+    observe: ObservePolicy = ObservePolicy()
+    trigger: TriggerPolicy = TriggerPolicy()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_preset(cls, given: Any) -> Any:
+        """Lay what is given over the preset's values; what is given wins."""
+        if not isinstance(given, dict):
+            return given
+        base = PRESETS.get(str(given.get("preset", Preset.STANDARD)), {})
+        laid = dict(given)
+        for section, values in base.items():
+            own = laid.get(section, {})
+            laid[section] = {**values, **own} if isinstance(own, dict) else own
+        return laid
+
+
+#: What each preset changes from the defaults above; ``standard`` is the defaults.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "standard": {},
+    "fast": {
+        "approval": {"approvers": 1, "free_tier": 1},
+        "rollout": {"steps": [{"share": 0.5, "min_labels": 100}]},
+        "observe": {"min_labels": 50},
+    },
+    "strict": {
+        "data": {"min_labelled_rows": 200, "on_drift": "refuse"},
+        "validation": {"margin": 0.0, "segment_margin": 0.05, "max_negative_flips": 0.05},
+        "approval": {"approvers": 2, "distinct_teams": True, "max_tier": 3},
+        "rollout": {
+            "steps": [
+                {"share": 0.01, "min_labels": 500},
+                {"share": 0.1, "min_labels": 500},
+                {"share": 0.5, "min_labels": 500},
+            ],
+            "max_failures": 0,
+        },
+        "observe": {"min_labels": 1000, "margin": 0.02},
+    },
+}

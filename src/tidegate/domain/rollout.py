@@ -1,0 +1,73 @@
+"""The rollout plan, and the state of a model's release."""
+
+from enum import StrEnum
+
+from tidegate.domain.messages import Frozen, Message
+
+
+class Step(Frozen):
+    """One step: ``share`` of requests to the candidate, until ``min_labels`` are in (both arms)."""
+
+    share: float
+    min_labels: int
+
+
+class Tally(Frozen):
+    """What one step saw: labelled answers and bad answers of each arm, at its ``share``."""
+
+    share: float
+    champion_labels: int = 0
+    champion_bad: int = 0
+    candidate_labels: int = 0
+    candidate_bad: int = 0
+    candidate_failures: int = 0  # it raised; the champion answered; counted as bad as well
+
+    @property
+    def labels(self) -> int:
+        """Labelled answers of both arms."""
+        return self.champion_labels + self.candidate_labels
+
+
+class ReleaseStatus(StrEnum):
+    """Where a release stands."""
+
+    CANARY = "canary"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+
+
+class Release(Frozen):
+    """The one release under way, or last made, for a model.
+
+    ``bad_above``: a row's loss above this counts as a bad answer (0 for classes: any wrong one).
+    ``started_after`` and ``step_started_after``: prediction ids up to these do not count.
+    """
+
+    update: str
+    candidate: int
+    champion: int | None
+    steps: list[Step]
+    step: int
+    status: ReleaseStatus
+    bad_above: float
+    started_at: str
+    tallies: list[Tally]
+    harm: float = 0.0  # the e-value against "no harm" when last judged
+    ended_at: str | None = None
+    reason: Message | None = None
+
+    @property
+    def share(self) -> float:
+        """Share of requests that the candidate answers now."""
+        if self.status is ReleaseStatus.CANARY:
+            return self.steps[self.step].share
+        return 1.0 if self.status is ReleaseStatus.PROMOTED else 0.0
+
+
+class Deployment(Frozen):
+    """Which version answers for a model: ``champion``, the one before it, and the release."""
+
+    model: str
+    champion: int | None = None
+    previous: int | None = None
+    release: Release | None = None

@@ -1,0 +1,1 @@
+"""People, risk and documents."""

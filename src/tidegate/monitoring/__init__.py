@@ -1,0 +1,1 @@
+"""What happens after: prediction log, late labels, windows, triggers."""

@@ -1,0 +1,1 @@
+"""Parameter versions: identity, commit, checkout, diff, and safetensors in and out."""

@@ -1,0 +1,1 @@
+"""The eight stages in order, one file each, and the runner that survives a crash."""

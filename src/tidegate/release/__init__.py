@@ -1,0 +1,1 @@
+"""How a version meets traffic: splitter, judge, controller, gateway."""

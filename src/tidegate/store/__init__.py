@@ -1,0 +1,1 @@
+"""Where rows and bytes live: a database and an object store. Nothing above knows which."""

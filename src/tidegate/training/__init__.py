@@ -1,0 +1,1 @@
+"""How parameters move: adapters, the three strategies, validation."""

@@ -1,0 +1,1 @@
+"""One file a framework or family: structure as JSON, parameters as named arrays."""

@@ -1,1 +1,1 @@
-"""The vocabulary and the rules: plain types and pure functions, no file, network, database or clock."""
+"""The vocabulary and the rules: plain types, pure functions; no file, network or clock."""

@@ -70,7 +70,11 @@ class PrepareEvidence(Frozen):
 
 
 class PlanEvidence(Frozen):
-    """Plan: how the parameters will be updated, and why."""
+    """Plan: how the parameters will be updated, and why.
+
+    ``snapshots`` are trained on now; ``learned`` are all that the version will have learned from,
+    through its ancestors too, oldest first.
+    """
 
     stage: Literal[Stage.PLAN] = Stage.PLAN
     strategy: Strategy
@@ -80,6 +84,7 @@ class PlanEvidence(Frozen):
     frozen_groups: list[str] = []
     key_groups: list[str] = []
     snapshots: list[str] = []
+    learned: list[str] = []
     parent: int | None = None
     max_relative_step: float | None = None
     why: list[Message]
@@ -174,23 +179,29 @@ class ApproveEvidence(Frozen):
     stage: Literal[Stage.APPROVE] = Stage.APPROVE
     digest: str
     tier: int
+    proposer: str
     approvals: list[Approval] = []
     refused_by: str | None = None
     refused_because: str | None = None
 
 
 class ReleaseEvidence(Frozen):
-    """Release: what each step of the rollout saw. ``harm`` is the e-value against "no harm"."""
+    """Release: what each step of the rollout saw. ``harm`` is the e-value against "no harm".
+
+    ``approved_digest`` is what the approvals signed, ``digest`` the case file's at release;
+    ``validated_against`` the champion that validation compared with, ``champion`` the one met.
+    """
 
     stage: Literal[Stage.RELEASE] = Stage.RELEASE
     candidate: int
     champion: int | None = None
-    champion_validated_against: int | None = None
+    validated_against: int | None = None
     approved_digest: str
     digest: str
     steps: list[Step] = []
     tallies: list[Tally] = []
     harm: float = 0.0
+    promoted_by: str | None = None  # who promoted by hand, before the steps were done
     stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None
 
@@ -204,7 +215,8 @@ class ObserveEvidence(Frozen):
     live: Interval | None = None
     expected: float | None = None
     greater_is_better: bool = True
-    stopped_by: str | None = None
+    closed_by: str | None = None  # who ended the watch by hand
+    stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None
 
 

@@ -40,7 +40,8 @@ class Release(Frozen):
     """The one release under way, or last made, for a model.
 
     ``bad_above``: a row's loss above this counts as a bad answer (0 for classes: any wrong one).
-    ``started_after`` and ``step_started_after``: prediction ids up to these do not count.
+    ``tallies`` holds one entry a step begun; ``labels_seen`` is the order number of the last
+    label they count.
     """
 
     update: str
@@ -52,8 +53,12 @@ class Release(Frozen):
     bad_above: float
     started_at: str
     tallies: list[Tally]
+    labels_seen: int = 0
     harm: float = 0.0  # the e-value against "no harm" when last judged
     ended_at: str | None = None
+    promoted_by: str | None = None  # who promoted by hand
+    closed_by: str | None = None  # who ended the observation by hand
+    stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None
 
     @property
@@ -71,3 +76,11 @@ class Deployment(Frozen):
     champion: int | None = None
     previous: int | None = None
     release: Release | None = None
+
+
+def promoted(deployment: Deployment) -> Deployment:
+    """The deployment after its release's candidate has become champion."""
+    assert deployment.release is not None  # noqa: S101 - only a release promotes
+    return deployment.model_copy(
+        update={"champion": deployment.release.candidate, "previous": deployment.champion}
+    )

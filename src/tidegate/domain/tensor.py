@@ -9,19 +9,24 @@ from numpy.typing import NDArray
 
 from tidegate.domain.errors import ParamsError
 
-#: Bytes per element of every dtype that safetensors names, in its own spelling.
+#: Bytes per element of every whole-byte dtype that safetensors names, in its own spelling and
+#: order (F4 and F6 pack elements across bytes and are not accepted).
 DTYPE_BYTES: dict[str, int] = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2,
-    "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1,
+    "F8_E5M2FNUZ": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2, "I32": 4, "U32": 4, "F32": 4,
+    "C64": 8, "F64": 8, "I64": 8, "U64": 8,
 }  # fmt: skip
 
 #: The numpy type of the same name, little-endian, for dtypes that numpy knows.
 NUMPY_OF: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"), "U8": np.dtype("u1"), "I8": np.dtype("i1"), "I16": np.dtype("<i2"),
     "U16": np.dtype("<u2"), "F16": np.dtype("<f2"), "I32": np.dtype("<i4"),
-    "U32": np.dtype("<u4"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8"),
-    "I64": np.dtype("<i8"), "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"), "F32": np.dtype("<f4"), "C64": np.dtype("<c8"),
+    "F64": np.dtype("<f8"), "I64": np.dtype("<i8"), "U64": np.dtype("<u8"),
 }  # fmt: skip
+
+#: Dtypes whose elements are not read as real numbers: they are kept and compared as bits.
+OPAQUE = frozenset({d for d in DTYPE_BYTES if d.startswith("F8")} | {"C64"})
 
 _DTYPE_OF = {v.newbyteorder("="): k for k, v in NUMPY_OF.items()}
 
@@ -73,14 +78,15 @@ class Tensor:
         return array
 
     def float64(self) -> NDArray[np.float64]:
-        """The values as float64, BF16 included; F8 raises ParamsError (no exact decoder yet)."""
+        """The values as float64, BF16 included; F8 and C64 raise ParamsError."""
         if self.dtype == "BF16":
             bits = self.numpy().astype(np.uint32) << 16
             return bits.view(np.float32).astype(np.float64)
-        if self.dtype.startswith("F8"):
+        if self.dtype in OPAQUE:
             raise ParamsError(
-                "F8 tensors are stored exactly, but their values are not decoded",
+                "{dtype} tensors are stored exactly, but their values are not decoded",
                 do="compare them by changed share",
+                dtype=self.dtype,
             )
         return self.numpy().astype(np.float64)
 

@@ -55,11 +55,14 @@ class Filed(Frozen):
 class Update(Frozen):
     """A case file. ``spec`` is the model as declared when it was opened, policy included.
 
-    ``stage`` is the one it stands before; ``waiting`` says for what, where it waits.
+    ``number`` counts the model's case files and numbers the version this one makes: update
+    ``credit-4`` makes ``credit@4``. ``stage`` is the one it stands before; ``waiting`` says for
+    what, where it waits.
     """
 
     id: str
     model: str
+    number: int
     spec: ModelSpec
     proposer: str
     reason: str
@@ -72,7 +75,7 @@ class Update(Frozen):
     outcome: Outcome | None = None
     filed: list[Filed] = []
     approvals: list[Approval] = []
-    candidate: int | None = None
+    refusal: Approval | None = None
     champion: int | None = None  # the version in production when the case was opened
     waiting: Message | None = None
     withdrawn_because: str | None = None
@@ -89,7 +92,6 @@ class Update(Frozen):
                 "update": self.id,
                 "spec": self.spec.model_dump(mode="json"),
                 "reason": self.reason,
-                "candidate": self.candidate,
                 "evidence": [[f.stage, f.evidence] for f in before],
             }
         )

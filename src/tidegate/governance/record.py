@@ -1,0 +1,169 @@
+"""The update record: one document that tells what changed, why, and who agreed (rules P4, G2)."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from tidegate.domain.evidence import Evidence
+from tidegate.domain.messages import Frozen, Message, render, say
+from tidegate.domain.stage import CHARTERS, Stage
+from tidegate.domain.update import Update
+
+
+class Deed(Frozen):
+    """Who did what, when: one line of the ledger that concerns the update."""
+
+    seq: int
+    at: str
+    actor: str
+    kind: str
+
+
+class Dossier(Frozen):
+    """All that a record is written from."""
+
+    update: Update
+    evidence: dict[Stage, Evidence]
+    history: list[Deed]
+    standing: Message
+    ledger_root: str
+
+
+def update_record(dossier: Dossier, lang: str = "en") -> str:
+    """The record as Markdown in ``lang`` (``en`` or ``zh``), the same for the same dossier."""
+    return _template().render(
+        d=dossier,
+        u=dossier.update,
+        e={str(stage): evidence for stage, evidence in dossier.evidence.items()},
+        charters={str(stage): charter for stage, charter in CHARTERS.items()},
+        t=lambda text, **values: render(text, values, lang),
+        m=lambda message: message.text(lang),
+        cell=_cell,
+        number=_number,
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tidegate.governance"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML; cells are escaped by _cell
+    )
+    return environment.get_template("record.md.j2")
+
+
+def _cell(value: Any) -> str:
+    """``value`` made safe for one cell of a Markdown table, or one line of text."""
+    text = str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(text.split())
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+#: Headings and labels of the document.
+LABELS: Mapping[str, Message] = {
+    label.template: label
+    for label in (
+        say("Update record"),
+        say("Model"),
+        say("Reason"),
+        say("Proposed by"),
+        say("Opened"),
+        say("Outcome"),
+        say("open, before {stage}"),
+        say("Version before"),
+        say("Version made"),
+        say("none"),
+        say("Case file digest"),
+        say("Team"),
+        say("Takes"),
+        say("Gives"),
+        say("The gate asks"),
+        say("Verdict"),
+        say("passed"),
+        say("refused"),
+        say("Evidence"),
+        say("not reached"),
+        say("Data"),
+        say("Rows"),
+        say("labelled"),
+        say("trained on"),
+        say("kept for validation"),
+        say("Drift by column"),
+        say("Column"),
+        say("Effect (PSI)"),
+        say("p (corrected)"),
+        say("Drifted"),
+        say("yes"),
+        say("no"),
+        say("Strategy"),
+        say("Trained on snapshots"),
+        say("Parameters"),
+        say("Group"),
+        say("Frozen"),
+        say("Tensors"),
+        say("Changed"),
+        say("Added"),
+        say("Relative step"),
+        say("Settings"),
+        say("Seed"),
+        say("Environment"),
+        say("Metric"),
+        say("Before"),
+        say("Now"),
+        say("Interval"),
+        say("Negative flips"),
+        say("Risk"),
+        say("Likelihood"),
+        say("Impact"),
+        say("Why"),
+        say("Measure"),
+        say("Contingency"),
+        say("Approvals"),
+        say("Person"),
+        say("When"),
+        say("Comment"),
+        say("Share"),
+        say("Champion's answers (bad / labelled)"),
+        say("Candidate's answers (bad / labelled)"),
+        say("Who did what, when"),
+        say("Ledger"),
+        say("What"),
+        say("Root of the ledger when this was written"),
+        say("prepare"),
+        say("plan"),
+        say("train"),
+        say("validate"),
+        say("assess"),
+        say("approve"),
+        say("release"),
+        say("observe"),
+        say("completed"),
+        say("rejected"),
+        say("rolled_back"),
+        say("withdrawn"),
+        say("data"),
+        say("algorithm"),
+        say("engineering"),
+        say("business"),
+        say("performance"),
+        say("reach"),
+        say("security"),
+        say("reversal"),
+        say("full"),
+        say("incremental"),
+        say("hybrid"),
+        say("import"),
+        say("note"),
+        say("warn"),
+        say("refuse"),
+    )
+}

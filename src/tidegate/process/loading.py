@@ -1,0 +1,78 @@
+"""From a version's number to something that predicts: parameters, transform and adapter joined."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from tidegate.data.features import Transform
+from tidegate.domain.predictor import Predictions
+from tidegate.domain.tensor import tensors_of
+from tidegate.domain.version import Manifest, Structure
+from tidegate.params.commit import commit, load, load_manifest
+from tidegate.process.history import find_version
+from tidegate.process.home import Home
+from tidegate.store.objects import Objects
+from tidegate.training.adapter import Loaded, State, adapter
+from tidegate.training.adapter import load as load_parameters
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Parameters and the feature transform they were trained behind."""
+
+    adapter: str
+    state: State
+    transform: Transform
+
+    def predictor(self) -> "TabularPredictor":
+        """Something that predicts on rows; checks that the libraries fit."""
+        return TabularPredictor(self.transform, load_parameters(self.adapter, self.state))
+
+    def structure(self) -> Structure:
+        """The structure these parameters are stored with."""
+        return Structure(
+            adapter=self.adapter,
+            architecture=self.state.architecture,
+            groups=self.state.groups,
+            transform=self.transform.model_dump(mode="json"),
+            libraries=adapter(self.adapter).libraries,
+        )
+
+    def commit(self, objects: Objects) -> Manifest:
+        """Store the parameters; the same ones again write nothing."""
+        return commit(objects, self.structure(), tensors_of(self.state.tensors))
+
+
+@dataclass(frozen=True)
+class TabularPredictor:
+    """A loaded version that answers rows: the transform first, then the parameters."""
+
+    transform: Transform
+    loaded: Loaded
+
+    def predict(self, rows: pl.DataFrame) -> Predictions:
+        """Predictions for every row; raises DataError where a needed column is missing."""
+        return self.loaded.predict(self.transform.apply(rows))
+
+
+def restore(objects: Objects, manifest: Manifest) -> Fitted:
+    """The stored parameters, every byte checked against the version's id."""
+    structure = manifest.structure
+    tensors = {name: tensor.numpy() for name, tensor in load(objects, manifest).items()}
+    return Fitted(
+        adapter=structure.adapter,
+        state=State(structure.architecture, tensors, structure.groups),
+        transform=Transform.model_validate(structure.transform),
+    )
+
+
+def load_version(home: Home, model: str, number: int) -> Fitted:
+    """Version ``number`` of a model that is trained here."""
+    with home.journal.read() as reader:
+        version = find_version(reader, model, number)
+    return restore(home.objects, load_manifest(home.objects, version.params))
+
+
+def load_fitted(home: Home, model: str, number: int | None) -> Fitted | None:
+    """As ``load_version``; None where there is no number."""
+    return None if number is None else load_version(home, model, number)

@@ -1,0 +1,131 @@
+"""Parameters in and out of a workspace: import, checkout, log, diff, checks, and freeing space."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tidegate.domain.errors import WrongUsage
+from tidegate.domain.messages import Frozen, Message, say
+from tidegate.domain.people import Role
+from tidegate.domain.update import Outcome, Update
+from tidegate.domain.version import Manifest, Version
+from tidegate.params.checkout import checkout as write_file
+from tidegate.params.commit import load_manifest
+from tidegate.params.diff import TensorDiff, diff
+from tidegate.params.fsck import Damage, Freed, fsck, gc
+from tidegate.params.import_file import import_file
+from tidegate.process.home import Home
+from tidegate.process.stages.release import current
+from tidegate.process.updates import open_update
+from tidegate.process.versions import manifest_of, resolve
+
+
+class Logged(Frozen):
+    """A version in a model's log: what became of the update that made it."""
+
+    version: Version
+    outcome: Outcome | None
+    stage: str
+    champion: bool
+    tensors: int
+    size_bytes: int
+
+
+def log(home: Home, model: str) -> list[Logged]:
+    """The versions of a model, newest first."""
+    champion = current(home, model).champion
+    with home.journal.read() as reader:
+        home.spec(reader, model)
+        versions = reader.all(Version, model)
+        updates = {update.id: update for update in reader.all(Update, model)}
+    rows = []
+    for version in sorted(versions, key=lambda version: -version.number):
+        manifest = load_manifest(home.objects, version.params)
+        update = updates[version.update]
+        rows.append(
+            Logged(
+                version=version,
+                outcome=update.outcome,
+                stage=update.stage,
+                champion=version.number == champion,
+                tensors=len(manifest.tensors),
+                size_bytes=manifest.size_bytes,
+            )
+        )
+    return rows
+
+
+def bring_in(
+    home: Home, model: str, file: Path, reason: str, *, allow_nonfinite: bool = False
+) -> Update:
+    """A case file for the parameters in a safetensors file, which are stored as they are."""
+    with home.journal.read() as reader:
+        home.require(reader, Role.PROPOSER)
+        spec = home.spec(reader, model)
+    if spec.trains:
+        raise WrongUsage(
+            "model '{model}' is trained here by {adapter}, and takes no parameter files",
+            do="declare a model with 'adapter: tensors' for parameters that come from files",
+            model=model,
+            adapter=spec.adapter,
+        )
+    manifest = import_file(
+        home.objects,
+        file,
+        allow_nonfinite=allow_nonfinite,
+        progress=lambda done, total: home.progress(say("reading parameters"), done, total),
+    )
+    return open_update(home, model, reason=reason, source=manifest.id, requested="import")
+
+
+def checkout(home: Home, name: str, out: Path, tensors: Sequence[str] | None = None) -> int:
+    """Write a version, or the named tensors of it, to a safetensors file; gives bytes written."""
+    return write_file(
+        home.objects,
+        manifest_of(home, name),
+        out,
+        tensors or None,
+        progress=lambda done, total: home.progress(say("writing parameters"), done, total),
+    )
+
+
+def compare(home: Home, old: str, new: str) -> list[TensorDiff]:
+    """What changed from version ``old`` to ``new``, tensor by tensor."""
+    return diff(
+        home.objects,
+        manifest_of(home, old),
+        manifest_of(home, new),
+        progress=lambda done, total: home.progress(say("comparing parameters"), done, total),
+    )
+
+
+def show(home: Home, name: str) -> tuple[Version, Manifest]:
+    """A version and its content."""
+    version = resolve(home, name)
+    return version, load_manifest(home.objects, version.params)
+
+
+def check(home: Home) -> list[Damage]:
+    """Every damaged or missing byte of every version."""
+    with home.journal.read() as reader:
+        versions = [(version.name, version.params) for version in reader.all(Version)]
+    return fsck(
+        home.objects,
+        versions,
+        progress=lambda done, total: home.progress(say("checking parameters"), done, total),
+    )
+
+
+def collect(home: Home, grace_seconds: float) -> Freed:
+    """Free parameters that no version and no open case file refers to."""
+    with home.journal.read() as reader:
+        home.require(reader, Role.ADMIN)
+        live = {version.params for version in reader.all(Version)}
+        live |= {update.source for update in reader.all(Update) if update.source is not None}
+    return gc(home.objects, live, grace_seconds)
+
+
+def summary_of(damages: Sequence[Damage]) -> Message:
+    """What fsck found, in a sentence."""
+    if not damages:
+        return say("every byte of every version is as it was committed")
+    return say("{count} damaged or missing object(s)", count=len(damages))

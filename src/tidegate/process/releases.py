@@ -1,0 +1,104 @@
+"""What people do to a release by hand: promote it, or take it back."""
+
+from tidegate.domain.errors import Conflict, WrongUsage
+from tidegate.domain.messages import say
+from tidegate.domain.people import Role
+from tidegate.domain.rollout import Deployment, Release, ReleaseStatus
+from tidegate.domain.stage import Stage
+from tidegate.domain.update import Outcome, Update
+from tidegate.ledger.journal import Reader
+from tidegate.process.history import find_version
+from tidegate.process.home import Home
+
+
+def promote(home: Home, model: str) -> str:
+    """End the canary, or the observation, of the release under way; gives the update's id.
+
+    The record keeps who did it. The runner finishes the stage.
+    """
+    with home.journal.write(home.actor) as tx:
+        home.require(tx, Role.OPERATOR)
+        home.spec(tx, model)
+        deployment, release, update = _under_way(tx, model)
+        if update.stage is Stage.RELEASE:
+            change = {"status": ReleaseStatus.PROMOTED, "promoted_by": home.actor}
+        else:
+            change = {"closed_by": home.actor}
+        changed = deployment.model_copy(update={"release": release.model_copy(update=change)})
+        tx.put(changed, "release.promoted_by_hand", was=deployment, note={"update": update.id})
+    return update.id
+
+
+def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> str | None:
+    """Take the candidate off traffic, or go back to an earlier version.
+
+    Gives the id of the update that thereby ends, to be finished by the runner; None where no
+    release was under way and the champion was simply changed back.
+    """
+    with home.journal.write(home.actor) as tx:
+        home.require(tx, Role.OPERATOR)
+        home.spec(tx, model)
+        deployment = tx.get(Deployment, model) or Deployment(model=model)
+        update = _open_release(tx, deployment)
+        if update is not None and deployment.release is not None and to is None:
+            stopped = deployment.release.model_copy(
+                update={
+                    "status": ReleaseStatus.ROLLED_BACK
+                    if update.stage is Stage.RELEASE
+                    else deployment.release.status,
+                    "stopped_by": home.actor,
+                    "reason": say("{reason}", reason=reason),
+                }
+            )
+            changed = deployment.model_copy(update={"release": stopped})
+            tx.put(changed, "release.stopped_by_hand", was=deployment, note={"reason": reason})
+            return update.id
+        if update is not None:
+            raise Conflict(
+                "update {update} is on traffic",
+                do="first roll it back, without --to",
+                update=update.id,
+            )
+        target = _target(tx, deployment, to)
+        changed = deployment.model_copy(update={"champion": target, "previous": None})
+        note = {"reason": reason, "from": deployment.champion, "to": target}
+        tx.put(changed, "release.rolled_back_by_hand", was=deployment, note=note)
+    return None
+
+
+def _under_way(reader: Reader, model: str) -> tuple[Deployment, Release, Update]:
+    deployment = reader.get(Deployment, model) or Deployment(model=model)
+    update = _open_release(reader, deployment)
+    if update is None or deployment.release is None:
+        raise Conflict(
+            "model '{model}' has no release under way",
+            do="start an update with: tidegate update start {model}",
+            model=model,
+        )
+    return deployment, deployment.release, update
+
+
+def _open_release(reader: Reader, deployment: Deployment) -> Update | None:
+    if deployment.release is None:
+        return None
+    update = reader.get(Update, deployment.release.update)
+    return update if update is not None and update.outcome is None else None
+
+
+def _target(reader: Reader, deployment: Deployment, to: int | None) -> int:
+    """The version to go back to: only one that was in production, by an update that completed."""
+    number = to if to is not None else deployment.previous
+    if number is None:
+        raise WrongUsage(
+            "model '{model}' has no version to go back to",
+            do="name one that was in production with --to",
+            model=deployment.model,
+        )
+    update = reader.get(Update, find_version(reader, deployment.model, number).update)
+    if update is None or update.outcome is not Outcome.COMPLETED:
+        raise Conflict(
+            "version {version} was never in production by a completed update",
+            do="only an approved version goes back to production; start an update instead",
+            version=number,
+        )
+    return number

@@ -1,0 +1,96 @@
+"""Serving in this process: the gateway, the prediction log, and the judge, joined."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from tidegate.domain.errors import Conflict
+from tidegate.domain.rollout import Deployment, ReleaseStatus
+from tidegate.domain.stage import Stage
+from tidegate.domain.update import Update
+from tidegate.monitoring.prediction_log import Labelled, Logged
+from tidegate.process.history import find_version
+from tidegate.process.home import Home
+from tidegate.process.loading import load_version
+from tidegate.process.runner import Watcher, run
+from tidegate.process.stages.release import current
+from tidegate.release.gateway import Answer, Gateway, Route, Served
+
+
+class Serving:
+    """Answers requests for the models of a workspace, and acts on the feedback they get."""
+
+    def __init__(self, home: Home, watch: Watcher | None = None):
+        self._home, self._watch = home, watch
+        self._gateway = Gateway(sink=self._log)
+        self._served: dict[tuple[str, int], Served] = {}
+
+    def infer(
+        self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
+    ) -> list[Answer]:
+        """An answer a row; ``keys`` make the split sticky (the model's key column by default)."""
+        if not self._gateway.has(model):
+            self.refresh(model)
+        if keys is None:
+            with self._home.journal.read() as reader:
+                key = self._home.spec(reader, model).key
+            if key is not None and key in rows.columns:
+                keys = rows[key].cast(pl.String).fill_null("").to_list()
+        return self._gateway.infer(model, rows, keys)
+
+    def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
+        """What came true, by request id. The canary is judged, and ended where it must, at once."""
+        answers = self._home.log.label_many(labels, at=self._home.journal.now())
+        self.tend(model)
+        return answers
+
+    def tend(self, model: str) -> None:
+        """Judge what is on traffic for a model, and route by the result."""
+        with self._home.journal.read() as reader:
+            live = [
+                update
+                for update in reader.all(Update, model)
+                if update.outcome is None and update.stage in (Stage.RELEASE, Stage.OBSERVE)
+            ]
+        for update in live:
+            try:
+                run(self._home, update.id, self._watch)
+            except Conflict:
+                continue  # another process judges it at this moment; its word stands
+        self.refresh(model)
+
+    def refresh(self, model: str) -> Deployment:
+        """Route by what the record says is in production now."""
+        deployment = current(self._home, model)
+        release = deployment.release
+        canary = release is not None and release.status is ReleaseStatus.CANARY
+        self._gateway.set_route(
+            Route(
+                model=model,
+                champion=self._load(model, deployment.champion),
+                candidate=self._load(model, release.candidate) if canary and release else None,
+                share=release.share if canary and release else 0.0,
+                release_id=release.update if canary and release else None,
+                step=release.step if canary and release else None,
+            )
+        )
+        live = {deployment.champion, deployment.previous, release.candidate if release else None}
+        self._served = {
+            at: served for at, served in self._served.items() if at[0] != model or at[1] in live
+        }
+        return deployment
+
+    def _load(self, model: str, number: int | None) -> Served | None:
+        if number is None:
+            return None
+        if (model, number) not in self._served:
+            with self._home.journal.read() as reader:
+                find_version(reader, model, number)
+            predictor = load_version(self._home, model, number).predictor()
+            self._served[model, number] = Served(number, predictor)
+        return self._served[model, number]
+
+    def _log(self, answers: list[Answer]) -> None:
+        at = self._home.journal.now()
+        self._home.log.write([Logged.of(answer, at) for answer in answers])

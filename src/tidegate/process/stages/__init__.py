@@ -1,0 +1,1 @@
+"""The eight stages of an update, in the order of ``domain/stage.py``, one file each."""

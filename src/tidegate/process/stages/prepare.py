@@ -1,0 +1,136 @@
+"""Prepare: is the new data fit to learn from, and how does it differ from what came before?"""
+
+from datetime import UTC, datetime
+
+import polars as pl
+
+from tidegate.data.clean import clean
+from tidegate.data.contract import check_contract, infer_contract, require_columns
+from tidegate.data.drift import drift_report
+from tidegate.data.snapshot import load_snapshot
+from tidegate.data.split import Split, split
+from tidegate.domain.evidence import Consistency, PrepareEvidence
+from tidegate.domain.metrics import Task
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.schema import Contract
+from tidegate.domain.snapshot import Snapshot
+from tidegate.process.case import Case, Done
+from tidegate.process.history import find_snapshot, learned_from
+from tidegate.process.home import Progress, silent
+
+
+def run(case: Case) -> Done:
+    """Evidence on the snapshot this update names, against the champion's own data."""
+    update = case.update
+    if update.snapshot is None:
+        return Done(PrepareEvidence(snapshot=None, source_digest=update.source or ""))
+    with case.home.journal.read() as reader:
+        snapshot = find_snapshot(reader, update.snapshot)
+        history = learned_from(reader, update.model, update.champion)
+    frame = load_snapshot(case.home.objects, snapshot)
+    # The newest snapshot before this one is the reference: it is what production last learned.
+    earlier = [past for past in history if past.id != snapshot.id]
+    reference = load_snapshot(case.home.objects, earlier[-1]) if earlier else None
+    evidence = examine(
+        update.spec,
+        snapshot,
+        frame,
+        reference,
+        reference_id=earlier[-1].id if earlier else None,
+        now=update.opened_at,
+        progress=case.home.progress,
+    )
+    return Done(evidence)
+
+
+def examine(
+    spec: ModelSpec,
+    snapshot: Snapshot,
+    frame: pl.DataFrame,
+    reference: pl.DataFrame | None,
+    *,
+    reference_id: str | None,
+    now: str,
+    progress: Progress = silent,
+) -> PrepareEvidence:
+    """What prepare finds out about a frame: quality, consistency, and how it will be split.
+
+    ``now`` (ISO 8601) is what the age of the data counts from.
+    """
+    require_columns(frame, spec)
+    contract = contract_for(spec, reference)
+    breaches = check_contract(frame, contract, spec) if contract is not None else []
+    if any(breach.rule in ("missing_column", "kind") for breach in breaches):
+        # Nothing beyond can be computed on columns that are not what they were.
+        return _evidence(spec, snapshot, frame, None, now=now, breaches=breaches)
+    cleaned, cleaning = clean(frame, spec, contract)
+    return _evidence(
+        spec,
+        snapshot,
+        cleaned,
+        split_of(spec, cleaned),
+        now=now,
+        breaches=breaches,
+        cleaning=cleaning,
+        consistency=_consistency(spec, reference, cleaned, progress),
+        reference=reference_id,
+    )
+
+
+def contract_for(spec: ModelSpec, reference: pl.DataFrame | None) -> Contract | None:
+    """The contract in force: the model file's own, else one inferred from the reference."""
+    if spec.contract is not None:
+        return spec.contract
+    return infer_contract(reference, spec) if reference is not None else None
+
+
+def split_of(spec: ModelSpec, frame: pl.DataFrame) -> Split:
+    """Which labelled rows are trained on and which are kept for validation."""
+    policy = spec.policy.training
+    return split(frame, spec, policy.holdout_share, policy.seed)
+
+
+def _consistency(
+    spec: ModelSpec, reference: pl.DataFrame | None, frame: pl.DataFrame, progress: Progress
+) -> Consistency | None:
+    if reference is None:
+        return None
+    # Time moves on by nature, and an entity key is new by nature: neither says drift.
+    aside = spec.not_features | set(spec.time)
+    columns = [name for name in frame.columns if name not in aside and name in reference.columns]
+    policy = spec.policy.data
+    return drift_report(
+        reference, frame, columns, effect=policy.drift_effect, significance=policy.significance
+    )
+
+
+def _evidence(
+    spec: ModelSpec, snapshot: Snapshot, frame: pl.DataFrame, parts: Split | None, *,
+    now: str, **found: object,
+) -> PrepareEvidence:  # fmt: skip
+    labelled = frame.drop_nulls(spec.target) if spec.target else frame
+    classes = None
+    if spec.task is not Task.REGRESSION and spec.target is not None:
+        classes = labelled[spec.target].n_unique()
+    return PrepareEvidence.model_validate(
+        {
+            "snapshot": snapshot.id,
+            "source_digest": snapshot.digest,
+            "rows": frame.height,
+            "labelled_rows": labelled.height,
+            "train_rows": len(parts.train) if parts else 0,
+            "holdout_rows": len(parts.holdout) if parts else 0,
+            "split": parts.how if parts else "none",
+            "classes": classes,
+            "age_days": _age_days(snapshot, now),
+            **found,
+        }
+    )
+
+
+def _age_days(snapshot: Snapshot, now: str) -> float | None:
+    if snapshot.time_to is None:
+        return None
+    newest, then = datetime.fromisoformat(snapshot.time_to), datetime.fromisoformat(now)
+    newest = newest if newest.tzinfo else newest.replace(tzinfo=UTC)
+    return (then - newest).total_seconds() / 86400

@@ -1,0 +1,104 @@
+"""Release: the approved version meets real traffic, a growing share at a time."""
+
+from tidegate.domain.evidence import ApproveEvidence, ReleaseEvidence, ValidateEvidence
+from tidegate.domain.messages import Message, say
+from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, promoted
+from tidegate.domain.stage import Stage
+from tidegate.domain.update import Update
+from tidegate.process.canary import catch_up
+from tidegate.process.case import Case, Done, Waiting, Write
+from tidegate.process.home import Home
+from tidegate.release.controller import start
+
+
+def run(case: Case) -> Done | Waiting:
+    """Starts the release, judges what traffic has shown since, and ends it when decided."""
+    home, update = case.home, case.update
+    deployment = current(home, update.model)
+    release = deployment.release
+    if release is None or release.update != update.id:
+        if release is not None and release.status is ReleaseStatus.CANARY:
+            return Waiting(say("update {other} is on traffic; one at a time", other=release.update))
+        approved = case.earlier(Stage.APPROVE, ApproveEvidence).digest == update.case_digest
+        if deployment.champion != update.champion or not approved:
+            # The gate will say why; nothing goes on traffic.
+            return Done(_evidence(case, None, deployment.champion))
+        deployment = _start(case, deployment)
+    assert deployment.release is not None  # noqa: S101 - just started, or found
+    judged = catch_up(home, update.spec, deployment.release)
+    if judged.status is not ReleaseStatus.CANARY:
+        return _end(case, deployment, judged)
+    if judged.step != deployment.release.step:
+        with home.journal.write(home.actor) as tx:
+            moved = deployment.model_copy(update={"release": judged})
+            tx.put(moved, "release.step", was=deployment, note={"step": judged.step})
+    return Waiting(waiting_for(judged))
+
+
+def current(home: Home, model: str) -> Deployment:
+    """What is in production for a model."""
+    with home.journal.read() as reader:
+        return reader.get(Deployment, model) or Deployment(model=model)
+
+
+def waiting_for(release: Release) -> Message:
+    """What a canary's present step needs, in a sentence."""
+    return say(
+        "version {candidate} answers {share:.0%} of requests; step {step} of {steps} needs "
+        "{needed} labelled answers",
+        candidate=release.candidate,
+        share=release.share,
+        needed=release.steps[release.step].min_labels,
+        step=release.step + 1,
+        steps=len(release.steps),
+    )
+
+
+def _start(case: Case, deployment: Deployment) -> Deployment:
+    update = case.update
+    validated = case.earlier(Stage.VALIDATE, ValidateEvidence)
+    with case.home.journal.write(case.home.actor) as tx:
+        release = start(
+            update.id,
+            candidate=update.number,
+            # Parameters that nothing serves meet no traffic, so no champion is compared with.
+            champion=update.champion if update.spec.trains else None,
+            policy=update.spec.policy.rollout,
+            bad_above=validated.bad_above,
+            now=tx.now,
+        )
+        started = deployment.model_copy(update={"release": release})
+        was = deployment if tx.get(Deployment, update.model) is not None else None
+        tx.put(started, "release.started", was=was, note={"update": update.id})
+    return started
+
+
+def _end(case: Case, deployment: Deployment, release: Release) -> Done:
+    ended = deployment.model_copy(update={"release": release})
+    if release.status is ReleaseStatus.PROMOTED:
+        ended = promoted(ended)
+    event = f"release.{release.status}"
+    evidence = _evidence(case, release, deployment.champion)
+    return Done(evidence, [Write(ended, event, was=deployment)])
+
+
+def _evidence(case: Case, release: Release | None, champion: int | None) -> ReleaseEvidence:
+    update: Update = case.update
+    approved = case.earlier(Stage.APPROVE, ApproveEvidence)
+    facts = {
+        "candidate": update.number,
+        "champion": champion,
+        "validated_against": update.champion,
+        "approved_digest": approved.digest,
+        "digest": update.case_digest,
+    }
+    if release is not None:
+        facts |= {
+            "steps": release.steps,
+            "tallies": release.tallies,
+            "harm": release.harm,
+            "promoted_by": release.promoted_by,
+            "stopped_by": release.stopped_by,
+            "reason": release.reason,
+        }
+    return ReleaseEvidence.model_validate(facts)

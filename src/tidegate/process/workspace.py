@@ -1,0 +1,287 @@
+"""A workspace: every command of the program as a method."""
+
+import getpass
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tidegate.domain.messages import Message
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.people import Person, Role
+from tidegate.domain.rollout import Deployment
+from tidegate.domain.stage import Team
+from tidegate.domain.strategy import Strategy
+from tidegate.domain.update import Update
+from tidegate.domain.version import Manifest, Version
+from tidegate.governance import people
+from tidegate.ledger.verify import Report
+from tidegate.params.diff import TensorDiff
+from tidegate.params.fsck import Damage, Freed
+from tidegate.process import (
+    auditing,
+    intake,
+    models,
+    parameters,
+    records,
+    releases,
+    reproducing,
+    updates,
+    watching,
+)
+from tidegate.process.home import Home, Progress, make_home, silent
+from tidegate.process.runner import Watcher, find_update, run, withdraw
+from tidegate.process.serving import Serving
+from tidegate.process.stages.release import current
+
+
+def default_folder() -> Path:
+    """``$TIDEGATE_HOME``, else ``./.tidegate``."""
+    return Path(os.environ.get("TIDEGATE_HOME") or ".tidegate")
+
+
+class Workspace:
+    """Everything Tidegate does, on one workspace, in one person's name.
+
+    ``folder``: defaults to ``$TIDEGATE_HOME``, then ``./.tidegate``. ``actor``: who acts;
+    defaults to ``$TIDEGATE_USER``, then to whoever made the workspace. Methods raise
+    ``TidegateError``; one that raises leaves the workspace as it was.
+
+    >>> import tempfile
+    >>> with Workspace.init(tempfile.mkdtemp(), actor="ada") as ws:
+    ...     [person.name for person in ws.people()]
+    ['ada']
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        actor: str | None = None,
+        progress: Progress = silent,
+        watch: Watcher | None = None,
+    ):
+        at = Path(folder) if folder is not None else default_folder()
+        actor = actor or os.environ.get("TIDEGATE_USER") or None
+        self.home = Home.open(at, actor, progress)
+        self._watch = watch
+
+    @classmethod
+    def init(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        actor: str | None = None,
+        database: str = "tidegate.sqlite",
+        objects: str = "objects",
+        options: Mapping[str, Any] | None = None,
+    ) -> "Workspace":
+        """A new workspace, whose maker is its first administrator.
+
+        ``database`` and ``objects`` are URLs, or paths within the folder; ``options`` go to the
+        object store (an S3 endpoint, say).
+        """
+        at = Path(folder) if folder is not None else default_folder()
+        owner = actor or os.environ.get("TIDEGATE_USER") or getpass.getuser()
+        make_home(at, owner, database=database, objects=objects, options=dict(options or {}))
+        workspace = cls(at, actor=owner)
+        with workspace.home.journal.write(owner) as tx:
+            people.add_person(tx, owner, Team.ENGINEERING, [Role.ADMIN], event="workspace.made")
+        return workspace
+
+    def acting_as(self, actor: str) -> "Workspace":
+        """The same workspace in another person's name."""
+        return Workspace(
+            self.home.folder, actor=actor, progress=self.home.progress, watch=self._watch
+        )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.home.close()
+
+    def __enter__(self) -> "Workspace":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # People
+
+    def people(self) -> list[Person]:
+        """Everyone known here."""
+        with self.home.journal.read() as reader:
+            return reader.all(Person)
+
+    def add_person(self, name: str, team: Team, roles: Sequence[Role]) -> Person:
+        """A new person; takes the role admin."""
+        with self.home.journal.write(self.home.actor) as tx:
+            self.home.require(tx, Role.ADMIN)
+            return people.add_person(tx, name, team, roles)
+
+    def change_person(
+        self,
+        name: str,
+        *,
+        team: Team | None = None,
+        roles: Sequence[Role] | None = None,
+        active: bool | None = None,
+    ) -> Person:
+        """A person with another team, other roles, or switched off; takes the role admin."""
+        with self.home.journal.write(self.home.actor) as tx:
+            self.home.require(tx, Role.ADMIN)
+            return people.change_person(tx, name, team=team, roles=roles, active=active)
+
+    # Models and data
+
+    def apply_model(self, source: str | Path | Mapping[str, Any]) -> tuple[ModelSpec, bool]:
+        """Declare or change a model from a YAML file or a mapping; and whether it changed."""
+        if isinstance(source, Mapping):
+            spec = models.parse_model(dict(source))
+        else:
+            spec = models.read_model_file(Path(source))
+        return models.apply_model(self.home, spec)
+
+    def models(self) -> list[ModelSpec]:
+        """The models declared here."""
+        with self.home.journal.read() as reader:
+            return reader.all(ModelSpec)
+
+    def model(self, name: str) -> ModelSpec:
+        """A model as declared, every default filled in."""
+        with self.home.journal.read() as reader:
+            return self.home.spec(reader, name)
+
+    def contract(self, model: str) -> str:
+        """The contract in force, as YAML to edit and put under ``contract:`` in the model file."""
+        return intake.contract_text(self.home, model)
+
+    def add_data(self, model: str, files: Sequence[str | Path]) -> intake.Arrival:
+        """An immutable snapshot of CSV or Parquet files, and what prepare would say of it."""
+        return intake.add_data(self.home, model, [Path(file) for file in files])
+
+    # Updates
+
+    def start_update(
+        self, model: str, *, data: str, reason: str, strategy: str | Strategy = "auto"
+    ) -> Update:
+        """A new case file for a snapshot, run as far as it goes."""
+        update = updates.open_update(
+            self.home, model, reason=reason, snapshot=data, requested=str(strategy)
+        )
+        return run(self.home, update.id, self._watch)
+
+    def updates(self, model: str | None = None) -> list[Update]:
+        """Case files, in the order they were opened."""
+        with self.home.journal.read() as reader:
+            if model is not None:
+                self.home.spec(reader, model)
+            return reader.all(Update, model)
+
+    def update(self, update_id: str) -> Update:
+        """One case file."""
+        return find_update(self.home, update_id)
+
+    def resume(self, update_id: str) -> Update:
+        """The case file, run on from where it stands."""
+        self._require(Role.PROPOSER)
+        return run(self.home, update_id, self._watch)
+
+    def withdraw(self, update_id: str, reason: str) -> Update:
+        """End a case file that is not yet on traffic."""
+        self._require(Role.PROPOSER)
+        return withdraw(self.home, update_id, reason)
+
+    def approve(self, update_id: str, comment: str = "") -> Update:
+        """Sign the case file as it stands, and run on."""
+        return run(self.home, updates.approve(self.home, update_id, comment).id, self._watch)
+
+    def reject(self, update_id: str, reason: str) -> Update:
+        """Refuse the case file, which ends it."""
+        return run(self.home, updates.reject(self.home, update_id, reason).id, self._watch)
+
+    def replay(self, update_id: str) -> list[auditing.Replayed]:
+        """Every verdict derived again from the record."""
+        return auditing.replay(self.home, self.update(update_id))
+
+    def reproduce(self, update_id: str) -> reproducing.Reproduced:
+        """The training run again from the record, and whether the same parameters came out."""
+        return reproducing.reproduce(self.home, self.update(update_id))
+
+    # Parameters
+
+    def log(self, model: str) -> list[parameters.Logged]:
+        """The versions of a model, newest first."""
+        return parameters.log(self.home, model)
+
+    def version(self, name: str) -> tuple[Version, Manifest]:
+        """``MODEL@V`` and its tensors."""
+        return parameters.show(self.home, name)
+
+    def diff(self, old: str, new: str) -> list[TensorDiff]:
+        """What changed between two versions, tensor by tensor."""
+        return parameters.compare(self.home, old, new)
+
+    def import_params(
+        self, model: str, file: str | Path, *, reason: str, allow_nonfinite: bool = False
+    ) -> Update:
+        """A case file for parameters from a safetensors file, run as far as it goes."""
+        update = parameters.bring_in(
+            self.home, model, Path(file), reason, allow_nonfinite=allow_nonfinite
+        )
+        return run(self.home, update.id, self._watch)
+
+    def checkout(self, name: str, out: str | Path, tensors: Sequence[str] | None = None) -> int:
+        """Write a version to a safetensors file, exactly; gives the bytes written."""
+        return parameters.checkout(self.home, name, Path(out), tensors)
+
+    def fsck(self) -> list[Damage]:
+        """Every damaged or missing byte of every version."""
+        return parameters.check(self.home)
+
+    def gc(self, grace_seconds: float = 3600) -> Freed:
+        """Free parameters that nothing refers to, unless younger than the grace period."""
+        return parameters.collect(self.home, grace_seconds)
+
+    # Release
+
+    def deployment(self, model: str) -> Deployment:
+        """What is in production for a model, and its release."""
+        self.model(model)
+        return current(self.home, model)
+
+    def promote(self, model: str) -> Update:
+        """End the canary, or the observation, by hand."""
+        return run(self.home, releases.promote(self.home, model), self._watch)
+
+    def rollback(self, model: str, *, reason: str, to: int | None = None) -> Deployment:
+        """Take the candidate off traffic, or go back to an earlier version."""
+        ended = releases.roll_back(self.home, model, reason, to)
+        if ended is not None:
+            run(self.home, ended, self._watch)
+        return current(self.home, model)
+
+    def serving(self) -> Serving:
+        """A gateway in this process."""
+        return Serving(self.home, self._watch)
+
+    def monitor(self, model: str, window_rows: int = 200) -> watching.Report:
+        """Windows of live metrics, and what would trigger the next update."""
+        return watching.monitor(self.home, model, window_rows)
+
+    # The record
+
+    def verify(self) -> Report:
+        """The whole record checked."""
+        return auditing.verify_all(self.home)
+
+    def document(self, update_id: str, lang: str = "en") -> str:
+        """The update record as Markdown."""
+        return records.update_record(self.home, self.update(update_id), lang)
+
+    def describe(self, update: Update) -> Message:
+        """Where an update stands, in a sentence."""
+        return updates.describe(update)
+
+    def _require(self, role: Role) -> None:
+        with self.home.journal.read() as reader:
+            self.home.require(reader, role)

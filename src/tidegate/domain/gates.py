@@ -395,7 +395,12 @@ def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     if e.live is None or e.expected is None:
         if e.closed_by is not None:
             return [_warn("closed", "{person} ended the observation early", person=e.closed_by)]
-        return [_note("not_observed", "policy asks for no observation, or nothing is served")]
+        return [
+            _note(
+                "not_observed",
+                "no observation: a first version, parameters that nothing serves, or the policy asks for none",
+            )
+        ]
     margin = spec.policy.observe.margin
     if e.greater_is_better:
         worse = e.live.high < e.expected - margin

@@ -159,36 +159,44 @@ def _pieces(
 
 
 def _whole(tensor: Tensor) -> Chunks:
-    return lambda: (memoryview(tensor.data).cast("B"),)
+    return lambda: (memoryview(tensor.data),)
 
 
 @contextmanager
 def _writing(file: str) -> Iterator[Callable[[bytes | memoryview], None]]:
     """A function that writes to ``file``, which changes only when the block ends well."""
-    target = partial = None
+    with _telling(file):
+        special = _special(file)
+        target = Path(file if special else os.path.realpath(file))
+        partial = target.with_name(f".{secrets.token_hex(12)}.partial")
+        create = 0 if special else os.O_CREAT | os.O_EXCL
+        descriptor = os.open(
+            target if special else partial, os.O_WRONLY | os.O_CLOEXEC | create, 0o666
+        )
     try:
-        if _special(file):
-            descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
-        else:
-            target = Path(os.path.realpath(file))
-            partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.partial")
-            descriptor = os.open(
-                partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
-            )
         try:
-            yield lambda data: _write_all(descriptor, data)
-            if target is not None:
-                os.fsync(descriptor)
+            yield lambda data: _write_all(descriptor, data, file)
+            with _telling(file):
+                if not special:
+                    os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        if target is not None and partial is not None:
-            os.replace(partial, target)
-            _sync_folder(target.parent)
-    except (OSError, ValueError) as problem:
-        raise _unwritable(file, problem) from problem
+        if not special:
+            with _telling(file):
+                os.replace(partial, target)
+                _sync_folder(target.parent)
     finally:
-        if partial is not None:
+        if not special:
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _telling(file: str) -> Iterator[None]:
+    """What the system refuses is told as a StorageError that names the file."""
+    try:
+        yield
+    except (OSError, ValueError) as problem:  # ValueError: a NUL byte in the path
+        raise _unwritable(file, problem) from problem
 
 
 def _special(file: str) -> bool:
@@ -200,10 +208,11 @@ def _special(file: str) -> bool:
     return not stat.S_ISREG(mode) or os.path.abspath(file).startswith(("/dev/", "/proc/"))
 
 
-def _write_all(descriptor: int, data: bytes | memoryview) -> None:
+def _write_all(descriptor: int, data: bytes | memoryview, file: str) -> None:
     rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    with _telling(file):
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -93,8 +93,8 @@ def _json_object(raw: bytes, file: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))
             raise ParamsError(
                 "file '{file}': the header names {key} twice",
                 do="write the file again, each tensor once",
@@ -110,7 +110,7 @@ def _json_object(raw: bytes, file: str) -> dict[str, Any]:
             "file '{file}': the header is not UTF-8 JSON ({problem})",
             do="check that it is a safetensors file, and copy it again",
             file=file,
-            problem=_short(problem),
+            problem=_short(str(problem)),
         ) from None
     if not isinstance(content, dict) or raw[:1] != b"{":
         raise ParamsError(
@@ -158,7 +158,7 @@ def _entry(name: str, told: Any, data_bytes: int, file: str) -> Entry:
         raise ParamsError(
             "file '{file}': tensor '{tensor}' has unknown dtype {dtype}",
             do="convert it to one of {known}",
-            dtype=_short(ascii(dtype)),
+            dtype=_shown(dtype),
             known=_ORDER,
             **where,
         )
@@ -166,14 +166,14 @@ def _entry(name: str, told: Any, data_bytes: int, file: str) -> Entry:
         raise ParamsError(
             "file '{file}': the shape of tensor '{tensor}' is not a list of sizes from 0: {shape}",
             do=again,
-            shape=_short(ascii(shape)),
+            shape=_shown(shape),
             **where,
         )
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(_count, offsets)):
         raise ParamsError(
             "file '{file}': data_offsets of tensor '{tensor}' are not two offsets from 0: {offsets}",
             do=again,
-            offsets=_short(ascii(offsets)),
+            offsets=_shown(offsets),
             **where,
         )
     start, stop = offsets
@@ -193,7 +193,7 @@ def _entry(name: str, told: Any, data_bytes: int, file: str) -> Entry:
             "the {given} bytes that its offsets give it",
             do=again,
             dtype=dtype,
-            shape=_short(str(shape)),
+            shape=_shown(shape),
             given=stop - start,
             **where,
         )
@@ -235,7 +235,13 @@ def _check_tiling(entries: list[Entry], data_bytes: int, file: str) -> None:
 
 def _text(value: Any) -> bool:
     """Whether this is text that UTF-8 can hold (JSON can spell lone surrogates)."""
-    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _count(value: Any) -> bool:
@@ -254,6 +260,12 @@ def _bytes_of(shape: list[int], dtype: str) -> int:
     return total
 
 
-def _short(value: object) -> str:
-    text = str(value)
+def _shown(value: object) -> str:
+    try:
+        return _short(ascii(value))
+    except RecursionError:
+        return "(deeply nested)"
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."

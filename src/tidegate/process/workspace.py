@@ -29,6 +29,7 @@ from tidegate.process import (
     updates,
     watching,
 )
+from tidegate.process.canary import catch_up
 from tidegate.process.home import Home, Progress, make_home, silent
 from tidegate.process.runner import Watcher, find_update, run, withdraw
 from tidegate.process.serving import Serving
@@ -165,10 +166,16 @@ class Workspace:
         self, model: str, *, data: str, reason: str, strategy: str | Strategy = "auto"
     ) -> Update:
         """A new case file for a snapshot, run as far as it goes."""
-        update = updates.open_update(
+        opened = self.open_update(model, data=data, reason=reason, strategy=strategy)
+        return run(self.home, opened.id, self._watch)
+
+    def open_update(
+        self, model: str, *, data: str, reason: str, strategy: str | Strategy = "auto"
+    ) -> Update:
+        """A new case file that is not run yet."""
+        return updates.open_update(
             self.home, model, reason=reason, snapshot=data, requested=str(strategy)
         )
-        return run(self.home, update.id, self._watch)
 
     def updates(self, model: str | None = None) -> list[Update]:
         """Case files, in the order they were opened."""
@@ -248,6 +255,14 @@ class Workspace:
         """What is in production for a model, and its release."""
         self.model(model)
         return current(self.home, model)
+
+    def deployment_now(self, model: str) -> Deployment:
+        """As ``deployment``, with the canary's tallies counted up to the newest label."""
+        deployment = self.deployment(model)
+        if deployment.release is None:
+            return deployment
+        release = catch_up(self.home, self.model(model), deployment.release)
+        return deployment.model_copy(update={"release": release})
 
     def promote(self, model: str) -> Update:
         """End the canary, or the observation, by hand."""

@@ -19,7 +19,8 @@ def run(case: Case) -> Done | Waiting:
     evidence = ObserveEvidence(
         closed_by=release.closed_by, stopped_by=release.stopped_by, reason=release.reason
     )
-    served = update.spec.trains and policy.min_labels > 0
+    # Behind a first version there is nothing to fall back to, so a watch could decide nothing.
+    served = update.spec.trains and policy.min_labels > 0 and deployment.previous is not None
     if release.stopped_by is not None or not served:
         return _done(case, deployment, release, evidence)
     answers = case.home.log.labelled(update.model, version=update.number, after=release.labels_seen)

@@ -1,0 +1,53 @@
+"""``tidegate docs``: documents written from the record."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+from tidegate.apps.cli.session import session
+
+
+class Kind(StrEnum):
+    """Documents that can be written."""
+
+    RECORD = "record"
+
+
+class Format(StrEnum):
+    """Formats they can be written in."""
+
+    MD = "md"
+
+
+def register(app: typer.Typer) -> None:
+    """Put these commands on the program."""
+    app.command("docs")(docs)
+
+
+def docs(
+    context: typer.Context,
+    update: str,
+    kind: Kind = typer.Option(Kind.RECORD, "--kind"),
+    format_: Format = typer.Option(Format.MD, "--format"),
+    out: Path = typer.Option(None, "-o", "--out", help="The file to write [standard output]."),
+) -> None:
+    """Write the record of an update, in the language of --lang."""
+    s = session(context)
+    with s.workspace() as ws:
+        text = ws.document(update, s.lang)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    document = {"update": update, "kind": kind, "format": format_, "lang": s.lang}
+    if out is not None:
+        s.emit(
+            {**document, "file": str(out)},
+            lambda: s.out.print(s.say("written to {file}", file=out)),
+        )
+    else:
+        s.emit({**document, "text": text}, lambda: _print(text))
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)

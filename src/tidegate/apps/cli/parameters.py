@@ -1,0 +1,180 @@
+"""``tidegate params``: versions and tensors, in, out and compared."""
+
+from pathlib import Path
+
+import typer
+
+from tidegate.apps.cli.session import session, size
+from tidegate.apps.cli.updates import show_standing
+from tidegate.domain.messages import say
+from tidegate.process.parameters import summary_of
+
+group = typer.Typer(no_args_is_help=True, help="Versions and tensors: in, out and compared.")
+
+
+def register(app: typer.Typer) -> None:
+    """Put these commands on the program."""
+    app.add_typer(group, name="params")
+
+
+@group.command("log")
+def log(context: typer.Context, model: str) -> None:
+    """The versions of a model, newest first."""
+    s = session(context)
+    with s.workspace() as ws:
+        found = ws.log(model)
+    table = s.table(
+        say("Version"), say("Parent"), say("State"), say("Tensors"), say("Size"), say("Made"),
+        say("Reason"), right=(3, 4),
+    )  # fmt: skip
+    for row in found:
+        version = row.version
+        state = s.text(say(row.outcome or row.stage))
+        table.add_row(
+            version.name,
+            str(version.parent or "-"),
+            f"[green]{s.say('in production')}[/]" if row.champion else state,
+            str(row.tensors),
+            size(row.size_bytes),
+            version.created_at[:19],
+            version.reason.replace("[", "\\["),
+        )
+    rows = [
+        {
+            **row.version.model_dump(mode="json"),
+            "version": row.version.number,
+            "outcome": row.outcome,
+            "champion": row.champion,
+            "tensors": row.tensors,
+            "size_bytes": row.size_bytes,
+        }
+        for row in found
+    ]
+    s.emit({"model": model, "versions": rows}, lambda: s.out.print(table))
+
+
+@group.command("show")
+def show(context: typer.Context, version: str) -> None:
+    """The tensors of MODEL@V."""
+    s = session(context)
+    with s.workspace() as ws:
+        found, manifest = ws.version(version)
+    table = s.table(say("Tensor"), say("Type"), say("Shape"), say("Size"), say("Id"), right=(3,))
+    for tensor in manifest.tensors:
+        shape = "x".join(map(str, tensor.shape)) or "()"
+        table.add_row(tensor.name, tensor.dtype, shape, size(tensor.size_bytes), tensor.id[:16])
+
+    def shown() -> None:
+        s.out.print(f"[bold]{found.name}[/]  {manifest.id}  {manifest.structure.adapter}")
+        s.out.print(table)
+
+    document = {
+        **found.model_dump(mode="json"),
+        "version": found.number,
+        "structure": manifest.structure.model_dump(mode="json"),
+        "tensors": [tensor.model_dump(mode="json") for tensor in manifest.tensors],
+    }
+    s.emit(document, shown)
+
+
+@group.command("diff")
+def diff(context: typer.Context, old: str, new: str) -> None:
+    """What changed from one version to another, tensor by tensor."""
+    s = session(context)
+    with s.workspace() as ws:
+        found = ws.diff(old, new)
+    table = s.table(
+        say("Tensor"), say("Status"), say("Changed share"), say("Largest step"), say("Mean step"),
+        say("Norm ratio"), say("Cosine"), right=(2, 3, 4, 5, 6),
+    )  # fmt: skip
+    for row in found:
+        share = "-" if row.changed_share is None else f"{row.changed_share:.1%}"
+        numbers = [row.max_step, row.mean_step, row.norm_ratio, row.cosine]
+        shown = ["-" if value is None else f"{value:.4g}" for value in numbers]
+        table.add_row(row.name, s.text(say(row.status)), share, *shown)
+    s.emit({"old": old, "new": new, "tensors": found}, lambda: s.out.print(table))
+
+
+@group.command("import")
+def import_(
+    context: typer.Context,
+    model: str,
+    file: Path,
+    reason: str = typer.Option(..., "--reason", help="Why these parameters."),
+    allow_nonfinite: bool = typer.Option(
+        False, "--allow-nonfinite", help="Take NaN and infinity as they are."
+    ),
+) -> None:
+    """A case file for the parameters in a safetensors file, run as far as it goes."""
+    s = session(context)
+    with s.workspace() as ws:
+        update = ws.import_params(model, file, reason=reason, allow_nonfinite=allow_nonfinite)
+        if s.as_json:
+            version, manifest = ws.version(f"{model}@{update.number}")
+            document = {
+                "version": version.number,
+                "name": version.name,
+                "params": version.params,
+                "tensors": len(manifest.tensors),
+                "update": update.id,
+                "stage": update.stage,
+                "outcome": update.outcome,
+            }
+            s.emit(document, lambda: None)
+        else:
+            s.out.print(s.say("version {version} is stored", version=f"{model}@{update.number}"))
+            show_standing(s, ws, update)
+
+
+@group.command("checkout")
+def checkout(
+    context: typer.Context,
+    version: str,
+    out: Path = typer.Option(..., "-o", "--out", help="The safetensors file to write."),
+    tensor: list[str] = typer.Option(None, "--tensor", help="Only this tensor (repeatable)."),
+) -> None:
+    """Write a version to a safetensors file, exactly."""
+    s = session(context)
+    with s.workspace() as ws:
+        written = ws.checkout(version, out, list(tensor or []) or None)
+    s.emit(
+        {"version": version, "file": str(out), "size_bytes": written},
+        lambda: s.out.print(
+            s.say("{version} is in {file} ({size})", version=version, file=out, size=size(written))
+        ),
+    )
+
+
+@group.command("fsck")
+def fsck(context: typer.Context) -> None:
+    """Find every damaged or missing byte; exit 3 where there is one."""
+    s = session(context)
+    with s.workspace() as ws:
+        damages = ws.fsck()
+
+    def shown() -> None:
+        s.out.print(s.text(summary_of(damages)))
+        for damage in damages:
+            s.out.print(f"  [red]✗[/] {', '.join(damage.versions)}: {s.text(damage.message)}")
+
+    s.emit({"ok": not damages, "damages": damages}, shown)
+    raise typer.Exit(3 if damages else 0)
+
+
+@group.command("gc")
+def gc(
+    context: typer.Context,
+    grace: float = typer.Option(3600, "--grace", help="Spare what is younger, in seconds."),
+) -> None:
+    """Free parameters that nothing refers to."""
+    s = session(context)
+    with s.workspace() as ws:
+        freed = ws.gc(grace)
+    s.emit(
+        freed,
+        lambda: s.out.print(
+            s.say(
+                "{count} object(s) freed, {size}", count=freed.objects, size=size(freed.size_bytes)
+            )
+        ),
+    )

@@ -1,0 +1,128 @@
+"""``tidegate release`` and ``monitor``: what is in production, and how it fares."""
+
+import typer
+
+from tidegate.apps.cli.session import Session, session
+from tidegate.apps.cli.updates import show_standing
+from tidegate.domain.messages import say
+from tidegate.domain.rollout import Deployment
+
+group = typer.Typer(no_args_is_help=True, help="What is in production; promote and roll back.")
+
+
+def register(app: typer.Typer) -> None:
+    """Put these commands on the program."""
+    app.add_typer(group, name="release")
+    app.command("monitor")(monitor)
+
+
+@group.command("status")
+def status(context: typer.Context, model: str) -> None:
+    """What answers for a model, and how its release stands."""
+    s = session(context)
+    with s.workspace() as ws:
+        deployment = ws.deployment_now(model)
+    _show(s, deployment)
+
+
+def _show(s: Session, deployment: Deployment) -> None:
+    def shown() -> None:
+        champion = deployment.champion
+        name = f"{deployment.model}@{champion}" if champion else s.say("nothing")
+        s.out.print(s.say("in production: {version}", version=name))
+        release = deployment.release
+        if release is None:
+            return
+        s.out.print(
+            s.say(
+                "release of version {candidate}: {status}, {share:.0%} of requests",
+                candidate=release.candidate,
+                status=say(release.status),
+                share=release.share,
+            )
+        )
+        if release.reason is not None:
+            s.out.print(f"  {s.text(release.reason)}")
+        table = s.table(
+            say("Share"),
+            say("Champion's answers (bad / labelled)"),
+            say("Candidate's answers (bad / labelled)"),
+            right=(0, 1, 2),
+        )
+        for tally in release.tallies:
+            table.add_row(
+                f"{tally.share:.0%}",
+                f"{tally.champion_bad} / {tally.champion_labels}",
+                f"{tally.candidate_bad} / {tally.candidate_labels}",
+            )
+        if release.tallies:
+            s.out.print(table)
+
+    s.emit(deployment, shown)
+
+
+@group.command("promote")
+def promote(context: typer.Context, model: str) -> None:
+    """End the canary, or the observation, by hand; the record keeps who did."""
+    s = session(context)
+    with s.workspace() as ws:
+        code = show_standing(s, ws, ws.promote(model))
+    raise typer.Exit(code)
+
+
+@group.command("rollback")
+def rollback(
+    context: typer.Context,
+    model: str,
+    reason: str = typer.Option(..., "--reason"),
+    to: str = typer.Option(None, "--to", help="An earlier version: a number, or MODEL@NUMBER."),
+) -> None:
+    """Take the candidate off traffic, or go back to an earlier version."""
+    s = session(context)
+    number = None
+    if to is not None:
+        digits = to.rpartition("@")[2]
+        if not digits.isdecimal():
+            raise typer.BadParameter("a version is a number, or MODEL@NUMBER", param_hint="--to")
+        number = int(digits)
+    with s.workspace() as ws:
+        deployment = ws.rollback(model, reason=reason, to=number)
+    _show(s, deployment)
+
+
+def monitor(
+    context: typer.Context,
+    model: str,
+    window: int = typer.Option(200, "--window", min=1, help="Labelled answers a window."),
+) -> None:
+    """Windows of live metrics."""
+    s = session(context)
+    with s.workspace() as ws:
+        report = ws.monitor(model, window)
+
+    def shown() -> None:
+        s.out.print(
+            s.say(
+                "{answers:,} answers, {labelled:,} labelled",
+                answers=report.answers,
+                labelled=report.labelled,
+            )
+        )
+        names = list(report.windows[0].metrics) if report.windows else []
+        table = s.table(
+            say("From"), say("To"), say("Versions"), say("Rows"), *[say(name) for name in names],
+            right=tuple(range(3, 4 + len(names))),
+        )  # fmt: skip
+        for window_ in report.windows:
+            table.add_row(
+                window_.from_[:19],
+                window_.to[:19],
+                ", ".join(map(str, window_.versions)),
+                str(window_.rows),
+                *[f"{window_.metrics[name]:.4g}" for name in names],
+            )
+        s.out.print(table)
+        for alert in report.alerts:
+            s.out.print(f"[yellow]![/] {s.text(alert)}")
+
+    s.emit(report, shown)

@@ -1,0 +1,106 @@
+"""What every command shares: who acts, where, in which language, and how results are shown."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from tidegate.apps.cli.progress import Bars
+from tidegate.domain.messages import Message, say
+from tidegate.domain.update import Level, Update, Verdict
+from tidegate.process.workspace import Workspace
+
+_MARKS = {Level.NOTE: "[green]•[/]", Level.WARN: "[yellow]![/]", Level.REFUSE: "[red]✗[/]"}
+
+
+@dataclass
+class Session:
+    """The global options of one call, and its consoles."""
+
+    as_json: bool = False
+    folder: Path | None = None
+    lang: str = "en"
+    actor: str | None = None
+    out: Console = field(default_factory=lambda: Console(soft_wrap=True, highlight=False))
+    err: Console = field(
+        default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False)
+    )
+
+    def workspace(self) -> Workspace:
+        """The workspace this call is about, opened in the name of who acts."""
+        bars = Bars(self.err, self.lang)
+        return Workspace(self.folder, actor=self.actor, progress=bars, watch=self.watch)
+
+    def watch(self, update: Update, verdict: Verdict) -> None:
+        """Tell of a finished stage as it happens, on standard error."""
+        if self.as_json:
+            return
+        mark = "[green]✓[/]" if verdict.passed else "[red]✗[/]"
+        self.err.print(f"{mark} [bold]{self.text(say(str(verdict.stage)))}[/] {update.id}")
+        for finding in verdict.findings:
+            self.err.print(f"   {_MARKS[finding.level]} {self.text(finding.message)}", markup=True)
+
+    def text(self, message: Message) -> str:
+        """A message in the session's language, safe for a rich console."""
+        return message.text(self.lang).replace("[", "\\[")
+
+    def say(self, template: str, **values: Any) -> str:
+        """A sentence in the session's language, safe for a rich console."""
+        return self.text(say(template, **values))
+
+    def emit(self, document: Any, shown: Callable[[], None]) -> None:
+        """Print ``document`` as JSON where asked to, else show it to a person."""
+        if not self.as_json:
+            shown()
+            return
+        text = json.dumps(plain(document), ensure_ascii=False, indent=2, allow_nan=False)
+        sys.stdout.write(text + "\n")
+
+    def table(self, *columns: Message, right: tuple[int, ...] = ()) -> Table:
+        """An empty table with these headings; columns numbered in ``right`` hold numbers."""
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for at, column in enumerate(columns):
+            justify = "right" if at in right else "left"
+            table.add_column(self.text(column), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        return table
+
+
+def session(context: typer.Context) -> Session:
+    """The session of a command."""
+    found = context.find_root().obj
+    assert isinstance(found, Session)  # noqa: S101 - the root callback made it
+    return found
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON types; messages become their English text."""
+    if isinstance(value, Message):
+        return value.text()
+    if isinstance(value, BaseModel):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(item) for item in value]
+    return value
+
+
+def size(size_bytes: int) -> str:
+    """Bytes for people.
+
+    >>> size(1536)
+    '1.5 KiB'
+    """
+    amount = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError("unreachable")

@@ -1,0 +1,57 @@
+"""NaN and infinity, found by bit pattern in every floating-point dtype."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Unsigned type of an element's bits, mask, and the least masked value that is not finite.
+#: Patterns: IEEE 754; bfloat16; OCP 8-bit floating point 1.0 (E4M3 has no infinity); OCP MX 1.0
+#: (E8M0); the FNUZ variants have one NaN, where negative zero would be.
+_PATTERN: dict[str, tuple[str, int, int]] = {
+    "F64": ("<u8", 0x7FFF_FFFF_FFFF_FFFF, 0x7FF0_0000_0000_0000),
+    "F32": ("<u4", 0x7FFF_FFFF, 0x7F80_0000),
+    "C64": ("<u4", 0x7FFF_FFFF, 0x7F80_0000),
+    "F16": ("<u2", 0x7FFF, 0x7C00),
+    "BF16": ("<u2", 0x7FFF, 0x7F80),
+    "F8_E5M2": ("<u1", 0x7F, 0x7C),
+    "F8_E4M3": ("<u1", 0x7F, 0x7F),
+    "F8_E8M0": ("<u1", 0xFF, 0xFF),
+}
+_FNUZ = {"F8_E4M3FNUZ", "F8_E5M2FNUZ"}
+
+
+def nonfinite(dtype: str, data: bytes | memoryview) -> NDArray[np.bool_]:
+    """Which elements are NaN or infinite; ``(n,)``. Integers and booleans never are.
+
+    >>> nonfinite("F8_E4M3", bytes([0x7E, 0x7F, 0xFF])).tolist()
+    [False, True, True]
+    """
+    if dtype in _FNUZ:
+        return np.frombuffer(data, np.uint8) == 0x80
+    unsigned, mask, least = _PATTERN[dtype]
+    bits = np.frombuffer(data, np.dtype(unsigned))
+    found: NDArray[np.bool_] = (bits & bits.dtype.type(mask)) >= bits.dtype.type(least)
+    # A complex number is not finite where either half is not.
+    return found.reshape(-1, 2).any(axis=1) if dtype == "C64" else found
+
+
+def is_float(dtype: str) -> bool:
+    """Whether elements of this dtype can be NaN or infinite."""
+    return dtype in _PATTERN or dtype in _FNUZ
+
+
+def count_nonfinite(dtype: str, chunks: Iterable[bytes]) -> tuple[int, int | None]:
+    """How many elements are NaN or infinite, and the flat position of the first (None if none).
+
+    Every chunk holds whole elements.
+    """
+    count, first, seen = 0, None, 0
+    for chunk in chunks:
+        if is_float(dtype):
+            found = nonfinite(dtype, chunk)
+            here = int(np.count_nonzero(found))
+            if here and first is None:
+                first = seen + int(found.argmax())
+            count, seen = count + here, seen + found.size
+    return count, first

@@ -1,0 +1,122 @@
+"""What training takes and gives: parameters, the job, the result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.domain.messages import Message
+from tidegate.domain.metrics import Task
+from tidegate.domain.predictor import Predictions
+from tidegate.domain.strategy import Strategy
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The parameters of one version, in the adapter's terms.
+
+    ``architecture`` is JSON (classes, number of features, settings that fix the structure);
+    ``tensors`` are finite; every tensor stands in exactly one of ``groups``, whose order is the
+    adapter's.
+    """
+
+    architecture: dict[str, Any]
+    tensors: dict[str, Array]
+    groups: dict[str, list[str]]
+
+    def of_group(self, group: str) -> dict[str, Array]:
+        """The tensors of one group."""
+        return {name: self.tensors[name] for name in self.groups[group]}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run. ``settings`` are the user's, over the adapter's defaults.
+
+    ``trainable_groups`` counts in an incremental update, ``key_groups`` in a hybrid one; empty
+    means the adapter's own choice. ``progress(done, total)`` is called where training takes
+    longer than a second.
+    """
+
+    task: Task
+    strategy: Strategy = Strategy.FULL
+    parent: State | None = None
+    trainable_groups: list[str] = field(default_factory=list)
+    key_groups: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came out: ``curve`` is the loss on the training rows over the run, lower is better."""
+
+    state: State
+    curve: list[float]
+    converged: bool
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[Message] = field(default_factory=list)
+
+
+#: Features ``(n_rows, n_features)`` to scores: class probabilities ``(n_rows, n_classes)`` or
+#: values ``(n_rows,)``.
+Scorer = Callable[[Floats], Predictions]
+
+
+class Adapter(Protocol):
+    """One kind of model: how its parameters come to be and how they answer.
+
+    ``keeps_missing``: whether features may be NaN. ``libraries``: the versions its parameters
+    load with. ``architecture`` of a state that it trained holds ``n_features`` and, for classes,
+    ``classes``.
+    """
+
+    name: str
+    tasks: frozenset[Task]
+    strategies: frozenset[Strategy]
+    keeps_missing: bool
+    libraries: dict[str, str]
+
+    def defaults(self, task: Task) -> dict[str, Any]:
+        """Every setting and its default."""
+        ...
+
+    def check_settings(self, task: Task, settings: dict[str, Any]) -> None:
+        """Raise WrongUsage for an unknown setting or a value that cannot be."""
+        ...
+
+    def group_names(self, task: Task, state: State | None) -> list[str]:
+        """The parameter groups: of ``state``, or those a first version will have."""
+        ...
+
+    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+        """What an incremental update of ``state`` moves unless told otherwise."""
+        ...
+
+    def key_groups(self, task: Task, state: State | None) -> list[str]:
+        """What a hybrid update of ``state`` retrains from scratch unless told otherwise."""
+        ...
+
+    def fit(self, x: Floats, y: Array, job: Job) -> Fitted:
+        """Parameters from rows, as ``train`` calls it.
+
+        ``y`` holds class codes (int64, 0 to n_classes - 1) or float64; ``job.settings`` is
+        complete, its groups are named. For classes, ``job.classes`` of the state to make is
+        written by ``train``.
+        """
+        ...
+
+    def load(self, state: State) -> Scorer:
+        """A function that predicts; raises Incompatible where ``state`` is not of this adapter."""
+        ...

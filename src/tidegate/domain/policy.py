@@ -75,7 +75,7 @@ class ValidationPolicy(Frozen):
     margin: float = Field(
         0.02, ge=0, description="Non-inferiority margin on the primary metric: absolute for "
         "metrics between 0 and 1, a share of the champion's value for errors in the target's "
-        "unit. The lower end of the interval of the difference must lie above minus this.")  # fmt: skip
+        "unit. The interval of the difference must lie above minus this.")  # fmt: skip
     confidence: float = Field(
         0.95, gt=0.5, lt=1, description="Confidence of every interval in the report."
     )

@@ -121,11 +121,11 @@ def _parsed(raw: bytes) -> Manifest | None:
     """The manifest that ``raw`` tells, with the id it truly has; None where it tells none."""
     try:
         content = json.loads(raw)
-        if content.pop("format", None) != FORMAT:
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             return None
         told = Manifest.model_validate(content)
         true = manifest_of(told.structure, told.tensors)
-    except (ValueError, AttributeError, RecursionError, ParamsError):
+    except (ValueError, RecursionError, ParamsError):
         return None
     return true if all(_sized(info) for info in true.tensors) else None
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.domain.tensor import DTYPE_BYTES
+
 #: Unsigned type of an element's bits, mask, and the least masked value that is not finite.
 #: Patterns: IEEE 754; bfloat16; OCP 8-bit floating point 1.0 (E4M3 has no infinity); OCP MX 1.0
 #: (E8M0); the FNUZ variants have one NaN, where negative zero would be.
@@ -27,13 +29,15 @@ def nonfinite(dtype: str, data: bytes | memoryview) -> NDArray[np.bool_]:
     >>> nonfinite("F8_E4M3", bytes([0x7E, 0x7F, 0xFF])).tolist()
     [False, True, True]
     """
+    if not is_float(dtype):
+        return np.zeros(len(data) // DTYPE_BYTES[dtype], np.bool_)
     if dtype in _FNUZ:
-        return np.frombuffer(data, np.uint8) == 0x80
+        return np.equal(np.frombuffer(data, np.uint8), 0x80)
     unsigned, mask, least = _PATTERN[dtype]
     bits = np.frombuffer(data, np.dtype(unsigned))
-    found: NDArray[np.bool_] = (bits & bits.dtype.type(mask)) >= bits.dtype.type(least)
+    found: NDArray[np.bool_] = np.greater_equal(bits & mask, least)
     # A complex number is not finite where either half is not.
-    return found.reshape(-1, 2).any(axis=1) if dtype == "C64" else found
+    return found[0::2] | found[1::2] if dtype == "C64" else found
 
 
 def is_float(dtype: str) -> bool:
@@ -48,10 +52,9 @@ def count_nonfinite(dtype: str, chunks: Iterable[bytes]) -> tuple[int, int | Non
     """
     count, first, seen = 0, None, 0
     for chunk in chunks:
-        if is_float(dtype):
-            found = nonfinite(dtype, chunk)
-            here = int(np.count_nonzero(found))
-            if here and first is None:
-                first = seen + int(found.argmax())
-            count, seen = count + here, seen + found.size
+        found = nonfinite(dtype, chunk)
+        here = int(np.count_nonzero(found))
+        if here and first is None:
+            first = seen + int(found.argmax())
+        count, seen = count + here, seen + found.size
     return count, first

@@ -5,6 +5,7 @@ little-endian), a JSON object, then the tensors' bytes without a gap.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ def lay_out(
     for name, dtype, shape, size_bytes in ordered:
         if name == METADATA or name in header:
             raise ParamsError(
-                "a safetensors file cannot hold a tensor named '{tensor}' (reserved, or given twice)",
+                "a safetensors file cannot hold a tensor named '{tensor}' (reserved, or twice)",
                 do="rename the tensor",
                 tensor=name,
             )
@@ -93,8 +94,7 @@ def _json_object(raw: bytes, file: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+            twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
             raise ParamsError(
                 "file '{file}': the header names {key} twice",
                 do="write the file again, each tensor once",
@@ -141,63 +141,75 @@ def _checked_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _entry(name: str, told: Any, data_bytes: int, file: str) -> Entry:
-    where = {"file": file, "tensor": name if _text(name) else ascii(name)}
-    again = "write the file again from its source"
     if not _text(name):
         raise ParamsError(
-            "file '{file}': tensor name {tensor} is not valid Unicode", do=again, **where
+            "file '{file}': tensor name {tensor} is not valid Unicode",
+            do="write the file again with another name",
+            file=file,
+            tensor=ascii(name),
         )
+    dtype, shape, (start, stop) = _fields(name, told, file)
+    if not start <= stop <= data_bytes:
+        raise ParamsError(
+            "file '{file}': tensor '{tensor}' lies at bytes {start} to {stop}, the file's data "
+            "ends at {end}",
+            do="the file may be cut short: copy it again",
+            file=file,
+            tensor=name,
+            start=start,
+            stop=stop,
+            end=data_bytes,
+        )
+    if _bytes_of(shape, dtype) != stop - start:
+        raise ParamsError(
+            "file '{file}': tensor '{tensor}' is {dtype} of shape {shape}, which does not take "
+            "the {given} bytes that its offsets give it",
+            do="write the file again from its source",
+            file=file,
+            tensor=name,
+            dtype=dtype,
+            shape=_shown(shape),
+            given=stop - start,
+        )
+    return Entry(name, dtype, tuple(shape), start, stop)
+
+
+def _fields(name: str, told: Any, file: str) -> tuple[str, list[int], list[int]]:
+    """Dtype, shape and offsets of a tensor, each of its type."""
     if not isinstance(told, dict) or set(told) != {"dtype", "shape", "data_offsets"}:
         raise ParamsError(
             "file '{file}': tensor '{tensor}' must have exactly dtype, shape and data_offsets",
-            do=again,
-            **where,
+            do="write the file again from its source",
+            file=file,
+            tensor=name,
         )
     dtype, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
         raise ParamsError(
             "file '{file}': tensor '{tensor}' has unknown dtype {dtype}",
             do="convert it to one of {known}",
+            file=file,
+            tensor=name,
             dtype=_shown(dtype),
             known=_ORDER,
-            **where,
         )
-    if not isinstance(shape, list) or not all(_count(size) for size in shape):
+    if not isinstance(shape, list) or not all(map(_count, shape)):
         raise ParamsError(
             "file '{file}': the shape of tensor '{tensor}' is not a list of sizes from 0: {shape}",
-            do=again,
+            do="write the file again from its source",
+            file=file,
+            tensor=name,
             shape=_shown(shape),
-            **where,
         )
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(_count, offsets)):
         raise ParamsError(
-            "file '{file}': data_offsets of tensor '{tensor}' are not two offsets from 0: {offsets}",
-            do=again,
+            "file '{file}': tensor '{tensor}' has data_offsets that are not two places: {offsets}",
+            do="write the file again from its source",
+            file=file,
+            tensor=name,
             offsets=_shown(offsets),
-            **where,
         )
-    start, stop = offsets
-    if not start <= stop <= data_bytes:
-        raise ParamsError(
-            "file '{file}': tensor '{tensor}' lies at bytes {start} to {stop}, the file's data "
-            "ends at {end}",
-            do="the file may be cut short: copy it again",
-            start=start,
-            stop=stop,
-            end=data_bytes,
-            **where,
-        )
-    if _bytes_of(shape, dtype) != stop - start:
-        raise ParamsError(
-            "file '{file}': tensor '{tensor}' is {dtype} of shape {shape}, which does not take "
-            "the {given} bytes that its offsets give it",
-            do=again,
-            dtype=dtype,
-            shape=_shown(shape),
-            given=stop - start,
-            **where,
-        )
-    return Entry(name, dtype, tuple(shape), start, stop)
+    return dtype, shape, offsets
 
 
 def _check_tiling(entries: list[Entry], data_bytes: int, file: str) -> None:

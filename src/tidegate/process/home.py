@@ -140,7 +140,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         ) from None
     if version > FORMAT:
         raise WorkspaceError(
-            "the workspace in {folder} was made by a newer Tidegate (format {found}, known {known})",
+            "the workspace in {folder} was made by a newer Tidegate (format {found}, not {known})",
             do="upgrade Tidegate; nothing was changed",
             folder=folder,
             found=version,

@@ -74,7 +74,7 @@ def add_data(home: Home, model: str, files: Sequence[Path]) -> Arrival:
 
 
 def contract_text(home: Home, model: str) -> str:
-    """The contract in force, as YAML: the model file's own, else inferred from the champion's data."""
+    """The contract in force as YAML: the model file's, else inferred from the champion's data."""
     with home.journal.read() as reader:
         spec = home.spec(reader, model)
         history = learned_from(reader, model, current(home, model).champion)

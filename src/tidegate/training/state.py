@@ -69,8 +69,20 @@ class Fitted:
     notes: list[Message] = field(default_factory=list)
 
 
-#: Features ``(n_rows, n_features)`` to scores: class probabilities ``(n_rows, n_classes)`` or
-#: values ``(n_rows,)``.
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows to learn from.
+
+    ``x``: float64 ``(n_rows, n_features)``. ``y``: int64 codes into ``classes``, or float64
+    where ``classes`` is None.
+    """
+
+    x: Floats
+    y: Array
+    classes: list[Any] | None
+
+
+#: Features ``(n_rows, n_features)`` in, predictions out.
 Scorer = Callable[[Floats], Predictions]
 
 
@@ -108,13 +120,8 @@ class Adapter(Protocol):
         """What a hybrid update of ``state`` retrains from scratch unless told otherwise."""
         ...
 
-    def fit(self, x: Floats, y: Array, job: Job) -> Fitted:
-        """Parameters from rows, as ``train`` calls it.
-
-        ``y`` holds class codes (int64, 0 to n_classes - 1) or float64; ``job.settings`` is
-        complete, its groups are named. For classes, ``job.classes`` of the state to make is
-        written by ``train``.
-        """
+    def fit(self, rows: Rows, job: Job) -> Fitted:
+        """Parameters from rows; ``job.settings`` are complete, its groups named and known."""
         ...
 
     def load(self, state: State) -> Scorer:

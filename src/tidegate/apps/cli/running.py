@@ -46,7 +46,7 @@ def demo(
     folder: Path = typer.Option(None, "--dir", help="Keep the workspace here [./demo-workspace]."),
 ) -> None:
     """Walk the whole loop on real data, telling the story."""
-    from tidegate.apps.demo import run_demo  # noqa: PLC0415 - its imports are heavy
+    from tidegate.apps.demo import run_demo
 
     s = session(context)
     document = run_demo(s, folder or Path("demo-workspace"))
@@ -59,7 +59,7 @@ _PORT = typer.Option(8350, "--port", help="Port to listen on.")
 
 def up(context: typer.Context, host: str = _HOST, port: int = _PORT) -> None:
     """HTTP API, gateway and worker in one process."""
-    from tidegate.apps.api import serve as serve_app  # noqa: PLC0415
+    from tidegate.apps.api import serve as serve_app
 
     s = session(context)
     serve_app(s.folder, s.actor, host=host, port=port, worker=True)
@@ -67,7 +67,7 @@ def up(context: typer.Context, host: str = _HOST, port: int = _PORT) -> None:
 
 def serve(context: typer.Context, host: str = _HOST, port: int = _PORT) -> None:
     """The gateway alone."""
-    from tidegate.apps.api import serve as serve_app  # noqa: PLC0415
+    from tidegate.apps.api import serve as serve_app
 
     s = session(context)
     serve_app(s.folder, s.actor, host=host, port=port, worker=False)

@@ -28,7 +28,7 @@ def run(case: Case) -> Done | Waiting:
     if len(first) < policy.min_labels and release.closed_by is None:
         return Waiting(
             say(
-                "version {version} is in production and watched until {needed} answers are labelled",
+                "version {version} is in production, watched until {needed} answers are labelled",
                 version=update.number,
                 needed=policy.min_labels,
             )

@@ -1,0 +1,97 @@
+"""The three types a table holds here: whole numbers, numbers and text; anything may be missing."""
+
+import polars as pl
+
+from tidegate.domain.errors import DataError
+from tidegate.domain.schema import Column, Kind
+
+#: Fields of a CSV that mean "missing", blanks around them aside. Kept short on purpose: a word
+#: such as "None" or "unknown" may be an answer.
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+
+_INT64_MAX = 2**63 - 1
+
+
+def kind_of(dtype: pl.DataType) -> Kind:
+    """Numeric for numbers, categorical for everything else."""
+    return Kind.NUMERIC if dtype.is_numeric() else Kind.CATEGORICAL
+
+
+def columns_of(frame: pl.DataFrame) -> list[Column]:
+    """The columns of a canonical frame, in order, with how many values each misses."""
+    return [
+        Column(
+            name=series.name,
+            kind=kind_of(series.dtype),
+            dtype=str(series.dtype),
+            missing=series.null_count(),
+        )
+        for series in frame.get_columns()
+    ]
+
+
+def canonical(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with every column as Int64, Float64 or String, and NaN as missing.
+
+    Booleans become "true" and "false", dates and times their ISO text (UTC where a zone is
+    named), so a table means the same however it was stored. Raises DataError for a column of
+    lists, structures, bytes or durations.
+    """
+    return frame.select([canonical_column(series) for series in frame.get_columns()])
+
+
+def canonical_column(series: pl.Series) -> pl.Series:
+    """One column in canonical form; see ``canonical``."""
+    dtype = series.dtype
+    if dtype in (pl.Int64, pl.String):
+        return series
+    if dtype.is_float() or dtype.is_decimal() or dtype == pl.Null:
+        return series.cast(pl.Float64).fill_nan(None)
+    if dtype.is_integer():
+        too_large = dtype in (pl.UInt64, pl.Int128) and not _fits(series)
+        return series.cast(pl.Float64 if too_large else pl.Int64)
+    if dtype == pl.Boolean or isinstance(dtype, (pl.Categorical, pl.Enum)):
+        return series.cast(pl.String)
+    if dtype == pl.Date:
+        return series.dt.strftime("%Y-%m-%d")
+    if dtype == pl.Time:
+        return series.dt.strftime("%H:%M:%S%.f")
+    if isinstance(dtype, pl.Datetime):
+        return _time_text(series, dtype)
+    raise DataError(
+        "column '{column}' is of type {dtype}, which is neither a number, a text, a truth value "
+        "nor a time",
+        do="leave the column out, or spread it over plain columns",
+        column=series.name,
+        dtype=str(dtype),
+    )
+
+
+def as_text(series: pl.Series) -> pl.Series:
+    """A canonical column as text; whole numbers lose their ".0", so 1 and 1.0 are one category."""
+    if series.dtype != pl.Float64:
+        return series.cast(pl.String)
+    # Beyond 2**53 a float64 no longer tells neighbouring whole numbers apart.
+    whole = (series == series.floor()) & (series.abs() < 2.0**53)
+    text = series.cast(pl.String)
+    as_whole = series.set(~whole, None).cast(pl.Int64, strict=False).cast(pl.String)
+    return text.zip_with(~whole.fill_null(False), as_whole)
+
+
+def finite(series: pl.Series) -> pl.Series:
+    """A numeric column as Float64 with infinities as missing too."""
+    floats = series.cast(pl.Float64)
+    return floats.set(floats.is_infinite() | floats.is_nan(), None)
+
+
+def _fits(series: pl.Series) -> bool:
+    low, high = series.min(), series.max()
+    if low is None or high is None:
+        return True
+    return int(low) >= -_INT64_MAX - 1 and int(high) <= _INT64_MAX  # type: ignore[arg-type]
+
+
+def _time_text(series: pl.Series, dtype: pl.Datetime) -> pl.Series:
+    if dtype.time_zone is None:
+        return series.dt.strftime("%Y-%m-%d %H:%M:%S%.f")
+    return series.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")

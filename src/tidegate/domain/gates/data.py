@@ -1,0 +1,76 @@
+"""The prepare gate: is the data fit to learn from?"""
+
+from tidegate.domain.evidence import PrepareEvidence
+from tidegate.domain.gates.findings import note, refuse, warn
+from tidegate.domain.messages import say
+from tidegate.domain.metrics import Task
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.update import Finding, Level
+
+
+def prepare_gate(spec: ModelSpec, e: PrepareEvidence) -> list[Finding]:
+    """Contract kept? Enough, fresh and labelled? Consistent, or drifted and how?"""
+    if e.snapshot is None:
+        return [note("import", "the parameters come from a file; there is no data to check")]
+    policy, found = spec.policy.data, []
+    for breach in e.breaches:
+        structural = breach.rule in ("missing_column", "kind")
+        refused = breach.severity == "refuse" and (
+            structural or breach.share > policy.max_breach_share
+        )
+        level = Level.REFUSE if refused else Level.WARN
+        found.append(Finding(code=f"contract.{breach.rule}", level=level, message=breach.message))
+    if e.labelled_rows < policy.min_labelled_rows:
+        found.append(
+            refuse(
+                "too_few_rows",
+                "{rows} labelled rows are too few to learn from; policy asks for {needed}",
+                rows=e.labelled_rows,
+                needed=policy.min_labelled_rows,
+            )
+        )
+    if spec.task is not Task.REGRESSION and e.classes is not None and e.classes < 2:
+        found.append(
+            refuse("one_class", "the labelled rows hold one class only; nothing can be told apart")
+        )
+    if policy.max_age_days is not None:
+        found.append(_freshness(e.age_days, policy.max_age_days))
+    found.append(_consistency(spec, e))
+    return found
+
+
+def _freshness(age_days: float | None, allowed: float) -> Finding:
+    if age_days is None:
+        return refuse("no_time", "policy limits the age of data, and no row has a time")
+    if age_days > allowed:
+        return refuse(
+            "stale",
+            "the newest row is {age:.1f} days old; policy allows {allowed:g}",
+            age=age_days,
+            allowed=allowed,
+        )
+    return note("fresh", "the newest row is {age:.1f} days old", age=age_days)
+
+
+def _consistency(spec: ModelSpec, e: PrepareEvidence) -> Finding:
+    seen = e.consistency
+    if seen is None:
+        return note("no_reference", "there is no earlier data to compare with")
+    if seen.verdict != "drifted":
+        return note(seen.verdict, "compared with {rows:,} earlier rows: {verdict}",
+                     rows=seen.rows_reference, verdict=_VERDICTS[seen.verdict])  # fmt: skip
+    columns = [column.name for column in seen.columns if column.drifted] or seen.joint.columns
+    make = refuse if spec.policy.data.on_drift == "refuse" else warn
+    return make(
+        "drifted",
+        "the data has drifted from the {rows:,} earlier rows, most in: {columns}",
+        rows=seen.rows_reference,
+        columns=columns[:5],
+    )
+
+
+_VERDICTS = {
+    "consistent": say("consistent"),
+    "drifted": say("drifted"),
+    "too_little_data": say("too little data to tell"),
+}

@@ -1,0 +1,159 @@
+"""The plan, train and validate gates: how the parameters came to be, and how good they are."""
+
+from tidegate.domain.evidence import PlanEvidence, TrainEvidence, ValidateEvidence
+from tidegate.domain.gates.findings import note, refuse, warn
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.update import Finding, Level
+
+
+def plan_gate(spec: ModelSpec, e: PlanEvidence) -> list[Finding]:
+    """Is the plan one the adapter can carry out, and within policy?"""
+    found = [Finding(code="why", level=Level.NOTE, message=why) for why in e.why]
+    if e.strategy not in e.supported:
+        found.append(
+            refuse(
+                "unsupported",
+                "adapter '{adapter}' cannot do a {strategy} update",
+                adapter=spec.adapter,
+                strategy=e.strategy,
+            )
+        )
+    return found
+
+
+def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
+    """Converged? All values finite? Step within budget? Frozen groups untouched?"""
+    found: list[Finding] = []
+    if not e.finite:
+        found.append(refuse("not_finite", "the parameters hold NaN or infinity"))
+    if not e.converged:
+        found.append(
+            warn("not_converged", "training stopped before it converged; allow more iterations")
+        )
+    limit = spec.policy.training.max_relative_step
+    for step in e.steps:
+        if step.frozen and (step.changed_tensors or step.added_tensors):
+            found.append(
+                refuse("frozen_moved", "group '{group}' was frozen and moved", group=step.group)
+            )
+        over = limit is not None and step.relative_norm is not None and step.relative_norm > limit
+        if over and e.strategy != "full":
+            found.append(
+                refuse(
+                    "step_too_large",
+                    "group '{group}' moved by {step:.3g} of its size; policy allows {limit:g}",
+                    group=step.group,
+                    step=step.relative_norm,
+                    limit=limit,
+                )
+            )
+    frozen = [step.group for step in e.steps if step.frozen]
+    if frozen and not any(finding.code == "frozen_moved" for finding in found):
+        found.append(
+            note(
+                "frozen_same",
+                "frozen groups are the same to the last bit: {groups}",
+                groups=frozen[:5],
+            )
+        )
+    found.append(
+        note(
+            "trained",
+            "learned from {rows:,} rows in {seconds:.1f} s",
+            rows=e.rows,
+            seconds=e.seconds,
+        )
+    )
+    return found
+
+
+def validate_gate(spec: ModelSpec, e: ValidateEvidence) -> list[Finding]:
+    """No worse than policy allows, overall and in every segment?"""
+    if not e.judged or e.difference is None:
+        return [note("not_judged", "this model is not trained here, so there is nothing to score")]
+    policy, found = spec.policy.validation, []
+    if e.champion_version is None:
+        found.append(_against_baseline(e, must_beat=policy.must_beat_baseline))
+    else:
+        found.append(_against_champion(e, policy.margin))
+        flips = e.negative_flips
+        if flips is not None and flips > policy.max_negative_flips:
+            found.append(
+                refuse(
+                    "negative_flips",
+                    "{flips:.1%} of the hold-out was right and is now wrong; "
+                    "policy allows {limit:.0%}",
+                    flips=flips,
+                    limit=policy.max_negative_flips,
+                )
+            )
+    for segment in e.segments:
+        if segment.rows >= policy.min_segment_rows and segment.difference < -policy.segment_margin:
+            found.append(
+                refuse(
+                    "segment_worse",
+                    "segment {segment} loses {loss:.3f} on {rows} rows; policy allows {limit:g}",
+                    segment=segment.segment,
+                    loss=-segment.difference,
+                    rows=segment.rows,
+                    limit=policy.segment_margin,
+                )
+            )
+    if e.gap is not None and e.gap > policy.max_gap:
+        found.append(
+            warn(
+                "gap",
+                "the score on training rows is {gap:.3f} better than on the hold-out: "
+                "it may have learned by heart",
+                gap=e.gap,
+            )
+        )
+    return found
+
+
+def _against_baseline(e: ValidateEvidence, *, must_beat: bool) -> Finding:
+    assert e.difference is not None  # noqa: S101 - the caller looked
+    values = {
+        "metric": e.metric,
+        "candidate": e.candidate[e.metric or ""].value,
+        "rows": e.rows,
+    }
+    if e.difference.low <= 0:
+        make = refuse if must_beat else warn
+        return make(
+            "no_better_than_baseline",
+            "{metric} {candidate:.3f} on {rows} rows is not surely better than a constant answer",
+            **values,
+        )
+    return note(
+        "better_than_baseline",
+        "{metric} {candidate:.3f} on {rows} rows, surely better than a constant answer",
+        **values,
+    )
+
+
+def _against_champion(e: ValidateEvidence, margin: float) -> Finding:
+    assert e.difference is not None  # noqa: S101 - the caller looked
+    metric = e.metric or ""
+    values = {
+        "metric": metric,
+        "champion": e.champion[metric].value,
+        "candidate": e.candidate[metric].value,
+        "low": e.difference.low,
+        "high": e.difference.high,
+        "margin": margin,
+        "rows": e.rows,
+    }
+    if e.difference.low < -margin:
+        return refuse(
+            "worse",
+            "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows; the difference "
+            "lies in [{low:+.3f}, {high:+.3f}] and may exceed the margin of {margin:g}",
+            **values,
+        )
+    return note(
+        "not_worse",
+        "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows; the difference "
+        "lies in [{low:+.3f}, {high:+.3f}], within the margin of {margin:g}",
+        **values,
+    )

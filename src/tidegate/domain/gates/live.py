@@ -1,0 +1,133 @@
+"""The release and observe gates: what real traffic said."""
+
+from tidegate.domain.evidence import ObserveEvidence, ReleaseEvidence
+from tidegate.domain.gates.findings import note, refuse, warn
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.update import Finding
+
+
+def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
+    """The approved version, over the champion it was compared with, harmless at every step?"""
+    policy, found = spec.policy.rollout, []
+    if e.approved_digest != e.digest:
+        found.append(refuse("digest", "the case file is not the one that was approved"))
+    if e.champion != e.validated_against:
+        found.append(
+            refuse(
+                "champion_changed",
+                "it was compared with version {compared}, but {champion} is in production now",
+                compared=e.validated_against,
+                champion=e.champion,
+            )
+        )
+    if e.stopped_by is not None:
+        found.append(
+            refuse(
+                "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
+            )
+        )
+    failures = sum(tally.candidate_failures for tally in e.tallies)
+    if failures > policy.max_failures:
+        found.append(
+            refuse("failures", "the candidate failed {failures} requests; policy allows {limit}",
+                    failures=failures, limit=policy.max_failures)
+        )  # fmt: skip
+    if e.harm >= 1 / policy.alpha:
+        found.append(_harm(e, policy.alpha))
+    short = [t for t, s in zip(e.tallies, e.steps, strict=False) if t.labels < s.min_labels]
+    unfinished = len(e.tallies) < len(e.steps) or bool(short)
+    if e.champion is not None and unfinished and not found:
+        found.append(_by_hand(e))
+    if not found:
+        found.append(_canary_note(e))
+    return found
+
+
+def _by_hand(e: ReleaseEvidence) -> Finding:
+    if e.promoted_by is None:
+        return refuse("steps", "the rollout ended before its steps had the labels they need")
+    return warn(
+        "by_hand", "{person} promoted it before the steps had the labels they need",
+        person=e.promoted_by,
+    )  # fmt: skip
+
+
+def _rates(e: ReleaseEvidence) -> dict[str, float]:
+    sums = {
+        name: sum(getattr(tally, name) for tally in e.tallies)
+        for name in ("champion_bad", "champion_labels", "candidate_bad", "candidate_labels")
+    }
+    return {
+        "candidate": sums["candidate_bad"] / max(1, sums["candidate_labels"]),
+        "champion": sums["champion_bad"] / max(1, sums["champion_labels"]),
+        "labels": sums["candidate_labels"] + sums["champion_labels"],
+    }
+
+
+def _harm(e: ReleaseEvidence, alpha: float) -> Finding:
+    return refuse(
+        "harm",
+        "on live traffic {candidate:.1%} of the candidate's answers were bad against "
+        "{champion:.1%} of the champion's, after {labels} labels; the evidence of harm is "
+        "{harm:.3g} to 1, and policy acts at {line:g} to 1",
+        harm=e.harm,
+        line=1 / alpha,
+        **_rates(e),
+    )
+
+
+def _canary_note(e: ReleaseEvidence) -> Finding:
+    if e.champion is None or not e.tallies:
+        return note("first", "there was no other version on traffic to compare with")
+    return note(
+        "harmless",
+        "{candidate:.1%} bad answers against the champion's {champion:.1%} over {labels} labels",
+        **_rates(e),
+    )
+
+
+def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
+    """Did the live metric hold to what the hold-out promised?"""
+    if e.stopped_by is not None:
+        return [
+            refuse(
+                "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
+            )
+        ]
+    if e.live is None or e.expected is None:
+        if e.closed_by is not None:
+            return [warn("closed", "{person} ended the observation early", person=e.closed_by)]
+        return [
+            note(
+                "not_observed",
+                "no observation: a first version, parameters not served, or none asked for",
+            )
+        ]
+    margin = spec.policy.observe.margin
+    if e.greater_is_better:
+        worse = e.live.high < e.expected - margin
+    else:
+        worse = e.live.low > e.expected * (1 + margin)
+    values = {
+        "metric": e.metric,
+        "live": e.live.value,
+        "labels": e.labels,
+        "expected": e.expected,
+    }
+    found = [
+        refuse(
+            "fell_short",
+            "live {metric} {live:.3f} over {labels} labels is surely worse than the expected "
+            "{expected:.3f}",
+            **values,
+        )
+        if worse
+        else note(
+            "held",
+            "live {metric} {live:.3f} over {labels} labels; {expected:.3f} was expected",
+            **values,
+        )
+    ]
+    if e.closed_by is not None:
+        found.append(warn("closed", "{person} ended the observation early", person=e.closed_by))
+    return found

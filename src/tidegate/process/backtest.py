@@ -1,0 +1,279 @@
+"""A policy tried on the past: every batch is predicted first and learned after (prequential)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tidegate.data.clean import clean
+from tidegate.data.contract import require_columns
+from tidegate.data.read import read_files
+from tidegate.data.table import columns_of
+from tidegate.data.time import time_of
+from tidegate.domain.errors import DataError, WrongUsage
+from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence
+from tidegate.domain.gates import gate
+from tidegate.domain.messages import Frozen, say
+from tidegate.domain.metrics import METRICS, Metric, losses
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.predictor import Array
+from tidegate.domain.snapshot import Snapshot
+from tidegate.domain.strategy import Strategy
+from tidegate.governance.risk import assess
+from tidegate.monitoring.trigger import Stretch, due
+from tidegate.process.home import Progress, silent
+from tidegate.process.loading import Fitted
+from tidegate.process.stages.plan import make_plan
+from tidegate.process.stages.prepare import examine, split_of
+from tidegate.process.stages.train import fit_candidate
+from tidegate.process.stages.validate import compare, labels
+from tidegate.training.steps import group_steps, not_finite
+
+
+class Arm(Frozen):
+    """One way to update: its score over all rows tested, versions released, seconds spent."""
+
+    score: float
+    updates: int
+    seconds: float
+    refused: int = 0
+
+
+class Backtest(Frozen):
+    """Never updating, updating at every batch, and this policy, on the same rows."""
+
+    batches: int
+    rows_tested: int
+    metric: Metric
+    static: Arm
+    always: Arm
+    policy: Arm
+
+
+#: Takes the batches up to and with the newest, the champion and its record; gives the next
+#: champion where there is one.
+Updater = Callable[["Past"], Fitted | None]
+
+
+@dataclass
+class Past:
+    """What a policy knows when a batch has been labelled; ``newest`` is that batch's number."""
+
+    spec: ModelSpec
+    batches: list[pl.DataFrame]
+    newest: int
+    champion: Fitted
+    learned: list[int]
+    record: list[Stretch]
+    since: int
+    refused: int = 0
+    baseline: list[Stretch] = field(default_factory=list)
+
+
+def backtest(
+    spec: ModelSpec,
+    data: Path,
+    *,
+    batch_rows: int,
+    time_column: str | None = None,
+    progress: Progress = silent,
+) -> Backtest:
+    """Replay ``data`` in batches of ``batch_rows`` rows: the first one trains, the rest test.
+
+    Rows count in file order, or in the order of ``time_column``, else of the model's own time
+    columns. Rows without a label are passed over. What the gates say offline decides whether a
+    candidate replaces the champion; approvals and canaries have no part in a replay.
+    """
+    if not spec.trains:
+        raise WrongUsage(
+            "model '{model}' is not trained here, so there is no policy to try",
+            do="name a model file with an adapter that trains",
+            model=spec.model,
+        )
+    frame = read_files([data], lambda done, total: progress(say("reading"), done, total))
+    batches = _batches(spec, frame, batch_rows, time_column)
+    arms = (("never update", _never), ("every batch", _always), ("this policy", _by_policy))
+    done = []
+    for name, updater in arms:
+        done.append(
+            _replay(spec, batches, updater, lambda at, name=name: progress(say(name), at, len(batches)))
+        )
+    return Backtest(
+        batches=len(batches),
+        rows_tested=sum(batch.height for batch in batches[1:]),
+        metric=spec.metric,
+        static=done[0],
+        always=done[1],
+        policy=done[2],
+    )
+
+
+def _batches(
+    spec: ModelSpec, frame: pl.DataFrame, batch_rows: int, time_column: str | None
+) -> list[pl.DataFrame]:
+    require_columns(frame, spec)
+    if time_column is not None and time_column not in frame.columns:
+        raise DataError(
+            "there is no column '{column}' to sort by",
+            do="use one of {known}",
+            column=time_column,
+            known=frame.columns,
+        )
+    order = [time_column] if time_column else spec.time
+    if order:
+        frame = frame[time_of(frame, order).arg_sort().to_list()]
+    parts = [frame[at : at + batch_rows] for at in range(0, frame.height, batch_rows)]
+    cleaned = [clean(part, spec, spec.contract)[0] for part in parts]
+    labelled = [part.drop_nulls(spec.target) for part in cleaned]
+    kept = [part for part in labelled if part.height]
+    if len(kept) < 2:
+        raise DataError(
+            "{rows} labelled rows make {batches} batch(es) of {size}; two are needed to test one",
+            do="give more rows, or smaller batches with --batch-rows",
+            rows=sum(part.height for part in kept),
+            batches=len(kept),
+            size=batch_rows,
+        )
+    return kept
+
+
+def _replay(
+    spec: ModelSpec,
+    batches: list[pl.DataFrame],
+    updater: Updater,
+    progress: Callable[[int], None],
+) -> Arm:
+    began, updates = time.perf_counter(), 0
+    past = Past(spec, batches, 0, _fit_all(spec, batches[:1]), [0], [], 0)
+    predictor = past.champion.predictor()
+    truths, answers = [], []
+    for at, batch in enumerate(batches[1:], start=1):
+        progress(at)
+        truth, answer = labels(spec, batch), predictor.predict(batch).values
+        truths.append(truth)
+        answers.append(answer)
+        past.newest, past.since = at, past.since + 1
+        past.record.append(_stretch(spec, truth, answer))
+        if at == len(batches) - 1:
+            break  # nothing is left to test what would be learned now
+        champion = updater(past)
+        if champion is not None:
+            past.champion, past.since, updates = champion, 0, updates + 1
+            past.record = list(past.baseline)
+            predictor = champion.predictor()
+    progress(len(batches))
+    score = METRICS[spec.metric.name][1](np.concatenate(truths), np.concatenate(answers))
+    seconds = round(time.perf_counter() - began, 2)
+    return Arm(score=score, updates=updates, seconds=seconds, refused=past.refused)
+
+
+def _stretch(spec: ModelSpec, truth: Array, answer: Array) -> Stretch:
+    assert spec.task is not None  # noqa: S101 - it is trained
+    loss = losses(spec.task, truth, answer)
+    return Stretch(rows=len(loss), mean_loss=float(loss.mean()), variance=float(loss.var()))
+
+
+def _window(spec: ModelSpec, batches: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    limit = spec.policy.training.window_snapshots
+    return batches if limit is None else batches[-limit:]
+
+
+def _fit_all(spec: ModelSpec, batches: list[pl.DataFrame]) -> Fitted:
+    """A full update on whole batches, nothing kept aside."""
+    plan = PlanEvidence(strategy=Strategy.FULL, requested="full", supported=[], why=[])
+    rows = pl.concat(_window(spec, batches), how="vertical_relaxed")
+    return fit_candidate(spec, plan, rows, None, lambda _done, _total: None)[0]
+
+
+def _never(_past: Past) -> Fitted | None:
+    return None
+
+
+def _always(past: Past) -> Fitted | None:
+    return _fit_all(past.spec, past.batches[: past.newest + 1])
+
+
+def _by_policy(past: Past) -> Fitted | None:
+    """An update where the trigger asks for one and every gate that judges offline passes."""
+    if due(past.spec.policy.trigger, past.record, past.since) is None:
+        return None
+    candidate = _candidate(past)
+    if candidate is None:
+        past.refused += 1
+    return candidate
+
+
+def _candidate(past: Past) -> Fitted | None:
+    spec, batch = past.spec, past.batches[past.newest]
+    snapshot = _snapshot(spec, past.newest, batch)
+    reference = past.batches[past.learned[-1]]
+    prepared = examine(
+        spec, snapshot, batch, reference,
+        reference_id=f"batch-{past.learned[-1]}", now="1970-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    if not gate(spec, prepared).passed:
+        return None
+    earlier = list(range(past.newest))
+    plan = make_plan(
+        spec,
+        prepared,
+        requested="auto",
+        parent=past.champion.state,
+        parent_number=0,
+        earlier=[f"batch-{number}" for number in earlier],
+        earlier_rows=sum(past.batches[number].height for number in earlier),
+    )
+    return _judged(past, prepared, plan)
+
+
+def _judged(past: Past, prepared: PrepareEvidence, plan: PlanEvidence) -> Fitted | None:
+    spec, batch = past.spec, past.batches[past.newest]
+    parts = split_of(spec, batch)
+    seen, holdout = batch[parts.train.tolist()], batch[parts.holdout.tolist()]
+    numbers = [int(name.removeprefix("batch-")) for name in plan.snapshots[:-1]]
+    rows = pl.concat([*(past.batches[n] for n in numbers), seen], how="vertical_relaxed")
+    began = time.perf_counter()
+    fitted, fit = fit_candidate(spec, plan, rows, past.champion, lambda _done, _total: None)
+    trained = TrainEvidence(
+        version=past.newest,
+        params="",
+        strategy=plan.strategy,
+        rows=rows.height,
+        curve=fit.curve,
+        converged=fit.converged,
+        finite=not not_finite(fitted.state),
+        steps=group_steps(past.champion.state, fitted.state, set(plan.frozen_groups)),
+        seconds=time.perf_counter() - began,
+    )
+    predictor = fitted.predictor()
+    validated = compare(
+        spec, predictor, past.champion.predictor(), seen=seen, holdout=holdout
+    ).model_copy(update={"champion_version": 0})
+    risk = assess(prepared, plan, trained, validated, champion=0)
+    if not all(gate(spec, e).passed for e in (plan, trained, validated, risk)):
+        return None
+    truth = labels(spec, holdout)
+    past.baseline = [_stretch(spec, truth, predictor.predict(holdout).values)]
+    past.learned = [*numbers, past.newest]
+    return fitted
+
+
+def _snapshot(spec: ModelSpec, number: int, batch: pl.DataFrame) -> Snapshot:
+    return Snapshot(
+        id=f"batch-{number}",
+        model=spec.model,
+        digest="",
+        object_digest="",
+        rows=batch.height,
+        labelled_rows=batch.height,
+        size_bytes=0,
+        columns=columns_of(batch),
+        sources=[],
+        added_at="",
+        added_by="",
+    )
+
+

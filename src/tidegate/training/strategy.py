@@ -1,0 +1,119 @@
+"""Which of the three strategies an update takes, and why, in words."""
+
+from collections.abc import Collection
+
+from tidegate.domain.errors import WrongUsage
+from tidegate.domain.messages import Message, say
+from tidegate.domain.strategy import Strategy
+from tidegate.training.nearest import known_or_refuse
+
+AUTO = "auto"
+
+#: A champion that lost this much of its score is mended by a full update: as much as the widest
+#: margin in common use, so no validation noise.
+LARGE_DROP = 0.05
+#: From this ratio of history to new rows on, learning everything again costs far more than the
+#: new rows can tell.
+LONG_HISTORY = 20.0
+#: New rows that are at least half as many as all before are no small addition.
+LARGE_BATCH = 0.5
+
+
+def choose_strategy(
+    requested: str,
+    *,
+    supported: Collection[Strategy],
+    parent_exists: bool,
+    drifted: bool | None,
+    champion_drop: float | None,
+    new_rows: int,
+    history_rows: int,
+) -> tuple[Strategy, list[Message]]:
+    """The strategy, and the reason in words.
+
+    ``requested``: ``auto`` or a strategy. ``drifted`` and ``champion_drop`` (loss of score since
+    its validation, 0.05 is five points) are None where not known. ``history_rows``: rows learned
+    from before. Raises WrongUsage where the one asked for cannot be done.
+    """
+    if requested != AUTO:
+        return _asked_for(requested, supported, parent_exists)
+    if not parent_exists:
+        return Strategy.FULL, [say("there is no version yet to move on from: a full update")]
+    wished, why = _wished(drifted, champion_drop, new_rows, history_rows)
+    for strategy in wished:
+        if strategy in supported:
+            reasons = [why]
+            if strategy is not wished[0]:
+                reasons.append(
+                    say(
+                        "the adapter cannot do a {wished} update, so it is {strategy}",
+                        wished=wished[0],
+                        strategy=strategy,
+                    )
+                )
+            return strategy, reasons
+    raise WrongUsage(
+        "the adapter can do none of: {strategies}",
+        do="choose another adapter, or import parameters from a file",
+        strategies=list(wished),
+    )
+
+
+def _asked_for(
+    requested: str, supported: Collection[Strategy], parent_exists: bool
+) -> tuple[Strategy, list[Message]]:
+    trained = [Strategy.FULL, Strategy.INCREMENTAL, Strategy.HYBRID]
+    known_or_refuse(requested, [AUTO, *trained], "there is no strategy '{name}'")
+    strategy = Strategy(requested)
+    if strategy not in supported:
+        raise WrongUsage(
+            "the adapter cannot do a {strategy} update",
+            do="it can do: {strategies}; docs/strategies.md says what each means and why",
+            strategy=strategy,
+            strategies=sorted(supported),
+        )
+    if strategy is not Strategy.FULL and not parent_exists:
+        raise WrongUsage(
+            "a {strategy} update moves on from a version, and there is none",
+            do="make the first version with a full update",
+            strategy=strategy,
+        )
+    return strategy, [say("a {strategy} update was asked for", strategy=strategy)]
+
+
+def _wished(
+    drifted: bool | None, champion_drop: float | None, new_rows: int, history_rows: int
+) -> tuple[list[Strategy], Message]:
+    """Strategies from the most to the least fitting, and why the first one fits."""
+    full, incremental, hybrid = Strategy.FULL, Strategy.INCREMENTAL, Strategy.HYBRID
+    if champion_drop is not None and champion_drop >= LARGE_DROP:
+        return [full, hybrid, incremental], say(
+            "the champion has lost {drop:.3f} of its score, so everything is learned again: "
+            "a full update",
+            drop=champion_drop,
+        )
+    if drifted:
+        if new_rows > 0 and history_rows >= LONG_HISTORY * new_rows:
+            return [hybrid, full, incremental], say(
+                "the data has drifted, and {history:,} earlier rows stand beside {new:,} new "
+                "ones: the key groups are retrained, the others move on (a hybrid update)",
+                history=history_rows,
+                new=new_rows,
+            )
+        return [full, hybrid, incremental], say(
+            "the data has drifted, so everything is learned again: a full update"
+        )
+    if history_rows <= 0 or new_rows >= LARGE_BATCH * history_rows:
+        return [full, incremental, hybrid], say(
+            "{new:,} new rows beside {history:,} earlier ones are no small addition: a full update",
+            new=new_rows,
+            history=history_rows,
+        )
+    quiet = (
+        "the data is consistent with the {history:,} rows before, so {new:,} new rows move the "
+        "parameters on: an incremental update"
+        if drifted is False
+        else "no drift is known, and {new:,} new rows are few beside {history:,} earlier ones: "
+        "an incremental update"
+    )
+    return [incremental, full, hybrid], say(quiet, new=new_rows, history=history_rows)

@@ -1,0 +1,176 @@
+"""Differences: the laws, the figures against plain numpy, and None where nothing can be told."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tidegate.domain.errors import IntegrityError
+from tidegate.domain.tensor import DTYPE_BYTES, Tensor
+from tidegate.domain.version import Structure
+from tidegate.params import diff as module
+from tidegate.params.commit import commit
+from tidegate.params.diff import Status, diff
+from tidegate.params.tensors import tensor_key
+
+STRUCTURE = Structure(adapter="tensors")
+UNDEFINED = dict.fromkeys(["changed_share", "max_step", "mean_step", "norm_ratio", "cosine"])
+OPPOSITE = {Status.ADDED: Status.REMOVED, Status.REMOVED: Status.ADDED}
+
+
+def compared(objects, old, new, **options):
+    tensors = [{"w": t} if isinstance(t, Tensor) else t for t in (old, new)]
+    return diff(objects, *(commit(objects, STRUCTURE, t) for t in tensors), **options)
+
+
+def figures(row):
+    return {name: getattr(row, name) for name in UNDEFINED}
+
+
+@given(data=st.data())
+def test_a_version_does_not_differ_from_itself(data, new_objects, any_tensors):
+    objects, tensors = new_objects(), data.draw(any_tensors)
+    rows = compared(objects, tensors, tensors)
+    assert [row.name for row in rows] == sorted(tensors)
+    assert all(row.status is Status.SAME and row.changed_share == 0.0 for row in rows)
+
+
+@given(data=st.data())
+def test_laws_between_any_two_versions(data, new_objects, any_tensors):
+    objects, old, new = new_objects(), data.draw(any_tensors), data.draw(any_tensors)
+    new |= {name: old[name] for name in list(old)[:1]}
+    there, back = compared(objects, old, new), compared(objects, new, old)
+    assert [row.name for row in there] == sorted(old.keys() | new.keys())
+    for row, mirrored in zip(there, back, strict=True):
+        assert mirrored.status is OPPOSITE.get(row.status, row.status)
+        same = old.get(row.name) == new.get(row.name)
+        assert (row.status is Status.SAME) == same
+        for name in ("changed_share", "max_step", "mean_step", "cosine"):
+            assert getattr(row, name) == getattr(mirrored, name)
+        if row.status is Status.CHANGED and row.changed_share is not None:
+            assert 0 < row.changed_share <= 1
+    json.dumps([row.model_dump() for row in there], allow_nan=False)
+
+
+PAIR = hnp.arrays(
+    np.float32,
+    st.tuples(st.just(2), st.integers(1, 40)),
+    elements=st.floats(-1e6, 1e6, width=32, allow_subnormal=False),
+)
+
+
+@given(pair=PAIR)
+def test_figures_are_those_of_plain_numpy(pair, new_objects):
+    old, new = pair
+    (row,) = compared(new_objects(), Tensor.of(old), Tensor.of(new))
+    if row.status is Status.SAME:
+        return
+    x, y = old.astype(np.float64), new.astype(np.float64)
+    assert row.changed_share == np.mean(old.view(np.uint32) != new.view(np.uint32))
+    assert row.max_step == np.abs(y - x).max()
+    assert row.mean_step == pytest.approx(np.abs(y - x).mean(), rel=1e-12)
+    if np.any(x):
+        assert row.norm_ratio == pytest.approx(np.linalg.norm(y) / np.linalg.norm(x), rel=1e-12)
+    else:
+        assert row.norm_ratio is None
+    if np.any(x) and np.any(y):
+        cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+        assert row.cosine == pytest.approx(cosine, abs=1e-12)
+    else:
+        assert row.cosine is None
+
+
+def test_blocks_add_up(objects, monkeypatch):
+    rng = np.random.default_rng(1)
+    old = rng.normal(size=1000)
+    new = old + rng.normal(scale=1e-3, size=1000) * (rng.random(1000) < 0.3)
+    (whole,) = compared(objects, Tensor.of(old), Tensor.of(new))
+    monkeypatch.setattr(module, "_BLOCK", 7)
+    (blocks,) = compared(objects, Tensor.of(old), Tensor.of(new))
+    assert whole.changed_share == blocks.changed_share == np.mean(old != new)
+    assert whole.max_step == blocks.max_step
+    for name in ("mean_step", "norm_ratio", "cosine"):
+        assert getattr(whole, name) == pytest.approx(getattr(blocks, name), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
+def test_every_dtype_has_a_changed_share(dtype, objects):
+    size = DTYPE_BYTES[dtype]
+    old, new = bytes(4 * size), bytes(3 * size) + b"\1" + bytes(size - 1)
+    (row,) = compared(objects, Tensor(dtype, (4,), old), Tensor(dtype, (4,), new))
+    assert (row.status, row.changed_share) == ("changed", 0.25)
+    told = dtype not in module.OPAQUE
+    assert (row.max_step is not None) == told
+    assert row.norm_ratio is None  # from zeros
+    if told:
+        assert row.max_step > 0
+        assert row.mean_step == row.max_step / 4
+
+
+def test_bfloat16_steps_are_those_of_its_values(objects):
+    one, one_and_a_bit = 0x3F80, 0x3F81  # 1 and 1 + 2**-7
+    old, new = (np.array([one, b], "<u2").tobytes() for b in (one, one_and_a_bit))
+    (row,) = compared(objects, Tensor("BF16", (2,), old), Tensor("BF16", (2,), new))
+    assert (row.max_step, row.mean_step) == (2**-7, 2**-8)
+
+
+def test_bits_count_where_values_are_equal(objects):
+    (row,) = compared(objects, Tensor.of(np.array([0.0, 1.0])), Tensor.of(np.array([-0.0, 1.0])))
+    assert (row.changed_share, row.max_step) == (0.5, 0.0)
+
+
+def test_nan_and_infinity_are_counted_and_left_out(objects):
+    nan, inf = math.nan, math.inf
+    old = np.array([1.0, nan, inf, 2.0, 3.0])
+    new = np.array([nan, nan, 5.0, -inf, 4.0])
+    (row,) = compared(objects, Tensor.of(old), Tensor.of(new))
+    assert row.new_nonfinite == 2  # positions 0 and 3
+    assert (row.max_step, row.mean_step, row.changed_share) == (1.0, 1.0, 0.8)
+    assert row.norm_ratio == pytest.approx(4 / 3)
+    (row,) = compared(objects, Tensor.of(old[:1]), Tensor.of(new[:1]))
+    assert figures(row) == UNDEFINED | {"changed_share": 1.0}
+
+
+def test_added_removed_and_reshaped(objects):
+    x = Tensor.of(np.array([1.0, math.nan]))
+    flat, square = Tensor.of(np.ones(4)), Tensor.of(np.full((2, 2), math.inf))
+    rows = compared(objects, {"gone": x, "w": flat}, {"new": x, "w": square})
+    assert [(row.name, row.status, row.new_nonfinite) for row in rows] == [
+        ("gone", "removed", 0),
+        ("new", "added", 1),
+        ("w", "changed", 4),
+    ]
+    assert all(figures(row) == UNDEFINED for row in rows)
+    assert (rows[2].shape, rows[2].old_shape, rows[2].old_dtype) == ([2, 2], [4], "F64")
+
+
+def test_to_zero_has_a_ratio_and_no_direction(objects):
+    (row,) = compared(objects, Tensor.of(np.ones(3)), Tensor.of(np.zeros(3)))
+    assert (row.norm_ratio, row.cosine) == (0.0, None)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-310, 1e200, 1.7e308])
+def test_beyond_float64_nothing_is_invented(objects, scale):
+    (row,) = compared(objects, Tensor.of(np.array([scale])), Tensor.of(np.array([-scale])))
+    assert row.max_step == (None if scale > 1e308 else 2 * scale)
+    assert (row.norm_ratio, row.cosine) == (None, None)
+
+
+def test_equal_tensors_are_never_read_and_others_are_verified(objects):
+    same, old, new = (Tensor.of(np.array([x])) for x in (1.0, 2.0, 3.0))
+    first = commit(objects, STRUCTURE, {"same": same, "w": old})
+    second = commit(objects, STRUCTURE, {"same": same, "w": new})
+    objects.delete(tensor_key(first.tensors[0].id))
+    told = []
+    rows = diff(objects, first, second, progress=lambda *now: told.append(now))
+    assert [row.status for row in rows] == ["same", "changed"]
+    assert told[-1] == (16, 16)
+    key = tensor_key(second.tensors[1].id)
+    objects.delete(key)
+    objects.put(key, bytes(8))
+    with pytest.raises(IntegrityError, match="'w' is damaged"):
+        diff(objects, first, second)

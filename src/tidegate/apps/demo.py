@@ -130,7 +130,8 @@ class _Story:
     def broken(self) -> Update:
         self._title("3. An update that a gate rejects")
         self._tell(
-            "Week 3: a new scanner writes grey levels up to 255 instead of up to 16. Nobody told us."
+            "Week 3: a new scanner writes grey levels up to 255 instead of up to 16. "
+            "Nobody told us."
         )
         update = self._start("week3", "week 3's data", "full")
         self._tell("Refused at the first gate. Nothing was trained, and version 2 still answers.")
@@ -156,7 +157,8 @@ class _Story:
         self._title("5. The record")
         report = self._ws.verify()
         self._tell(
-            "Every step above is in a tamper-evident ledger: {events} events, {problems} problem(s).",
+            "Every step above is in a tamper-evident ledger: {events} events, "
+            "{problems} problem(s).",
             events=report.events,
             problems=len(report.problems),
         )

@@ -8,24 +8,27 @@ from tidegate.domain.stage import Team
 from tidegate.ledger.journal import Transaction
 
 
-def add_person(
-    tx: Transaction, name: str, team: Team, roles: Sequence[Role], *, event: str = "person.added"
-) -> Person:
-    """The new person; raises Conflict where the name is taken."""
+def new_person(name: str, team: Team, roles: Sequence[Role]) -> Person:
+    """A person of that name; raises WrongUsage where it is no name."""
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise WrongUsage(
             "'{name}' is no name for a person",
             do="use 1 to 64 printable characters",
             name=name,
         )
+    return Person(name=name, team=team, roles=sorted(set(roles)))
+
+
+def add_person(tx: Transaction, name: str, team: Team, roles: Sequence[Role]) -> Person:
+    """The new person; raises Conflict where the name is taken."""
+    person = new_person(name, team, roles)
     if tx.get(Person, name) is not None:
         raise Conflict(
             "{person} is in this workspace already",
             do="change what they may do with: tidegate people set {person} --role ROLE",
             person=name,
         )
-    person = Person(name=name, team=team, roles=sorted(set(roles)))
-    tx.put(person, event, note={"team": team, "roles": person.roles})
+    tx.put(person, "person.added", note={"team": team, "roles": person.roles})
     return person
 
 

@@ -48,7 +48,6 @@ def pooled(stretches: Sequence[Stretch]) -> Stretch | None:
         return None
     mean = sum(stretch.rows * stretch.mean_loss for stretch in stretches) / rows
     squares = sum(
-        stretch.rows * (stretch.variance + (stretch.mean_loss - mean) ** 2)
-        for stretch in stretches
+        stretch.rows * (stretch.variance + (stretch.mean_loss - mean) ** 2) for stretch in stretches
     )
     return Stretch(rows=rows, mean_loss=mean, variance=squares / rows)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tidegate.data.time import time_of
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence
 from tidegate.domain.gates import gate
-from tidegate.domain.messages import Frozen, say
+from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.metrics import METRICS, Metric, losses
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import Array
@@ -96,11 +97,10 @@ def backtest(
     frame = read_files([data], lambda done, total: progress(say("reading"), done, total))
     batches = _batches(spec, frame, batch_rows, time_column)
     arms = (("never update", _never), ("every batch", _always), ("this policy", _by_policy))
-    done = []
-    for name, updater in arms:
-        done.append(
-            _replay(spec, batches, updater, lambda at, name=name: progress(say(name), at, len(batches)))
-        )
+    done = [
+        _replay(spec, batches, updater, partial(_tell, progress, say(name), len(batches)))
+        for name, updater in arms
+    ]
     return Backtest(
         batches=len(batches),
         rows_tested=sum(batch.height for batch in batches[1:]),
@@ -109,6 +109,10 @@ def backtest(
         always=done[1],
         policy=done[2],
     )
+
+
+def _tell(progress: Progress, name: Message, total: int, done: int) -> None:
+    progress(name, done, total)
 
 
 def _batches(
@@ -275,5 +279,3 @@ def _snapshot(spec: ModelSpec, number: int, batch: pl.DataFrame) -> Snapshot:
         added_at="",
         added_by="",
     )
-
-

@@ -94,9 +94,13 @@ class Home:
 
 
 def make_home(
-    folder: Path, owner: str, *, database: str, objects: str, options: dict[str, Any]
+    folder: Path, *, database: str, objects: str, options: dict[str, Any], owner: Person
 ) -> None:
-    """Write the configuration of a new workspace; raises WorkspaceError where one exists."""
+    """A new workspace with ``owner`` in it; raises WorkspaceError where one exists.
+
+    The configuration is written last: killed before that, there is no workspace, and making it
+    again goes on from what is there.
+    """
     path = folder / "workspace.json"
     if path.exists():
         raise WorkspaceError(
@@ -105,9 +109,17 @@ def make_home(
             folder=folder,
         )
     folder.mkdir(parents=True, exist_ok=True)
+    Objects.open(_objects_url(folder, objects), **options)
+    rows = Database.open(_database_url(folder, database), create=True)
+    try:
+        with Journal(rows).write(owner.name) as tx:
+            if tx.get(Person, owner.name) is None:
+                tx.put(owner, "workspace.made")
+    finally:
+        rows.close()
     config = {
         "format": FORMAT,
-        "owner": owner,
+        "owner": owner.name,
         "database": database,
         "objects": objects,
         "options": options,

@@ -84,11 +84,9 @@ class Workspace:
         """
         at = Path(folder) if folder is not None else default_folder()
         owner = actor or os.environ.get("TIDEGATE_USER") or getpass.getuser()
-        make_home(at, owner, database=database, objects=objects, options=dict(options or {}))
-        workspace = cls(at, actor=owner)
-        with workspace.home.journal.write(owner) as tx:
-            people.add_person(tx, owner, Team.ENGINEERING, [Role.ADMIN], event="workspace.made")
-        return workspace
+        maker = people.new_person(owner, Team.ENGINEERING, [Role.ADMIN])
+        make_home(at, database=database, objects=objects, options=dict(options or {}), owner=maker)
+        return cls(at, actor=owner)
 
     def acting_as(self, actor: str) -> "Workspace":
         """The same workspace in another person's name."""

@@ -6,9 +6,9 @@ import numpy as np
 
 from tidegate.domain.errors import DataError
 from tidegate.domain.evidence import Interval, SegmentScore, ValidateEvidence
+from tidegate.domain.intervals import deal, draws, percentile, sums, wilson
 from tidegate.domain.metrics import METRICS, Metric, Task, losses, scores
 from tidegate.domain.predictor import Predictions
-from tidegate.training.intervals import deal, draws, percentile, sums, wilson
 from tidegate.training.state import Array, Floats
 
 #: Metrics in the target's unit: a difference of theirs is told as a share of the reference.

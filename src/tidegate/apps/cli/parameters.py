@@ -174,7 +174,7 @@ def gc(
         freed,
         lambda: s.out.print(
             s.say(
-                "{count} object(s) freed, {size}", count=freed.objects, size=size(freed.size_bytes)
+                "{count} tensor(s) freed, {size}", count=freed.tensors, size=size(freed.size_bytes)
             )
         ),
     )

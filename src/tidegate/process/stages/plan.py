@@ -7,7 +7,7 @@ from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.process.case import Case, Done
 from tidegate.process.history import learned_from
-from tidegate.process.loading import load_state
+from tidegate.process.loading import load_fitted
 from tidegate.training.adapter import State, adapter
 from tidegate.training.strategy import choose_strategy
 
@@ -28,14 +28,14 @@ def run(case: Case) -> Done:
     prepared = case.earlier(Stage.PREPARE, PrepareEvidence)
     with case.home.journal.read() as reader:
         history = learned_from(reader, update.model, update.champion)
-    parent = load_state(case.home, update.model, update.champion)
+    parent = load_fitted(case.home, update.model, update.champion)
     before = [past.id for past in history if past.id != update.snapshot]
     return Done(
         make_plan(
             spec,
             prepared,
             requested=update.requested,
-            parent=parent,
+            parent=parent.state if parent else None,
             parent_number=update.champion,
             earlier=before,
             earlier_rows=sum(past.labelled_rows for past in history if past.id in before),

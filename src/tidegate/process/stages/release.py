@@ -1,5 +1,7 @@
 """Release: the approved version meets real traffic, a growing share at a time."""
 
+from typing import Any
+
 from tidegate.domain.evidence import ApproveEvidence, ReleaseEvidence, ValidateEvidence
 from tidegate.domain.messages import Message, say
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, promoted
@@ -85,7 +87,7 @@ def _end(case: Case, deployment: Deployment, release: Release) -> Done:
 def _evidence(case: Case, release: Release | None, champion: int | None) -> ReleaseEvidence:
     update: Update = case.update
     approved = case.earlier(Stage.APPROVE, ApproveEvidence)
-    facts = {
+    facts: dict[str, Any] = {
         "candidate": update.number,
         "champion": champion,
         "validated_against": update.champion,

@@ -64,7 +64,8 @@ def training_rows(case: Case, plan: PlanEvidence) -> pl.DataFrame:
     for past in reversed(earlier):
         frame = load_snapshot(case.home.objects, past)
         frames.insert(0, clean(frame, spec, spec.contract)[0].drop_nulls(spec.target))
-    return pl.concat(frames, how="vertical_relaxed")
+    rows: pl.DataFrame = pl.concat(frames, how="vertical_relaxed")
+    return rows
 
 
 def newest_frame(case: Case) -> pl.DataFrame:

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from tidegate.domain.evidence import Interval
-from tidegate.domain.metrics import Task
+from tidegate.domain.metrics import METRICS, Task
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ def wilson(right: int, rows: int, confidence: float) -> Interval:
     >>> interval.low, round(interval.high, 4)
     (0.0, 0.2775)
     """
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = right / rows
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * math.sqrt(
@@ -37,6 +37,24 @@ def wilson(right: int, rows: int, confidence: float) -> Interval:
     low = 0.0 if right == 0 else max(0.0, centre - half)
     high = 1.0 if right == rows else min(1.0, centre + half)
     return Interval(value=share, low=low, high=high)
+
+
+def interval_of(
+    metric: str,
+    task: Task,
+    truth: NDArray,  # type: ignore[type-arg]
+    predicted: NDArray,  # type: ignore[type-arg]
+    *,
+    confidence: float,
+    seed: int,
+) -> Interval:
+    """A metric of ``(n_rows,)`` predictions with its interval: Wilson's for accuracy, else the
+    bootstrap's percentiles."""
+    value = METRICS[metric][1](truth, predicted)
+    if metric == "accuracy":
+        return wilson(round(value * len(truth)), len(truth), confidence)
+    found = sums(task, truth, predicted, deal(len(truth), seed))
+    return percentile(value, found.score[metric](draws(found.blocks, seed)), confidence)
 
 
 class Sums(NamedTuple):

@@ -1,0 +1,283 @@
+"""Every answer given, and what came true: labels arrive late, in any order, once an answer."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from tidegate.domain.errors import Conflict, DataError, NotFound
+from tidegate.store.database import Database
+from tidegate.store.tables import labels as _labels
+from tidegate.store.tables import predictions as _predictions
+
+#: Rows read or looked up at a time.
+PORTION = 500
+
+
+class Answered(Protocol):
+    """What the log asks of a gateway's answer."""
+
+    @property
+    def request_id(self) -> str: ...  # noqa: D102
+    @property
+    def model(self) -> str: ...  # noqa: D102
+    @property
+    def version(self) -> int: ...  # noqa: D102
+    @property
+    def arm(self) -> str: ...  # noqa: D102
+    @property
+    def update_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def step(self) -> int | None: ...  # noqa: D102
+    @property
+    def key(self) -> str | None: ...  # noqa: D102
+    @property
+    def prediction(self) -> Any: ...  # noqa: D102
+    @property
+    def features(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def failed(self) -> bool: ...  # noqa: D102
+    @property
+    def latency_ms(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One answer as the log keeps it; ``prediction`` and ``features`` are JSON text."""
+
+    request_id: str
+    model: str
+    version: int
+    arm: str
+    update_id: str | None
+    step: int | None
+    key: str | None
+    prediction: str
+    features: str
+    failed: bool
+    latency_ms: float
+    at: str
+
+    @classmethod
+    def of(cls, answer: Answered, at: str) -> "Logged":
+        """A gateway's answer, given at ``at`` (ISO 8601)."""
+        return cls(
+            request_id=answer.request_id,
+            model=answer.model,
+            version=answer.version,
+            arm=answer.arm,
+            update_id=answer.update_id,
+            step=answer.step,
+            key=answer.key,
+            prediction=_json(answer.prediction),
+            features=_json(answer.features),
+            failed=answer.failed,
+            latency_ms=answer.latency_ms,
+            at=at,
+        )
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An answer and what came true. ``seq`` counts labels in the order they were told."""
+
+    seq: int
+    request_id: str
+    model: str
+    version: int
+    arm: str
+    update_id: str | None
+    step: int | None
+    prediction: Any
+    label: Any
+    failed: bool
+    answered_at: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many answers a model gave, and how many of them have a label."""
+
+    answers: int
+    labelled: int
+
+
+class PredictionLog:
+    """The log in a database."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def write(self, answers: Sequence[Logged]) -> None:
+        """Keep these answers, all or none."""
+        if not answers:
+            return
+        with self._database.write() as connection:
+            connection.execute(sa.insert(_predictions), [asdict(answer) for answer in answers])
+
+    def label(self, request_id: str, label: Any, *, at: str) -> Labelled:
+        """What came true for one request; see ``label_many``."""
+        return self.label_many({request_id: label}, at=at)[0]
+
+    def label_many(self, labels: Mapping[str, Any], *, at: str) -> list[Labelled]:
+        """What came true, by request id; all are kept, or none.
+
+        A label takes the type of the answer it belongs to: "7" for an answer 7 is 7. The same
+        label twice is one. Raises NotFound for an unknown request, Conflict where another label
+        stands, DataError for a label that no answer of the model can equal.
+        """
+        with self._database.write() as connection:
+            rows = {row.request_id: row for row in self._rows(connection, list(labels))}
+            new = []
+            for request_id, label in labels.items():
+                row = rows.get(request_id)
+                if row is None:
+                    raise NotFound(
+                        "there is no answer '{request}' in the log",
+                        do="give the request_id that came with the answer",
+                        request=request_id,
+                    )
+                told = _json(_alike(request_id, label, json.loads(row.prediction)))
+                if row.label is not None and row.label != told:
+                    raise Conflict(
+                        "answer '{request}' was labelled {label} already",
+                        do="a label stands; nothing was changed",
+                        request=request_id,
+                        label=row.label,
+                    )
+                if row.label is None:
+                    new.append({"prediction_id": row.id, "label": told, "at": at})
+            if new:
+                connection.execute(sa.insert(_labels), new)
+            kept = {row.request_id: row for row in self._rows(connection, list(labels))}
+        return [_labelled(kept[request_id]) for request_id in labels]
+
+    def labelled(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        update_id: str | None = None,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[Labelled]:
+        """Labelled answers in the order their labels were told, from the one after ``after``.
+
+        ``version`` picks those of one version, ``update_id`` those given during its release.
+        Read in portions: memory does not grow with their number.
+        """
+        wanted = _joined(outer=False).where(_predictions.c.model == model)
+        if version is not None:
+            wanted = wanted.where(_predictions.c.version == version)
+        if update_id is not None:
+            wanted = wanted.where(_predictions.c.update_id == update_id)
+        wanted = wanted.order_by(_labels.c.seq)
+        left = math.inf if limit is None else limit
+        while left > 0:
+            portion = wanted.where(_labels.c.seq > after).limit(int(min(left, PORTION)))
+            with self._database.read() as connection:
+                rows = connection.execute(portion).all()
+            if not rows:
+                return
+            yield from (_labelled(row) for row in rows)
+            after, left = rows[-1].seq, left - len(rows)
+
+    def counts(self, model: str) -> Counts:
+        """Answers and labels of a model."""
+        joined = _predictions.outerjoin(_labels, _labels.c.prediction_id == _predictions.c.id)
+        wanted = (
+            sa.select(sa.func.count(_predictions.c.id), sa.func.count(_labels.c.seq))
+            .select_from(joined)
+            .where(_predictions.c.model == model)
+        )
+        with self._database.read() as connection:
+            answers, labelled = connection.execute(wanted).one()
+        return Counts(answers=answers, labelled=labelled)
+
+    def failures(self, update_id: str) -> dict[int, int]:
+        """How many requests the candidate of a release failed, by step."""
+        wanted = (
+            sa.select(_predictions.c.step, sa.func.count().label("answers"))
+            .where(_predictions.c.update_id == update_id, _predictions.c.failed)
+            .group_by(_predictions.c.step)
+        )
+        with self._database.read() as connection:
+            return {row.step: row.answers for row in connection.execute(wanted)}
+
+    def _rows(self, connection: sa.Connection, request_ids: list[str]) -> Iterator[sa.Row[Any]]:
+        for at in range(0, len(request_ids), PORTION):
+            some = request_ids[at : at + PORTION]
+            yield from connection.execute(
+                _joined(outer=True).where(_predictions.c.request_id.in_(some))
+            )
+
+
+def _joined(*, outer: bool) -> sa.Select[Any]:
+    join = _predictions.outerjoin if outer else _predictions.join
+    told_at = _labels.c.at.label("told_at")
+    return sa.select(_predictions, _labels.c.seq, _labels.c.label, told_at).select_from(
+        join(_labels, _labels.c.prediction_id == _predictions.c.id)
+    )
+
+
+def _labelled(row: sa.Row[Any]) -> Labelled:
+    return Labelled(
+        seq=row.seq,
+        request_id=row.request_id,
+        model=row.model,
+        version=row.version,
+        arm=row.arm,
+        update_id=row.update_id,
+        step=row.step,
+        prediction=json.loads(row.prediction),
+        label=json.loads(row.label),
+        failed=row.failed,
+        answered_at=row.at,
+        at=row.told_at,
+    )
+
+
+def _alike(request_id: str, label: Any, prediction: Any) -> Any:
+    """``label`` in the type of ``prediction``, so that equal things compare equal."""
+    try:
+        if isinstance(prediction, bool):
+            fits = {"true": True, "1": True, "false": False, "0": False}
+            return fits[str(label).lower()]
+        if isinstance(prediction, str) and isinstance(label, (str, int, float)):
+            return str(label)
+        if isinstance(prediction, int) and not isinstance(label, bool):
+            return int(label) if isinstance(label, str) else _whole(label)
+        if isinstance(prediction, float) and not isinstance(label, bool):
+            number = float(label)
+            if math.isfinite(number):
+                return number
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    raise DataError(
+        "the label {label} of answer '{request}' is not of the kind of the answer {prediction}",
+        do="give what came true as the model would have answered it",
+        label=repr(label),
+        request=request_id,
+        prediction=repr(prediction),
+    )
+
+
+def _whole(number: Any) -> int:
+    if int(number) != number:
+        raise ValueError
+    return int(number)
+
+
+def _json(value: Any) -> str:
+    """``value`` as JSON; dates as text, and NaN and infinity, which JSON does not know, as null."""
+    return json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

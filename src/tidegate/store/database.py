@@ -1,0 +1,189 @@
+"""The database: SQLite in a file, or PostgreSQL. Writers take turns, readers see one moment."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from tidegate.domain.errors import (
+    Conflict,
+    IntegrityError,
+    StorageError,
+    TidegateError,
+    WorkspaceError,
+)
+from tidegate.store.tables import REVISION
+
+#: How long a writer waits for the one before it.
+PATIENCE_SECONDS = 30
+
+#: Names the one advisory lock under which PostgreSQL's writers take turns.
+_WRITERS = 0x71DE6A7E
+
+
+class Database:
+    """An open database whose tables are those of this release."""
+
+    def __init__(self, engine: sa.Engine):
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False) -> "Database":
+        """The database at an SQLAlchemy ``url``, brought up to this release's tables.
+
+        ``create`` makes them where there are none; otherwise WorkspaceError says that they are
+        missing, and so it does where a newer release made them.
+        """
+        file = sa.make_url(url).database if url.startswith("sqlite") else None
+        if file is not None and not create and not Path(file).exists():
+            raise _missing(url)
+        with _told(url):
+            database = cls(_sqlite(url) if file is not None else _postgres(url))
+            try:
+                database._bring_up(url, create=create)
+            except BaseException:
+                database.close()
+                raise
+        return database
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that no other writer overlaps; an error inside undoes all of it.
+
+        Raises Conflict where another writer holds on for more than ``PATIENCE_SECONDS``.
+        """
+        with _told(str(self._engine.url)), self._engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    wait = f"SET LOCAL lock_timeout = '{PATIENCE_SECONDS}s'"
+                    connection.exec_driver_sql(wait)
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS)))
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One transaction that sees the database at one moment."""
+        with _told(str(self._engine.url)), self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    def _bring_up(self, url: str, *, create: bool) -> None:
+        with self.read() as connection:
+            if self._revision(connection) == REVISION:
+                return
+        with self.write() as connection:  # look again: another process may have been faster
+            found = self._revision(connection)
+            if found is None and not create:
+                raise _missing(url)
+            if found != REVISION:
+                _migrate(connection, found)
+
+    def _revision(self, connection: sa.Connection) -> str | None:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.execute(
+            sa.text("SELECT version_num FROM alembic_version")
+        ).scalar()
+        return found
+
+
+def _migrate(connection: sa.Connection, found: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    if found is not None and found not in known:
+        raise WorkspaceError(
+            "the database was made by a newer Tidegate (revision {found}, not {known})",
+            do="upgrade Tidegate; nothing was changed",
+            found=found,
+            known=REVISION,
+        )
+    command.upgrade(config, "head")
+
+
+def _sqlite(url: str) -> sa.Engine:
+    # A connection is used by one thread at a time, though not always by the one that made it.
+    arguments = {"timeout": PATIENCE_SECONDS, "check_same_thread": False}
+    engine = sa.create_engine(url, connect_args=arguments)
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not the driver
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres(url: str) -> sa.Engine:
+    return sa.create_engine(url, pool_pre_ping=True)
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """What the driver raises, in the user's words."""
+    try:
+        yield
+    except (exc.DBAPIError, exc.ArgumentError, ImportError, sqlite3.Error) as error:
+        raise _explained(url, error) from error
+
+
+def _explained(url: str, error: Exception) -> TidegateError:
+    inner = getattr(error, "orig", None) or error
+    problem = str(inner).strip().splitlines()[0] if str(inner).strip() else type(inner).__name__
+    place = sa.make_url(url).render_as_string(hide_password=True) if "://" in url else url
+    if "database is locked" in problem or "lock timeout" in problem:
+        return Conflict(
+            "another command has been writing for {seconds} seconds",
+            do="nothing was changed; run the command again when the other one is done",
+            seconds=PATIENCE_SECONDS,
+        )
+    if "disk is full" in problem or "No space left" in problem or "disk I/O" in problem:
+        return StorageError(
+            "the disk of {database} is full or fails: {problem}",
+            do="nothing was changed; free some space and run the command again",
+            database=place,
+            problem=problem,
+        )
+    if any(sign in problem for sign in ("malformed", "not a database", "Could not decode")):
+        return IntegrityError(
+            "the database {database} is damaged: {problem}",
+            do="restore it from a backup",
+            database=place,
+            problem=problem,
+        )
+    return StorageError(
+        "the database {database} failed: {problem}",
+        do="check that it is there, reachable, and that you may read and write it",
+        database=place,
+        problem=problem,
+    )
+
+
+def _missing(url: str) -> WorkspaceError:
+    return WorkspaceError(
+        "the workspace's database is missing: there is nothing of ours in {database}",
+        do="restore it from a backup, or make a new workspace with: tidegate init",
+        database=sa.make_url(url).render_as_string(hide_password=True),
+    )

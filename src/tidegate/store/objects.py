@@ -1,0 +1,175 @@
+"""Bytes under keys, on a local directory or in a cloud store: written once, never changed."""
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore import exceptions
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from tidegate.domain.errors import IntegrityError, StorageError, TidegateError
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+#: Where a local object is written before it is put in its place; no key begins with a dot.
+_STAGING = ".staging/"
+
+
+class Objects:
+    """An object store. Keys are words of letters, digits, ``_ . -``, joined by slashes.
+
+    An object, once there, is whole and on disk: a local one is written aside, flushed (the store
+    below does not), and then linked to its name.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path | None):
+        self._store, self._folder = store, folder
+
+    @classmethod
+    def open(cls, url: str, **options: Any) -> "Objects":
+        """The store at ``url``: a folder, or ``s3://``, ``gs://``, ``az://`` with its options."""
+        try:
+            if "://" in url:
+                return cls(from_url(url, **options), None)
+            folder = Path(url).resolve()
+            folder.mkdir(parents=True, exist_ok=True)
+            return cls(LocalStore(folder), folder)
+        except (exceptions.BaseError, OSError, ValueError, TypeError) as error:
+            raise _failed(url, error) from error
+
+    def put(self, key: str, data: bytes) -> bool:
+        """Store ``data`` under ``key`` for good; False, and nothing done, where something is.
+
+        Raises StorageError where it cannot be written; then nothing stands under the key.
+        """
+        _check(key)
+        try:
+            if self._folder is not None:
+                return self._put_durably(self._folder, key, data)
+            obstore.put(self._store, key, data, mode="create")
+        except exceptions.AlreadyExistsError:
+            return False
+        except (exceptions.BaseError, OSError) as error:
+            raise _failed(key, error) from error
+        return True
+
+    def _put_durably(self, folder: Path, key: str, data: bytes) -> bool:
+        if (folder / key).exists():
+            return False
+        staged = _STAGING + uuid.uuid4().hex
+        try:
+            obstore.put(self._store, staged, data)
+            _flush(folder / staged)
+            obstore.copy(self._store, staged, key, overwrite=False)
+            for parent in (folder / key).parents:
+                _flush(parent)
+                if parent == folder:
+                    break
+        finally:
+            (folder / staged).unlink(missing_ok=True)
+        return True
+
+    def get(self, key: str) -> bytes:
+        """The bytes under ``key``; raises IntegrityError where there are none."""
+        _check(key)
+        try:
+            return bytes(obstore.get(self._store, key).bytes())
+        except (exceptions.BaseError, OSError) as error:
+            raise _failed(key, error) from error
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """``length`` bytes from ``start``; fewer where the object ends before."""
+        _check(key)
+        if length == 0:
+            return b""
+        try:
+            return bytes(obstore.get_range(self._store, key, start=start, length=length))
+        except (exceptions.BaseError, OSError) as error:
+            raise _failed(key, error) from error
+
+    def exists(self, key: str) -> bool:
+        """Whether something is stored under ``key``."""
+        _check(key)
+        try:
+            obstore.head(self._store, key)
+        except (exceptions.NotFoundError, FileNotFoundError):
+            return False
+        except (exceptions.BaseError, OSError) as error:
+            raise _failed(key, error) from error
+        return True
+
+    def size(self, key: str) -> int:
+        """Bytes stored under ``key``; raises IntegrityError where there is nothing."""
+        return int(self._head(key)["size"])
+
+    def modified(self, key: str) -> float:
+        """When the object was written, in seconds since 1970."""
+        return float(self._head(key)["last_modified"].timestamp())
+
+    def _head(self, key: str) -> Any:
+        _check(key)
+        try:
+            return obstore.head(self._store, key)
+        except (exceptions.BaseError, OSError) as error:
+            raise _failed(key, error) from error
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Every key in the folder ``prefix``, with its size in bytes; in no order."""
+        try:
+            for portion in obstore.list(self._store, prefix=prefix.rstrip("/")):
+                for meta in portion:
+                    yield meta["path"], int(meta["size"])
+        except (exceptions.BaseError, OSError) as error:
+            raise _failed(prefix, error) from error
+
+    def delete(self, key: str) -> None:
+        """Remove what is under ``key``; nothing there is no error."""
+        _check(key)
+        try:
+            obstore.delete(self._store, key)
+        except (exceptions.NotFoundError, FileNotFoundError):
+            return
+        except (exceptions.BaseError, OSError) as error:
+            raise _failed(key, error) from error
+
+
+def _check(key: str) -> None:
+    if _KEY.fullmatch(key) is None:
+        raise StorageError(
+            "'{key}' is no key of an object", do="use letters, digits and _ . - / only", key=key
+        )
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _failed(key: str, error: Exception) -> TidegateError:
+    """What went wrong with the store, in the user's words."""
+    problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, (exceptions.NotFoundError, FileNotFoundError)):
+        return IntegrityError(
+            "object '{key}' is missing from the store",
+            do="bring it back from a backup",
+            key=key,
+        )
+    if "No space left" in str(error) or "Disk quota" in str(error):
+        return StorageError(
+            "there is no space left to store '{key}'",
+            do="free some space (tidegate params gc may help) and run the command again",
+            key=key,
+        )
+    return StorageError(
+        "the object store failed on '{key}': {problem}",
+        do="check that it is there, reachable, and that you may read and write it",
+        key=key,
+        problem=problem,
+    )

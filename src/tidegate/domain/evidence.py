@@ -72,8 +72,8 @@ class PrepareEvidence(Frozen):
 class PlanEvidence(Frozen):
     """Plan: how the parameters will be updated, and why.
 
-    ``snapshots`` are trained on now; ``learned`` are all that the version will have learned from,
-    through its ancestors too, oldest first.
+    ``snapshots`` are trained on now; ``learned`` are those and all that the line of versions
+    before learned from, oldest first: a later update may go back to them.
     """
 
     stage: Literal[Stage.PLAN] = Stage.PLAN

@@ -46,14 +46,12 @@ class TrainingPolicy(Frozen):
     """What an update learns from, and how."""
 
     window_snapshots: int | None = Field(
-        None, ge=1, description="How many of the newest snapshots a full update trains on; all "
-        "where none is named.")  # fmt: skip
+        8, ge=1, description="How many of the newest snapshots a full update trains on: older "
+        "ones rarely describe today, and what they cost grows without end. null: all of them.",
+    )  # fmt: skip
     holdout_share: Share = Field(
         0.2, gt=0, lt=0.9, description="Share of the newest snapshot kept aside for validation: "
         "the last rows in time, or a stratified draw where there is no time.")  # fmt: skip
-    refit: bool = Field(
-        False, description="After validation, fit once more on all rows, hold-out included."
-    )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the adapter, over its defaults."
     )
@@ -75,7 +73,12 @@ class ValidationPolicy(Frozen):
     margin: float = Field(
         0.02, ge=0, description="Non-inferiority margin on the primary metric: absolute for "
         "metrics between 0 and 1, a share of the champion's value for errors in the target's "
-        "unit. The interval of the difference must lie above minus this.")  # fmt: skip
+        "unit. A candidate whose score falls further below the champion's is refused.",
+    )  # fmt: skip
+    undecided: Literal["warn", "refuse"] = Field(
+        "warn", description="What follows where the score is within the margin and its interval "
+        "is not: the hold-out is too small to tell. 'warn' leaves it to the approver and to the "
+        "canary; 'refuse' asks for more rows.")  # fmt: skip
     confidence: float = Field(
         0.95, gt=0.5, lt=1, description="Confidence of every interval in the report."
     )
@@ -187,8 +190,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "observe": {"min_labels": 50},
     },
     "strict": {
-        "data": {"min_labelled_rows": 200, "on_drift": "refuse"},
-        "validation": {"margin": 0.0, "segment_margin": 0.05, "max_negative_flips": 0.05},
+        "data": {"min_labelled_rows": 200},
+        "validation": {
+            "undecided": "refuse",
+            "segment_margin": 0.05,
+            "max_negative_flips": 0.05,
+        },
         "approval": {"approvers": 2, "distinct_teams": True, "max_tier": 3},
         "rollout": {
             "steps": [

@@ -54,24 +54,24 @@ class Backtest(Frozen):
     policy: Arm
 
 
-#: Takes the batches up to and with the newest, the champion and its record; gives the next
-#: champion where there is one.
+#: Takes what is known when a batch has been labelled; gives the next champion where there is one.
 Updater = Callable[["Past"], Fitted | None]
 
 
 @dataclass
 class Past:
-    """What a policy knows when a batch has been labelled; ``newest`` is that batch's number."""
+    """What is known when a batch has been labelled.
+
+    ``snapshots`` are what the champion learned from, ``pending`` the labelled batches since;
+    ``record`` is the champion's loss on its hold-out, then on each of those.
+    """
 
     spec: ModelSpec
-    batches: list[pl.DataFrame]
-    newest: int
+    snapshots: list[pl.DataFrame]
     champion: Fitted
-    learned: list[int]
-    record: list[Stretch]
-    since: int
+    pending: list[pl.DataFrame] = field(default_factory=list)
+    record: list[Stretch] = field(default_factory=list)
     refused: int = 0
-    baseline: list[Stretch] = field(default_factory=list)
 
 
 def backtest(
@@ -151,7 +151,7 @@ def _replay(
     progress: Callable[[int], None],
 ) -> Arm:
     began, updates = time.perf_counter(), 0
-    past = Past(spec, batches, 0, _fit_all(spec, batches[:1]), [0], [], 0)
+    past = Past(spec, batches[:1], _fit_all(spec, batches[:1]))
     predictor = past.champion.predictor()
     truths, answers = [], []
     for at, batch in enumerate(batches[1:], start=1):
@@ -159,14 +159,13 @@ def _replay(
         truth, answer = labels(spec, batch), predictor.predict(batch).values
         truths.append(truth)
         answers.append(answer)
-        past.newest, past.since = at, past.since + 1
+        past.pending.append(batch)
         past.record.append(_stretch(spec, truth, answer))
         if at == len(batches) - 1:
             break  # nothing is left to test what would be learned now
         champion = updater(past)
         if champion is not None:
-            past.champion, past.since, updates = champion, 0, updates + 1
-            past.record = list(past.baseline)
+            past.champion, updates = champion, updates + 1
             predictor = champion.predictor()
     progress(len(batches))
     score = METRICS[spec.metric.name][1](np.concatenate(truths), np.concatenate(answers))
@@ -180,16 +179,17 @@ def _stretch(spec: ModelSpec, truth: Array, answer: Array) -> Stretch:
     return Stretch(rows=len(loss), mean_loss=float(loss.mean()), variance=float(loss.var()))
 
 
-def _window(spec: ModelSpec, batches: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    limit = spec.policy.training.window_snapshots
-    return batches if limit is None else batches[-limit:]
-
-
-def _fit_all(spec: ModelSpec, batches: list[pl.DataFrame]) -> Fitted:
-    """A full update on whole batches, nothing kept aside."""
+def _fit_all(spec: ModelSpec, snapshots: list[pl.DataFrame]) -> Fitted:
+    """A full update on whole snapshots, nothing kept aside."""
+    window = spec.policy.training.window_snapshots
+    kept = snapshots if window is None else snapshots[-window:]
     plan = PlanEvidence(strategy=Strategy.FULL, requested="full", supported=[], why=[])
-    rows = pl.concat(_window(spec, batches), how="vertical_relaxed")
-    return fit_candidate(spec, plan, rows, None, lambda _done, _total: None)[0]
+    return fit_candidate(spec, plan, _joined(kept), None, lambda _done, _total: None)[0]
+
+
+def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    joined: pl.DataFrame = pl.concat(frames, how="vertical_relaxed")
+    return joined
 
 
 def _never(_past: Past) -> Fitted | None:
@@ -197,52 +197,67 @@ def _never(_past: Past) -> Fitted | None:
 
 
 def _always(past: Past) -> Fitted | None:
-    return _fit_all(past.spec, past.batches[: past.newest + 1])
+    past.snapshots += past.pending
+    past.pending = []
+    return _fit_all(past.spec, past.snapshots)
 
 
 def _by_policy(past: Past) -> Fitted | None:
-    """An update where the trigger asks for one and every gate that judges offline passes."""
-    if due(past.spec.policy.trigger, past.record, past.since) is None:
+    """An update where the trigger asks for one and every gate that judges offline passes.
+
+    All batches since the last update make one snapshot, as they would be added. Batches that
+    prepare refuses are set aside; those that a later gate refuses are tried again with more.
+    """
+    if due(past.spec.policy.trigger, past.record, len(past.pending)) is None:
         return None
-    candidate = _candidate(past)
+    new = _joined(past.pending)
+    prepared = examine(
+        past.spec, _snapshot(past, new), new, past.snapshots[-1],
+        reference_id=_name(len(past.snapshots) - 1), now="1970-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    if not gate(past.spec, prepared).passed:
+        past.pending, past.refused = [], past.refused + 1
+        return None
+    candidate = _candidate(past, prepared, new)
     if candidate is None:
         past.refused += 1
     return candidate
 
 
-def _candidate(past: Past) -> Fitted | None:
-    spec, batch = past.spec, past.batches[past.newest]
-    snapshot = _snapshot(spec, past.newest, batch)
-    reference = past.batches[past.learned[-1]]
-    prepared = examine(
-        spec, snapshot, batch, reference,
-        reference_id=f"batch-{past.learned[-1]}", now="1970-01-01T00:00:00+00:00",
-    )  # fmt: skip
-    if not gate(spec, prepared).passed:
-        return None
-    earlier = list(range(past.newest))
+def _candidate(past: Past, prepared: PrepareEvidence, new: pl.DataFrame) -> Fitted | None:
+    spec = past.spec
+    earlier = [(_name(number), rows.height) for number, rows in enumerate(past.snapshots)]
     plan = make_plan(
         spec,
         prepared,
         requested="auto",
         parent=past.champion.state,
         parent_number=0,
-        earlier=[f"batch-{number}" for number in earlier],
-        earlier_rows=sum(past.batches[number].height for number in earlier),
+        earlier=earlier,
     )
-    return _judged(past, prepared, plan)
+    parts = split_of(spec, new)
+    seen, holdout = new[parts.train.tolist()], new[parts.holdout.tolist()]
+    taken = [past.snapshots[_number(name)] for name in plan.snapshots[:-1]]
+    rows = _joined([*taken, seen])
+    fitted, trained = _trained(past, plan, rows)
+    predictor = fitted.predictor()
+    validated = compare(
+        spec, predictor, past.champion.predictor(), seen=seen, holdout=holdout
+    ).model_copy(update={"champion_version": 0})
+    risk = assess(prepared, plan, trained, validated, champion=0)
+    if not all(gate(spec, evidence).passed for evidence in (plan, trained, validated, risk)):
+        return None
+    past.snapshots, past.pending = [*past.snapshots, new], []
+    truth = labels(spec, holdout)
+    past.record = [_stretch(spec, truth, predictor.predict(holdout).values)]
+    return fitted
 
 
-def _judged(past: Past, prepared: PrepareEvidence, plan: PlanEvidence) -> Fitted | None:
-    spec, batch = past.spec, past.batches[past.newest]
-    parts = split_of(spec, batch)
-    seen, holdout = batch[parts.train.tolist()], batch[parts.holdout.tolist()]
-    numbers = [int(name.removeprefix("batch-")) for name in plan.snapshots[:-1]]
-    rows = pl.concat([*(past.batches[n] for n in numbers), seen], how="vertical_relaxed")
+def _trained(past: Past, plan: PlanEvidence, rows: pl.DataFrame) -> tuple[Fitted, TrainEvidence]:
     began = time.perf_counter()
-    fitted, fit = fit_candidate(spec, plan, rows, past.champion, lambda _done, _total: None)
-    trained = TrainEvidence(
-        version=past.newest,
+    fitted, fit = fit_candidate(past.spec, plan, rows, past.champion, lambda _done, _total: None)
+    return fitted, TrainEvidence(
+        version=len(past.snapshots),
         params="",
         strategy=plan.strategy,
         rows=rows.height,
@@ -252,23 +267,20 @@ def _judged(past: Past, prepared: PrepareEvidence, plan: PlanEvidence) -> Fitted
         steps=group_steps(past.champion.state, fitted.state, set(plan.frozen_groups)),
         seconds=time.perf_counter() - began,
     )
-    predictor = fitted.predictor()
-    validated = compare(
-        spec, predictor, past.champion.predictor(), seen=seen, holdout=holdout
-    ).model_copy(update={"champion_version": 0})
-    risk = assess(prepared, plan, trained, validated, champion=0)
-    if not all(gate(spec, e).passed for e in (plan, trained, validated, risk)):
-        return None
-    truth = labels(spec, holdout)
-    past.baseline = [_stretch(spec, truth, predictor.predict(holdout).values)]
-    past.learned = [*numbers, past.newest]
-    return fitted
 
 
-def _snapshot(spec: ModelSpec, number: int, batch: pl.DataFrame) -> Snapshot:
+def _name(number: int) -> str:
+    return f"snapshot-{number}"
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("snapshot-"))
+
+
+def _snapshot(past: Past, batch: pl.DataFrame) -> Snapshot:
     return Snapshot(
-        id=f"batch-{number}",
-        model=spec.model,
+        id=_name(len(past.snapshots)),
+        model=past.spec.model,
         digest="",
         object_digest="",
         rows=batch.height,

@@ -3,6 +3,7 @@
 from tidegate.domain.evidence import PlanEvidence, TrainEvidence, ValidateEvidence
 from tidegate.domain.gates.findings import note, refuse, warn
 from tidegate.domain.model import ModelSpec
+from tidegate.domain.policy import ValidationPolicy
 from tidegate.domain.update import Finding, Level
 
 
@@ -75,7 +76,7 @@ def validate_gate(spec: ModelSpec, e: ValidateEvidence) -> list[Finding]:
     if e.champion_version is None:
         found.append(_against_baseline(e, must_beat=policy.must_beat_baseline))
     else:
-        found.append(_against_champion(e, policy.margin))
+        found.append(_against_champion(e, policy))
         flips = e.negative_flips
         if flips is not None and flips > policy.max_negative_flips:
             found.append(
@@ -132,7 +133,7 @@ def _against_baseline(e: ValidateEvidence, *, must_beat: bool) -> Finding:
     )
 
 
-def _against_champion(e: ValidateEvidence, margin: float) -> Finding:
+def _against_champion(e: ValidateEvidence, policy: ValidationPolicy) -> Finding:
     assert e.difference is not None  # noqa: S101 - the caller looked
     metric = e.metric or ""
     values = {
@@ -141,14 +142,22 @@ def _against_champion(e: ValidateEvidence, margin: float) -> Finding:
         "candidate": e.candidate[metric].value,
         "low": e.difference.low,
         "high": e.difference.high,
-        "margin": margin,
+        "margin": policy.margin,
         "rows": e.rows,
     }
-    if e.difference.low < -margin:
+    if e.difference.value < -policy.margin:
         return refuse(
             "worse",
-            "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows; the difference "
-            "lies in [{low:+.3f}, {high:+.3f}] and may exceed the margin of {margin:g}",
+            "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows: worse by more "
+            "than the margin of {margin:g}; the difference lies in [{low:+.3f}, {high:+.3f}]",
+            **values,
+        )
+    if e.difference.low < -policy.margin:
+        make = refuse if policy.undecided == "refuse" else warn
+        return make(
+            "undecided",
+            "{metric} {champion:.3f} before, {candidate:.3f} now; {rows} rows are too few to "
+            "tell: the difference lies in [{low:+.3f}, {high:+.3f}], the margin is {margin:g}",
             **values,
         )
     return note(

@@ -37,8 +37,7 @@ def run(case: Case) -> Done:
             requested=update.requested,
             parent=parent.state if parent else None,
             parent_number=update.champion,
-            earlier=before,
-            earlier_rows=sum(past.labelled_rows for past in history if past.id in before),
+            earlier=[(past.id, past.labelled_rows) for past in history if past.id in before],
         )
     )
 
@@ -50,12 +49,14 @@ def make_plan(
     requested: str,
     parent: State | None,
     parent_number: int | None,
-    earlier: list[str],
-    earlier_rows: int,
+    earlier: list[tuple[str, int]],
 ) -> PlanEvidence:
-    """A plan from the evidence on the data; ``earlier`` are the snapshots learned so far."""
+    """A plan from the evidence on the data; ``earlier`` are the snapshots learned so far,
+    oldest first, with their labelled rows."""
     assert prepared.snapshot is not None and spec.task is not None  # noqa: S101, PT018
-    how = adapter(spec.adapter)
+    how, policy = adapter(spec.adapter), spec.policy.training
+    size = policy.window_snapshots  # the new snapshot is one of them
+    kept = earlier if size is None else earlier[len(earlier) - min(len(earlier), size - 1) :]
     seen = prepared.consistency
     strategy, why = choose_strategy(
         requested,
@@ -64,18 +65,15 @@ def make_plan(
         drifted=None if seen is None else seen.verdict == "drifted",
         champion_drop=None,
         new_rows=prepared.labelled_rows,
-        history_rows=earlier_rows,
+        history_rows=sum(rows for _, rows in kept),
     )
-    policy = spec.policy.training
     groups = how.group_names(spec.task, parent)
     trainable = key = []
     if strategy is Strategy.INCREMENTAL:
         trainable = policy.trainable_groups or how.trainable_groups(spec.task, parent)
     if strategy is Strategy.HYBRID:
         key = policy.key_groups or how.key_groups(spec.task, parent)
-    learned = window = [*earlier, prepared.snapshot]
-    if policy.window_snapshots is not None:
-        window = window[-policy.window_snapshots :]
+    window = [*(name for name, _ in kept), prepared.snapshot]
     frozen = [group for group in groups if group not in trainable]
     return PlanEvidence(
         strategy=strategy,
@@ -86,7 +84,7 @@ def make_plan(
         key_groups=list(key),
         # An incremental update moves on from what it knows: the new data alone.
         snapshots=window[-1:] if strategy is Strategy.INCREMENTAL else window,
-        learned=window if strategy is Strategy.FULL else learned,
+        learned=[*(name for name, _ in earlier), prepared.snapshot],
         parent=parent_number,
         max_relative_step=policy.max_relative_step,
         why=why,

@@ -36,7 +36,10 @@ policy:
       - {share: 0.2, min_labels: 300}
       - {share: 0.5, min_labels: 300}
   observe: {min_labels: 300}
+contract:  # what the owners know of their data: grey levels go from 0 to 16
+  columns:
 """
+RULE = "    - {name: %s, kind: numeric, minimum: 0, maximum: 16, severity: refuse}\n"
 
 #: Rows of each week's file, in the order of the data set; what is left asks on live traffic.
 WEEKS = {"week1": (0, 150), "week2": (150, 650), "week3": (650, 850), "week4": (850, 1250)}
@@ -83,8 +86,9 @@ def _digits() -> pl.DataFrame:
 
 def _write_files(folder: Path) -> None:
     folder.mkdir()
-    (folder / "digits.yaml").write_text(MODEL, encoding="utf-8")
     digits = _digits()
+    rules = "".join(RULE % name for name in digits.columns if name != "digit")
+    (folder / "digits.yaml").write_text(MODEL + rules, encoding="utf-8")
     for week, (start, end) in WEEKS.items():
         frame = digits[start:end]
         if week == "week3":  # a new scanner writes 0 to 255 instead of 0 to 16
@@ -130,8 +134,8 @@ class _Story:
     def broken(self) -> Update:
         self._title("3. An update that a gate rejects")
         self._tell(
-            "Week 3: a new scanner writes grey levels up to 255 instead of up to 16. "
-            "Nobody told us."
+            "Week 3: a new scanner writes grey levels up to 255 instead of up to 16. Nobody said "
+            "so, but the contract says what a pixel may hold."
         )
         update = self._start("week3", "week 3's data", "full")
         self._tell("Refused at the first gate. Nothing was trained, and version 2 still answers.")

@@ -78,7 +78,7 @@ def _asked_for(
             do="make the first version with a full update",
             strategy=strategy,
         )
-    return strategy, [say("a {strategy} update was asked for", strategy=strategy)]
+    return strategy, [say("a person asked for this strategy: {strategy}", strategy=strategy)]
 
 
 def _wished(

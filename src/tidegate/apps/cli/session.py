@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tidegate.apps.cli.progress import Bars
@@ -17,6 +18,9 @@ from tidegate.domain.messages import Message, say
 from tidegate.domain.update import Level, Update, Verdict
 from tidegate.process.workspace import Workspace
 
+#: Findings of one gate that a terminal shows; the record and ``--json`` hold all.
+_FEW = 4
+_GRAVITY = (Level.REFUSE, Level.WARN, Level.NOTE)
 _MARKS = {Level.NOTE: "[green]•[/]", Level.WARN: "[yellow]![/]", Level.REFUSE: "[red]✗[/]"}
 
 
@@ -44,12 +48,20 @@ class Session:
             return
         mark = "[green]✓[/]" if verdict.passed else "[red]✗[/]"
         self.err.print(f"{mark} [bold]{self.text(say(str(verdict.stage)))}[/] {update.id}")
-        for finding in verdict.findings:
-            self.err.print(f"   {_MARKS[finding.level]} {self.text(finding.message)}", markup=True)
+        self.show_findings(self.err, verdict)
+
+    def show_findings(self, console: Console, verdict: Verdict) -> None:
+        """Print what a gate found, the gravest first; of many alike, the first few."""
+        gravest = sorted(verdict.findings, key=lambda finding: _GRAVITY.index(finding.level))
+        for finding in gravest[:_FEW]:
+            console.print(f"    {_MARKS[finding.level]} {self.text(finding.message)}")
+        if len(gravest) > _FEW:
+            more = self.say("and {count} more like these", count=len(gravest) - _FEW)
+            console.print(f"      [dim]{more}[/]")
 
     def text(self, message: Message) -> str:
         """A message in the session's language, safe for a rich console."""
-        return message.text(self.lang).replace("[", "\\[")
+        return escape(message.text(self.lang))
 
     def say(self, template: str, **values: Any) -> str:
         """A sentence in the session's language, safe for a rich console."""
@@ -90,6 +102,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set)):
         return [plain(item) for item in value]
     return value
+
+
+def when(moment: str) -> str:
+    """A time from the record, to the minute, in UTC.
+
+    >>> when("2026-03-01T08:15:00.000+00:00")
+    '2026-03-01 08:15'
+    """
+    return moment[:16].replace("T", " ")
 
 
 def size(size_bytes: int) -> str:

@@ -3,8 +3,9 @@
 import time
 
 import typer
+from rich.markup import escape
 
-from tidegate.apps.cli.session import Session, session
+from tidegate.apps.cli.session import Session, session, when
 from tidegate.domain.messages import say
 from tidegate.domain.stage import CHARTERS, Stage
 from tidegate.domain.update import Outcome, Update
@@ -99,7 +100,8 @@ def show(context: typer.Context, update: str) -> None:
 
 def _show(s: Session, ws: Workspace, update: Update) -> None:
     def shown() -> None:
-        head = s.say("Reason") + f": {update.reason}  ({update.proposer}, {update.opened_at})"
+        head = s.say("Reason") + f": {escape(update.reason)}  "
+        head += f"({escape(update.proposer)}, {when(update.opened_at)})"
         s.out.print(f"[bold]{update.id}[/]  {update.spec.adapter}\n{head}\n")
         filed = {f.stage: f for f in update.filed}
         for stage in Stage:
@@ -108,8 +110,7 @@ def _show(s: Session, ws: Workspace, update: Update) -> None:
             if stage in filed:
                 mark = "[green]✓[/]" if filed[stage].verdict.passed else "[red]✗[/]"
                 s.out.print(f"{mark} [bold]{title}")
-                for finding in filed[stage].verdict.findings:
-                    s.out.print(f"    {s.text(say(finding.level))}: {s.text(finding.message)}")
+                s.show_findings(s.out, filed[stage].verdict)
             else:
                 s.out.print(f"[dim]·[/] {title}")
         state = say(update.outcome) if update.outcome else say("open")

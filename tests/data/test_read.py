@@ -125,7 +125,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("content,says", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("content", "says"), BAD.values(), ids=BAD)
 def test_each_bad_file_is_told_apart(tmp_path, content, says):
     with pytest.raises(DataError) as caught:
         _read(tmp_path, content)

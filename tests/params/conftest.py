@@ -1,68 +1,19 @@
-"""A fresh object store, and one that counts and can be made to fail."""
+"""A fresh object store, and tensors and names of every kind."""
 
 import math
-import sys
-import types
 
 import pytest
 from hypothesis import strategies as st
+from obstore.store import MemoryStore
 
-from tidegate.domain.errors import IntegrityError
 from tidegate.domain.tensor import DTYPE_BYTES, Tensor
-
-
-class Memory:
-    def __init__(self):
-        self.kept = {}
-        self.times = {}
-        self.puts = 0
-        self.clock = 1000.0
-
-    def put(self, key, data):
-        assert isinstance(data, bytes)
-        if key in self.kept:
-            return False
-        self.kept[key] = data
-        self.times[key] = __import__("time").time()
-        return True
-
-    def get(self, key):
-        if key not in self.kept:
-            raise IntegrityError("object '{key}' is missing", do="x", key=key)
-        return self.kept[key]
-
-    def get_range(self, key, start, length):
-        return self.get(key)[start : start + length]
-
-    def exists(self, key):
-        return key in self.kept
-
-    def size(self, key):
-        return len(self.get(key))
-
-    def list(self, prefix):
-        return iter([(k, len(v)) for k, v in sorted(self.kept.items()) if k.startswith(prefix)])
-
-    def delete(self, key):
-        self.kept.pop(key, None)
-
-    def modified(self, key):
-        return self.times[key]
-
-
-stand_in = types.ModuleType("tidegate.store.objects")
-stand_in.Objects = Memory
-sys.modules.setdefault("tidegate.store.objects", stand_in)
-
-
-@pytest.fixture
-def objects():
-    return Memory()
+from tidegate.store.objects import Objects
 
 
 @pytest.fixture(scope="session")
 def new_objects():
-    return Memory
+    """Makes stores in memory, one for each example of a property."""
+    return lambda: Objects(MemoryStore(), None)
 
 
 def _tensors():

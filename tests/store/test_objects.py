@@ -48,7 +48,7 @@ def test_deleting_twice_is_deleting(objects):
 
 @pytest.mark.parametrize("ask", ["get", "size", "modified"])
 def test_a_missing_object_is_a_doubt_about_the_record(objects, ask):
-    with pytest.raises(IntegrityError, match="'never'.*missing"):
+    with pytest.raises(IntegrityError, match=r"'never'.*missing"):
         getattr(objects, ask)("never")
     with pytest.raises(IntegrityError):
         objects.get_range("never", 0, 1)
@@ -104,4 +104,4 @@ def test_a_full_disk_is_told_and_leaves_nothing(small_disk):
     assert "TOLD there is no space left to store 'big'" in done.stdout, done.stderr
     assert "SMALL True BIG False" in done.stdout
     assert "LEFT ['small']" in done.stdout
-    assert not [p for p in os.listdir(small_disk / "o" / ".staging")]
+    assert not list(os.listdir(small_disk / "o" / ".staging"))

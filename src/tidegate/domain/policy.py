@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tidegate.domain.messages import Frozen
 from tidegate.domain.rollout import Step
@@ -121,6 +121,7 @@ class RolloutPolicy(Frozen):
 
     steps: list[Step] = Field(
         default=[Step(share=0.1, min_labels=200), Step(share=0.5, min_labels=200)],
+        min_length=1,
         description="Growing shares, each held until so many answers are labelled.",
     )
     alpha: float = Field(
@@ -132,6 +133,14 @@ class RolloutPolicy(Frozen):
     bad_quantile: float = Field(
         0.9, gt=0, lt=1, description="For regression, an answer is bad when its error exceeds "
         "this quantile of the champion's errors on the hold-out.")  # fmt: skip
+
+    @field_validator("steps")
+    @classmethod
+    def _growing(cls, steps: list[Step]) -> list[Step]:
+        shares = [step.share for step in steps]
+        if sorted(set(shares)) != shares:
+            raise ValueError(f"the shares of a rollout must grow from step to step, not {shares}")
+        return steps
 
 
 class ObservePolicy(Frozen):

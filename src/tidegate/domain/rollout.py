@@ -2,14 +2,16 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from tidegate.domain.messages import Frozen, Message
 
 
 class Step(Frozen):
     """One step: ``share`` of requests to the candidate, until ``min_labels`` are in (both arms)."""
 
-    share: float
-    min_labels: int
+    share: float = Field(gt=0, le=1)
+    min_labels: int = Field(ge=1)
 
 
 class Tally(Frozen):

@@ -1,0 +1,134 @@
+"""The log: every answer is kept, every label once, in the order they were told."""
+
+from dataclasses import replace
+
+import pytest
+
+from tidegate.domain.errors import Conflict, DataError, NotFound
+from tidegate.monitoring.prediction_log import PORTION, Counts, Logged, PredictionLog
+
+ANSWER = Logged(
+    request_id="r0", model="m", version=1, arm="champion", update_id="m-2", step=0, key="u",
+    prediction='"up"', features="{}", failed=False, latency_ms=1.5, at="t0",
+)  # fmt: skip
+
+
+@pytest.fixture
+def log(database):
+    return PredictionLog(database)
+
+
+def answers(count, **changed):
+    return [replace(ANSWER, request_id=f"r{number}", **changed) for number in range(count)]
+
+
+def test_labels_come_back_in_the_order_they_were_told(log):
+    log.write(answers(5))
+    for number in (3, 0, 4):
+        log.label(f"r{number}", "down", at="t1")
+    found = list(log.labelled("m"))
+    assert [answer.request_id for answer in found] == ["r3", "r0", "r4"]
+    assert [answer.seq for answer in found] == sorted(answer.seq for answer in found)
+    assert {(a.prediction, a.label, a.arm, a.step, a.at) for a in found} == {
+        ("up", "down", "champion", 0, "t1")
+    }
+    assert log.counts("m") == Counts(answers=5, labelled=3)
+    assert log.counts("other") == Counts(answers=0, labelled=0)
+
+
+def test_more_than_a_portion_is_read_whole(log):
+    count = PORTION * 2 + 7
+    log.write(answers(count))
+    log.label_many({f"r{number}": "up" for number in range(count)}, at="t1")
+    seqs = [answer.seq for answer in log.labelled("m")]
+    assert len(seqs) == len(set(seqs)) == count
+    assert len(list(log.labelled("m", limit=PORTION + 1))) == PORTION + 1
+    assert len(list(log.labelled("m", after=seqs[9]))) == count - 10
+
+
+def test_versions_and_releases_are_told_apart(log):
+    log.write(
+        [
+            replace(ANSWER, request_id="a", version=1),
+            replace(ANSWER, request_id="b", version=2, arm="candidate"),
+            replace(ANSWER, request_id="c", version=2, update_id=None, step=None),
+        ]
+    )
+    log.label_many({"a": "up", "b": "up", "c": "up"}, at="t1")
+    assert [a.request_id for a in log.labelled("m", version=2)] == ["b", "c"]
+    assert [a.request_id for a in log.labelled("m", update_id="m-2")] == ["a", "b"]
+
+
+def test_the_same_label_twice_is_one(log):
+    log.write(answers(1))
+    assert log.label("r0", "up", at="t1") == log.label("r0", "up", at="t2")
+    assert log.counts("m").labelled == 1
+
+
+def test_another_label_is_refused_and_all_that_came_with_it(log):
+    log.write(answers(2))
+    log.label("r0", "up", at="t1")
+    with pytest.raises(Conflict, match="labelled"):
+        log.label_many({"r1": "down", "r0": "down"}, at="t2")
+    assert log.counts("m").labelled == 1
+
+
+def test_an_unknown_request_is_told_and_nothing_is_kept(log):
+    log.write(answers(1))
+    with pytest.raises(NotFound, match="'who'"):
+        log.label_many({"r0": "up", "who": "up"}, at="t1")
+    assert log.counts("m").labelled == 0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "label", "kept"),
+    [
+        ("7", "7", 7), ("7", 7.0, 7), ("7", 8, 8), ("7.5", 7, 7.0), ("7.5", "8.25", 8.25),
+        ('"7"', 7, "7"), ("true", "false", False), ("true", 1, True), ('"up"', "down", "down"),
+    ],
+)  # fmt: skip
+def test_a_label_takes_the_type_of_its_answer(log, prediction, label, kept):
+    log.write(answers(1, prediction=prediction))
+    found = log.label("r0", label, at="t1").label
+    assert (found, type(found)) == (kept, type(kept))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "label"),
+    [
+        ("7", "seven"), ("7", 7.5), ("7", True), ("7", None), ("7", [7]), ("7.5", float("nan")),
+        ("7.5", "1e999"), ('"up"', None), ("true", "maybe"), ("7", float("inf")),
+    ],
+)  # fmt: skip
+def test_a_label_that_no_answer_can_equal_is_refused(log, prediction, label):
+    log.write(answers(1, prediction=prediction))
+    with pytest.raises(DataError, match="not of the kind"):
+        log.label("r0", label, at="t1")
+    assert log.counts("m").labelled == 0
+
+
+def test_failures_are_counted_by_step(log):
+    log.write(answers(3, failed=True))
+    log.write([replace(ANSWER, request_id="s", step=1, failed=True)])
+    log.write([replace(ANSWER, request_id="t", update_id="other", failed=True)])
+    log.write([replace(ANSWER, request_id="u")])
+    assert log.failures("m-2") == {0: 3, 1: 1}
+    assert log.failures("none") == {}
+
+
+def test_features_that_json_cannot_say_are_kept_as_it_can():
+    from datetime import date
+    from types import SimpleNamespace
+
+    answer = SimpleNamespace(
+        **{name: getattr(ANSWER, name) for name in ANSWER.__dataclass_fields__ if name != "at"}
+    )
+    answer.features = {"a": float("nan"), "b": date(2026, 1, 2), "c": "水", "d": None}
+    assert Logged.of(answer, "t").features == (
+        '{"a": null, "b": "2026-01-02", "c": "\\u6c34", "d": null}'
+    )
+
+
+def test_writing_nothing_is_fine(log):
+    log.write([])
+    assert log.counts("m").answers == 0

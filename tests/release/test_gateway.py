@@ -1,0 +1,121 @@
+"""The gateway: one answer a row, in order, sticky, and never none because of the candidate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tidegate.domain.errors import Conflict, DataError
+from tidegate.domain.predictor import Predictions
+from tidegate.release.gateway import Gateway, Route, Served
+
+
+@dataclass
+class Says:
+    """A version that answers every row alike, or raises."""
+
+    word: str
+    trouble: Exception | None = None
+
+    def predict(self, rows):
+        if self.trouble is not None:
+            raise self.trouble
+        shares = np.tile([0.25, 0.75], (rows.height, 1))
+        return Predictions(np.array([self.word] * rows.height), ["old", "new"], shares)
+
+
+ROWS = pl.DataFrame({"x": list(range(400))})
+KEYS = [f"user-{number % 40}" for number in range(400)]
+
+
+def gateway(candidate=None, champion=None, **route):
+    log = []
+    made = Gateway(sink=log.append)
+    facts = {"share": 0.5, "release_id": "m-2", "step": 0} if candidate else {}
+    made.set_route(
+        Route(
+            model="m",
+            champion=Served(1, champion or Says("old")),
+            candidate=Served(2, candidate) if candidate else None,
+            **(facts | route),
+        )
+    )
+    return made, log
+
+
+def test_without_a_candidate_the_champion_answers_all():
+    made, log = gateway()
+    answers = made.infer("m", ROWS, KEYS)
+    assert {(a.version, a.arm, a.prediction) for a in answers} == {(1, "champion", "old")}
+    assert log == [answers]
+
+
+def test_answers_come_in_the_order_of_the_rows():
+    made, _ = gateway(Says("new"))
+    answers = made.infer("m", ROWS, KEYS)
+    assert [answer.features["x"] for answer in answers] == list(range(400))
+    assert [answer.key for answer in answers] == KEYS
+    assert len({answer.request_id for answer in answers}) == 400
+
+
+def test_a_user_stays_with_one_version():
+    made, _ = gateway(Says("new"))
+    seen = {}
+    for answer in made.infer("m", ROWS, KEYS) + made.infer("m", ROWS, KEYS):
+        seen.setdefault(answer.key, set()).add(answer.version)
+    assert {len(versions) for versions in seen.values()} == {1}
+    assert {version for versions in seen.values() for version in versions} == {1, 2}
+
+
+def test_requests_without_a_key_are_split_too():
+    made, _ = gateway(Says("new"))
+    took = sum(answer.version == 2 for answer in made.infer("m", ROWS))
+    assert 140 < took < 260  # six standard errors around 200
+
+
+@pytest.mark.parametrize(
+    "trouble", [ValueError("bad weights"), MemoryError(), DataError("x", do="y")]
+)
+def test_a_candidate_that_raises_is_stood_in_for_and_counted(trouble):
+    made, log = gateway(Says("new", trouble))
+    answers = made.infer("m", ROWS, KEYS)
+    assert {answer.prediction for answer in answers} == {"old"}
+    assert {answer.version for answer in answers} == {1}
+    failed = [answer for answer in answers if answer.failed]
+    assert failed
+    assert {answer.arm for answer in failed} == {"candidate"}
+    assert {answer.failed for answer in answers if answer.arm == "champion"} == {False}
+    assert log == [answers]
+
+
+def test_what_no_version_can_answer_counts_against_none():
+    trouble = DataError("column '{column}' is missing", do="give it", column="x")
+    made, log = gateway(Says("new", trouble), Says("old", trouble))
+    with pytest.raises(DataError, match="'x' is missing"):
+        made.infer("m", ROWS, KEYS)
+    assert log == []
+
+
+def test_probabilities_are_told_by_class():
+    made, _ = gateway()
+    assert made.infer("m", ROWS[:1])[0].probabilities == {"old": 0.25, "new": 0.75}
+
+
+def test_no_version_in_production_is_told():
+    made = Gateway(sink=lambda _answers: None)
+    made.set_route(Route(model="m", champion=None))
+    with pytest.raises(Conflict, match="no version in production"):
+        made.infer("m", ROWS)
+
+
+def test_keys_must_match_rows():
+    made, _ = gateway()
+    with pytest.raises(DataError, match="3 keys came with 400 rows"):
+        made.infer("m", ROWS, ["a", "b", "c"])
+
+
+def test_no_rows_no_answers():
+    made, log = gateway(Says("new"))
+    assert made.infer("m", ROWS[:0], []) == []
+    assert log == [[]]

@@ -15,6 +15,7 @@ from tidegate.data.snapshot import (
 )
 from tidegate.data.table import canonical
 from tidegate.domain.errors import DataError, IntegrityError
+from tidegate.domain.snapshot import snapshot_id
 from tidegate.store.objects import Objects
 
 FRAME = pl.DataFrame(
@@ -52,7 +53,7 @@ class _Replaced:
 
 def test_a_snapshot_says_what_it_holds(objects):
     snapshot = _add(objects)
-    assert snapshot.id == "s-" + snapshot.digest[:24]
+    assert snapshot.id == snapshot_id(snapshot.model, snapshot.digest)
     assert (snapshot.rows, snapshot.labelled_rows) == (2, 1)
     assert (snapshot.time_from, snapshot.time_to) == ("2011-01-01T00:00:00", "2011-01-02T00:00:00")
     assert [column.missing for column in snapshot.columns] == [0, 1, 1, 0]

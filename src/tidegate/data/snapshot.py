@@ -13,7 +13,7 @@ from tidegate.data.time import span, time_of
 from tidegate.domain.canonical import canonical_json
 from tidegate.domain.errors import IntegrityError
 from tidegate.domain.messages import Message, say
-from tidegate.domain.snapshot import Snapshot
+from tidegate.domain.snapshot import Snapshot, snapshot_id
 from tidegate.store.objects import Objects
 
 #: Part of what is hashed, so that another definition of "the same rows" is never mistaken for
@@ -63,7 +63,7 @@ def add_snapshot(
     time_from, time_to = span(time_of(frame, time)) if time else (None, None)
     stored = _stored(objects, frame, digest)
     return Snapshot(
-        id=f"s-{digest[:24]}",
+        id=snapshot_id(model, digest),
         model=model,
         digest=digest,
         object_digest=blake3(stored).hexdigest(),
@@ -93,7 +93,8 @@ def verify_snapshot(objects: Objects, snapshot: Snapshot) -> Message | None:
         frame = load_snapshot(objects, snapshot)
     except IntegrityError as error:
         return say(error.what, **error.values)
-    if rows_digest(frame) != snapshot.digest or not snapshot.digest.startswith(snapshot.id[2:]):
+    named = snapshot_id(snapshot.model, snapshot.digest)
+    if rows_digest(frame) != snapshot.digest or snapshot.id != named:
         return say(
             "snapshot {snapshot} does not hold the rows it is named for", snapshot=snapshot.id
         )
@@ -114,7 +115,7 @@ def _stored(objects: Objects, frame: pl.DataFrame, digest: str) -> bytes:
     except pl.exceptions.PolarsError:
         same = False
     if not same:
-        raise _altered(f"s-{digest[:24]}")
+        raise _altered(snapshot_key(digest))
     return stored
 
 

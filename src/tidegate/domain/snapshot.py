@@ -1,11 +1,22 @@
 """An immutable set of rows, named by its content."""
 
+import hashlib
+
 from tidegate.domain.messages import Frozen
 from tidegate.domain.schema import Column
 
 
+def snapshot_id(model: str, digest: str) -> str:
+    """The name of these rows among a model's snapshots: the same rows, the same name.
+
+    >>> snapshot_id("credit", "ab" * 32)
+    's-4142b1516768b628c57bc21f'
+    """
+    return "s-" + hashlib.sha256(f"{model}\n{digest}".encode()).hexdigest()[:24]
+
+
 class Snapshot(Frozen):
-    """Rows as they came. ``id`` is ``s-`` and the first 24 hex digits of ``digest``.
+    """Rows as they came. ``id`` is ``snapshot_id`` of model and ``digest``.
 
     ``digest`` is BLAKE3 over the schema and the rows (logical, so the same rows from CSV or
     Parquet are one snapshot); ``object_digest`` is BLAKE3 over the stored Parquet bytes.

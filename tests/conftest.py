@@ -1,6 +1,8 @@
 """Where tests keep things: SQLite and a folder, or PostgreSQL and S3, the same tests on both."""
 
+import json
 import os
+import shlex
 import uuid
 from dataclasses import dataclass, field
 
@@ -123,3 +125,35 @@ def small_disk(tmp_path):
         pytest.skip("mounting a small file system takes rights that this user lacks")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+class Told:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return f"exit {self.code}\n{self.out}\n{self.err}"
+
+
+@pytest.fixture
+def tidegate(tmp_path, capsys, monkeypatch):
+    """Runs the program in an empty folder: ``tidegate("update list --json")``."""
+    from tidegate.apps.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(line):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main(line if isinstance(line, list) else shlex.split(line))
+        out, err = capsys.readouterr()
+        return Told(stopped.value.code, out, err)
+
+    return run

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from tidegate.data.contract import reads_as
-from tidegate.data.table import as_text, canonical
+from tidegate.data.breach import reads_as
+from tidegate.data.table import as_text, bare, canonical
 from tidegate.domain.evidence import Cleaning
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
@@ -16,8 +16,9 @@ def clean(
     """The cleaned rows in canonical form, and one entry for each step in the order taken.
 
     Cleaning twice changes nothing the second time. Values out of range stay as they are: whether
-    they are errors is the contract's question, and the gate answers it. So do rows that repeat,
-    unless key and time are declared, for two alike readings are two readings.
+    they are errors is the contract's question, and the gate answers it. So do rows that repeat, for
+    two alike readings are two readings: only where the model file declares key and time, and a
+    row has both, is one alike in every column the same reading delivered again, and dropped.
     """
     frame = canonical(frame)
     frame, trimmed = _trim(frame)
@@ -29,10 +30,8 @@ def clean(
 
 def _trim(frame: pl.DataFrame) -> tuple[pl.DataFrame, Cleaning]:
     texts = [series for series in frame.get_columns() if series.dtype == pl.String]
-    bare = [series.str.strip_chars() for series in texts]
-    changed = sum(int((a != b).sum()) for a, b in zip(texts, bare, strict=True))
-    frame = frame.with_columns([series.set(series == "", None) for series in bare])
-    return frame, Cleaning(
+    changed = sum(int((series != series.str.strip_chars()).sum()) for series in texts)
+    return bare(frame), Cleaning(
         step="trim",
         changed=changed,
         message=say("blanks around {count} texts were taken off", count=changed),
@@ -70,16 +69,19 @@ def _as_categories(frame: pl.DataFrame, contract: Contract | None) -> tuple[pl.D
 
 
 def _no_repeats(frame: pl.DataFrame, spec: ModelSpec) -> tuple[pl.DataFrame, Cleaning]:
-    once = frame.unique(maintain_order=True)
-    repeats = frame.height - once.height
+    again = ~frame.select(first=pl.struct(pl.all()).is_first_distinct()).to_series()
     # The same entity cannot be seen twice at one moment: only then is a row a second delivery.
     # Elsewhere repeats may be real, and dropping them would thin out whatever is frequent.
     if spec.key is not None and spec.time:
-        return once, Cleaning(
+        told_apart = frame.select(pl.all_horizontal(pl.col(spec.key, *spec.time).is_not_null()))
+        again = again & told_apart.to_series()
+        repeats = int(again.sum())
+        return frame.filter(~again), Cleaning(
             step="repeats",
             changed=repeats,
             message=say("{count} rows repeated another in full and were dropped", count=repeats),
         )
+    repeats = int(again.sum())
     return frame, Cleaning(
         step="repeats",
         changed=0,

@@ -8,9 +8,10 @@ import polars as pl
 import yaml
 from pydantic import ValidationError
 
-from tidegate.data.table import as_text, canonical, kind_of
+from tidegate.data.breach import column_breaches
+from tidegate.data.table import bare, canonical, kind_of
 from tidegate.domain.errors import DataError, WrongUsage
-from tidegate.domain.messages import Message, say
+from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Breach, ColumnRule, Contract, Kind
 
@@ -24,12 +25,13 @@ MISSING_ROOM = 0.05
 #: value is a new one is about the share of values seen once (Good 1953, Turing's estimate).
 MAX_UNSEEN = 0.01
 MAX_ALLOWED = 100
-#: Rows and values that a breach shows.
-EXAMPLES = 5
 
 
-def require_columns(frame: pl.DataFrame, spec: ModelSpec) -> None:
-    """Raises DataError where the target, time, key or a segment column is not there."""
+def require_columns(frame: pl.DataFrame, spec: ModelSpec, source: str) -> None:
+    """Raises DataError where the target, time, key or a segment column is not there.
+
+    ``source`` is what the message calls the data: a file, or a snapshot.
+    """
     wanted = {
         "target": [spec.target] if spec.target is not None else [],
         "time": spec.time,
@@ -40,12 +42,13 @@ def require_columns(frame: pl.DataFrame, spec: ModelSpec) -> None:
         for name in names:
             if name in frame.columns:
                 continue
-            near = difflib.get_close_matches(name, frame.columns, n=3, cutoff=0.5)
+            near = _nearest(name, frame.columns)
             raise DataError(
-                "the {role} column '{column}' is missing; the nearest are: {nearest}",
+                "the {role} column '{column}' is missing in {source}; the nearest are: {nearest}",
                 do="add the column, or change '{role}' in the model file",
                 role=role,
                 column=name,
+                source=source,
                 nearest=near or frame.columns[:10],
             )
 
@@ -57,14 +60,14 @@ def infer_contract(frame: pl.DataFrame, spec: ModelSpec) -> Contract:
     event (electricity prices leave last week's range by 30 times its width), so refusing them is
     for people to write down. A missing column or another kind is always refused.
     """
-    frame = canonical(frame)
+    frame = bare(canonical(frame))
     names = [name for name in frame.columns if name not in spec.exclude]
     return Contract(columns=[_rule(frame[name], spec) for name in names])
 
 
 def check_contract(frame: pl.DataFrame, contract: Contract, spec: ModelSpec) -> list[Breach]:
     """Every broken rule, in the contract's order, with rows (0-based) and values that show it."""
-    frame = canonical(frame)
+    frame = bare(canonical(frame))
     found: list[Breach] = []
     for rule in contract.columns:
         if rule.name in spec.exclude:
@@ -72,21 +75,8 @@ def check_contract(frame: pl.DataFrame, contract: Contract, spec: ModelSpec) -> 
         if rule.name not in frame.columns:
             found.append(_missing_column(rule, frame))
         else:
-            found.extend(_column_breaches(rule, frame[rule.name]))
+            found.extend(column_breaches(rule, frame[rule.name]))
     return found
-
-
-def reads_as(series: pl.Series, rule: ColumnRule) -> bool:
-    """Whether a canonical column is of the rule's kind, or can be read as such.
-
-    Numbers can be read as categories where the list allows every one of them: a batch in which
-    only the codes 1 and 2 occur, of a column that also knows "X". No value fits any kind.
-    """
-    if kind_of(series.dtype) is rule.kind or series.null_count() == len(series):
-        return True
-    if rule.kind is Kind.NUMERIC or rule.allowed is None:
-        return False
-    return bool(as_text(series).drop_nulls().is_in(rule.allowed).all())
 
 
 def contract_to_yaml(contract: Contract) -> str:
@@ -130,6 +120,15 @@ def contract_from_yaml(text: str) -> Contract:
             where=".".join(str(part) for part in first["loc"]),
             reason=first["msg"],
         ) from None
+
+
+def _nearest(name: str, columns: list[str]) -> list[str]:
+    """Up to three names that are spelled alike, upper and lower case being the same."""
+    plain: dict[str, str] = {}
+    for column in columns:
+        plain.setdefault(column.strip().lower(), column)
+    near = difflib.get_close_matches(name.strip().lower(), list(plain), n=3, cutoff=0.5)
+    return [plain[match] for match in near]
 
 
 def _known_keys(given: dict[Any, Any], known: Any, where: str) -> None:
@@ -184,17 +183,18 @@ def _allowed(series: pl.Series) -> list[str] | None:
     held = int(counts.sum())
     if not 0 < len(counts) <= MAX_ALLOWED or int((counts == 1).sum()) / held > MAX_UNSEEN:
         return None
-    return sorted(series.drop_nulls().str.strip_chars().unique().to_list())
+    return sorted(series.drop_nulls().unique().to_list())
 
 
 def _missing_limit(series: pl.Series) -> float:
-    share = series.null_count() / len(series)
-    noise = 3 * math.sqrt(share * (1 - share) / len(series))
+    rows = max(len(series), 1)
+    share = series.null_count() / rows
+    noise = 3 * math.sqrt(share * (1 - share) / rows)
     return round(min(1.0, share + max(noise, MISSING_ROOM)), 4)
 
 
 def _missing_column(rule: ColumnRule, frame: pl.DataFrame) -> Breach:
-    near = difflib.get_close_matches(rule.name, frame.columns, n=1, cutoff=0.5)
+    near = _nearest(rule.name, frame.columns)[:1]
     return Breach(
         column=rule.name,
         rule="missing_column",
@@ -209,117 +209,3 @@ def _missing_column(rule: ColumnRule, frame: pl.DataFrame) -> Breach:
             columns=near or frame.columns[:10],
         ),
     )
-
-
-def _column_breaches(rule: ColumnRule, series: pl.Series) -> list[Breach]:
-    if not reads_as(series, rule):
-        return [_kind_breach(rule, series)]
-    found: list[Breach] = []
-    missing = series.is_null()
-    share = series.null_count() / max(len(series), 1)
-    if share > rule.max_missing_share:
-        message = say(
-            "column '{column}' misses {share:.1%} of its values; the contract allows {limit:.1%}",
-            column=rule.name,
-            share=share,
-            limit=rule.max_missing_share,
-        )
-        found.append(_breach(rule, "missing_share", rule.severity, missing, series, message))
-    if series.dtype == pl.String or rule.kind is Kind.CATEGORICAL:
-        return found + _outside_list(rule, series)
-    return found + _outside_range(rule, series)
-
-
-def _kind_breach(rule: ColumnRule, series: pl.Series) -> Breach:
-    if rule.kind is Kind.NUMERIC:
-        wrong = (
-            series.is_not_null() & series.str.strip_chars().cast(pl.Float64, strict=False).is_null()
-        )
-    else:
-        wrong = series.is_not_null()
-        if rule.allowed is not None:
-            wrong = wrong & ~as_text(series).is_in(rule.allowed)
-    if not wrong.any():  # numbers that are stored as text
-        wrong = series.is_not_null()
-    return _breach(
-        rule,
-        "kind",
-        "refuse",
-        wrong,
-        series,
-        say(
-            "column '{column}' was {expected} and is now {found}: {examples} (rows {rows})",
-            column=rule.name,
-            expected=say(_KIND_NAMES[rule.kind]),
-            found=say(_KIND_NAMES[kind_of(series.dtype)]),
-            examples=_values(series, wrong),
-            rows=_rows(wrong),
-        ),
-    )
-
-
-_KIND_NAMES = {Kind.NUMERIC: "numeric", Kind.CATEGORICAL: "text"}
-
-
-def _outside_range(rule: ColumnRule, series: pl.Series) -> list[Breach]:
-    outside = pl.repeat(False, len(series), eager=True)
-    if rule.minimum is not None:
-        outside = outside | (series < rule.minimum)
-    if rule.maximum is not None:
-        outside = outside | (series > rule.maximum)
-    outside = outside.fill_null(False)
-    if not outside.any():
-        return []
-    message = say(
-        "column '{column}' holds {count} values outside {low} to {high}: {examples} (rows {rows})",
-        column=rule.name,
-        count=int(outside.sum()),
-        low="-∞" if rule.minimum is None else f"{rule.minimum:g}",
-        high="∞" if rule.maximum is None else f"{rule.maximum:g}",
-        examples=_values(series, outside),
-        rows=_rows(outside),
-    )
-    return [_breach(rule, "range", rule.severity, outside, series, message)]
-
-
-def _outside_list(rule: ColumnRule, series: pl.Series) -> list[Breach]:
-    if rule.allowed is None:
-        return []
-    known = as_text(series).str.strip_chars().is_in(rule.allowed)
-    outside = ~known.fill_null(True)
-    if not outside.any():
-        return []
-    message = say(
-        "column '{column}' holds {count} values that are not on its list: {examples} (rows {rows})",
-        column=rule.name,
-        count=int(outside.sum()),
-        examples=_values(series, outside),
-        rows=_rows(outside),
-    )
-    return [_breach(rule, "allowed", rule.severity, outside, series, message)]
-
-
-def _breach(
-    rule: ColumnRule, name: str, severity: str, bad: pl.Series, series: pl.Series, message: Message
-) -> Breach:
-    count = int(bad.sum())
-    return Breach(
-        column=rule.name,
-        rule=name,
-        severity=severity,
-        count=count,
-        share=count / max(len(series), 1),
-        rows=_rows(bad),
-        examples=_values(series, bad),
-        message=message,
-    )
-
-
-def _rows(bad: pl.Series) -> list[int]:
-    return [int(row) for row in bad.arg_true().head(EXAMPLES)]
-
-
-def _values(series: pl.Series, bad: pl.Series) -> list[Any]:
-    """The values that show it; as text where JSON has no form for them."""
-    values = [series[row] for row in _rows(bad)]
-    return [str(v) if isinstance(v, float) and not math.isfinite(v) else v for v in values]

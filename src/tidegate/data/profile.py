@@ -3,6 +3,7 @@
 import math
 import os
 import time
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from tidegate.data.distribution import Distribution, distribution, thinned
-from tidegate.data.drift import MIN_ROWS, consistency
+from tidegate.data.drift import EFFECT, MIN_ROWS, Pair, consistency
 from tidegate.domain.errors import DataError, NotFound
 from tidegate.domain.evidence import Consistency
 from tidegate.domain.messages import Frozen
@@ -19,15 +20,18 @@ from tidegate.domain.schema import Kind
 
 #: Values kept per numeric column: shares are then exact to 0.2 percent.
 POINTS = 500
-#: Categories kept per text column, the most frequent ones; the others are counted together.
+#: Categories kept by name per text column, the most frequent ones.
 CATEGORIES = 200
-_OTHERS = "(others)"
+#: Where a column has more, all of its rows are also counted in this many groups of categories.
+#: Which category belongs to which group its hash says, so the groups are the same in every
+#: profile; the most frequent categories are not, and two samples of one source would differ.
+GROUPS = 200
 
 
 class ColumnProfile(Frozen):
     """One column: ``counts`` rows for each of ``values`` (ascending) or ``categories``.
 
-    A number's value stands for the rows above the value before it; ``error`` bounds what that
+    ``groups``: rows per group of categories, where not all categories are named. A number's value stands for the rows above the value before it; ``error`` bounds what that
     changes in any share. ``mean``, ``sd``, ``minimum`` and ``maximum`` are of all finite values.
     """
 
@@ -40,6 +44,7 @@ class ColumnProfile(Frozen):
     values: list[float] = []
     categories: list[str] = []
     counts: list[int] = []
+    groups: list[int] = []
     error: float = 0.0
     mean: float | None = None
     sd: float | None = None
@@ -66,7 +71,7 @@ def compare_profiles(
     reference: Profile,
     current: Profile,
     *,
-    effect: float = 0.25,
+    effect: float = EFFECT,
     significance: float = 0.01,
     min_rows: int = MIN_ROWS,
 ) -> Consistency:
@@ -74,9 +79,7 @@ def compare_profiles(
     began = time.monotonic()
     there = {column.name: column for column in current.columns}
     pairs = [
-        (_distribution(column), _distribution(there[column.name]))
-        for column in reference.columns
-        if column.name in there
+        _pair(column, there[column.name]) for column in reference.columns if column.name in there
     ]
     if min(reference.rows, current.rows) < min_rows or not pairs:
         return Consistency(
@@ -156,11 +159,9 @@ def _column(series: pl.Series) -> ColumnProfile:
         return ColumnProfile.model_validate({**common, **shape, **_moments(whole)})
     order = np.lexsort([whole.values.astype(str), -whole.counts])
     top, rest = order[:CATEGORIES], order[CATEGORIES:]
-    categories, counts = whole.values[top].tolist(), whole.counts[top].tolist()
-    if len(rest):
-        categories.append(_OTHERS)
-        counts.append(int(whole.counts[rest].sum()))
-    return ColumnProfile.model_validate({**common, "categories": categories, "counts": counts})
+    named = {"categories": whole.values[top].tolist(), "counts": whole.counts[top].tolist()}
+    groups = _in_groups(whole) if len(rest) else []
+    return ColumnProfile.model_validate({**common, **named, "groups": groups})
 
 
 def _moments(whole: Distribution) -> dict[str, float]:
@@ -173,6 +174,33 @@ def _moments(whole: Distribution) -> dict[str, float]:
     sd = math.sqrt(float(shares @ (values - mean) ** 2))
     low, high = float(whole.values[0]), float(whole.values[-1])
     return {"mean": mean * size, "sd": sd * size, "minimum": low, "maximum": high}
+
+
+def _pair(reference: ColumnProfile, current: ColumnProfile) -> Pair:
+    """Both sides by category; by group where either side does not name all of them."""
+    sides = (reference, current)
+    if not any(side.groups for side in sides):
+        return _distribution(reference), _distribution(current)
+    a, b = (_grouped(side) for side in sides)
+    return a, b
+
+
+def _grouped(column: ColumnProfile) -> Distribution:
+    groups = column.groups or _in_groups(_distribution(column).as_categories())
+    names = [f"group {number:03d} of {GROUPS}" for number in range(GROUPS)]
+    return Distribution(
+        column.name,
+        Kind.CATEGORICAL,
+        np.array(names, dtype=object),
+        np.array(groups, dtype=np.int64),
+        column.missing,
+    )
+
+
+def _in_groups(whole: Distribution) -> list[int]:
+    places = [zlib.crc32(category.encode()) % GROUPS for category in whole.values]
+    counts = np.bincount(places, weights=whole.counts, minlength=GROUPS)
+    return [int(count) for count in counts]
 
 
 def _distribution(column: ColumnProfile) -> Distribution:
@@ -189,11 +217,13 @@ def _distribution(column: ColumnProfile) -> Distribution:
 def _check(column: ColumnProfile) -> None:
     """Raises DataError where a column's numbers contradict each other."""
     held = column.values if column.kind is Kind.NUMERIC else column.categories
+    named, counted = sum(column.counts), column.rows - column.missing
     ascending = all(a < b for a, b in zip(column.values, column.values[1:], strict=False))
     sound = (
         len(held) == len(column.counts)
-        and sum(column.counts) + column.missing == column.rows
-        and min([*column.counts, column.missing, column.rows, 0]) >= 0
+        and (named <= counted == sum(column.groups) if column.groups else named == counted)
+        and len(column.groups) in ((0,) if column.kind is Kind.NUMERIC else (0, GROUPS))
+        and min([*column.counts, *column.groups, column.missing, column.rows, 0]) >= 0
         and len(set(column.categories)) == len(column.categories)
         and all(math.isfinite(value) for value in column.values)
         and ascending

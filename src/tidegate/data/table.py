@@ -17,6 +17,13 @@ def kind_of(dtype: pl.DataType) -> Kind:
     return Kind.NUMERIC if dtype.is_numeric() else Kind.CATEGORICAL
 
 
+def bare(frame: pl.DataFrame) -> pl.DataFrame:
+    """A canonical frame without blanks around its texts; texts of nothing else are missing."""
+    texts = [series for series in frame.get_columns() if series.dtype == pl.String]
+    stripped = [series.str.strip_chars() for series in texts]
+    return frame.with_columns([series.set(series == "", None) for series in stripped])
+
+
 def columns_of(frame: pl.DataFrame) -> list[Column]:
     """The columns of a canonical frame, in order, with how many values each misses."""
     return [

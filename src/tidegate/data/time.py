@@ -45,6 +45,10 @@ def time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
             columns=frame.columns,
         )
     columns = [canonical_column(frame[name]) for name in time]
+    if any(column.null_count() == len(column) for column in columns):
+        # No row has a time. Without values a text column has no type either, and which column is
+        # which part could only be guessed.
+        return pl.Series("time", [None] * frame.height, dtype=pl.Datetime("us"))
     texts = [column for column in columns if column.dtype == pl.String]
     numbers = [column for column in columns if column.dtype != pl.String]
     if not texts and len(numbers) == 1 and _part_named(numbers[0].name) != "year":

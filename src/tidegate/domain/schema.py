@@ -56,6 +56,8 @@ class ColumnRule(Frozen):
             raise ValueError(f"severity is 'warn' or 'refuse', not '{self.severity}'")
         if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
             raise ValueError(f"minimum {self.minimum} lies above maximum {self.maximum}")
+        if self.kind is Kind.CATEGORICAL and (self.minimum, self.maximum) != (None, None):
+            raise ValueError("minimum and maximum are for numeric columns; give 'allowed' here")
         return self
 
 

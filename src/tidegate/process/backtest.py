@@ -95,6 +95,7 @@ def backtest(
             model=spec.model,
         )
     frame = read_files([data], lambda done, total: progress(say("reading"), done, total))
+    require_columns(frame, spec, data.name)
     batches = _batches(spec, frame, batch_rows, time_column)
     arms = (("never update", _never), ("every batch", _always), ("this policy", _by_policy))
     done = [
@@ -118,7 +119,6 @@ def _tell(progress: Progress, name: Message, total: int, done: int) -> None:
 def _batches(
     spec: ModelSpec, frame: pl.DataFrame, batch_rows: int, time_column: str | None
 ) -> list[pl.DataFrame]:
-    require_columns(frame, spec)
     if time_column is not None and time_column not in frame.columns:
         raise DataError(
             "there is no column '{column}' to sort by",

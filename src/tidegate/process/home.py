@@ -137,7 +137,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "workspace.json"
     try:
         config = json.loads(path.read_text("utf-8"))
-        version = config["format"]
+        version, _ = int(config["format"]), (config["database"], config["objects"])
     except FileNotFoundError:
         raise WorkspaceError(
             "there is no workspace in {folder}",

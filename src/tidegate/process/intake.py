@@ -41,7 +41,7 @@ def add_data(home: Home, model: str, files: Sequence[Path]) -> Arrival:
             model=model,
         )
     frame = read_files(files, lambda done, total: home.progress(say("reading"), done, total))
-    require_columns(frame, spec)
+    require_columns(frame, spec, ", ".join(file.name for file in files))
     now = home.journal.now()
     snapshot = add_snapshot(
         home.objects,

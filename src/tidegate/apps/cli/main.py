@@ -6,7 +6,6 @@ import sys
 import traceback
 from pathlib import Path
 
-import click
 import typer
 
 from tidegate import __version__
@@ -65,7 +64,7 @@ def _options(
     ),
 ) -> None:
     if lang not in LANGUAGES:
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"'{lang}' is not one of: {', '.join(LANGUAGES)}", param_hint="--lang"
         )
     context.obj = Session(as_json=as_json, folder=workspace, lang=lang, actor=actor)
@@ -88,14 +87,13 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except TidegateError as error:
         sys.exit(_report(type(error).__name__, error.text(lang), error.exit_code, as_json))
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         text = "stopped: nothing is lost; go on with: tidegate update resume ID"
         sys.exit(_report("Stopped", text, 130, as_json))
-    except click.ClickException as error:
-        usage = isinstance(error, click.UsageError)
-        sys.exit(_report("WrongUsage", error.format_message(), 2 if usage else 1, as_json))
+    except typer.TyperException as error:
+        sys.exit(_report("WrongUsage", error.format_message(), error.exit_code, as_json))
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

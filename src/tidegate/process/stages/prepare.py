@@ -57,7 +57,7 @@ def examine(
 
     ``now`` (ISO 8601) is what the age of the data counts from.
     """
-    require_columns(frame, spec)
+    require_columns(frame, spec, snapshot.id)
     contract = contract_for(spec, reference)
     breaches = check_contract(frame, contract, spec) if contract is not None else []
     if any(breach.rule in ("missing_column", "kind") for breach in breaches):

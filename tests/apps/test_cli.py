@@ -1,0 +1,149 @@
+"""The command line of interface.md: names, JSON, exit codes, both languages."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def test_a_first_version_from_the_command_line(shop):
+    added = shop("data add m 1.csv --json").json
+    assert {"snapshot", "rows", "columns", "quality", "consistency"} <= added.keys()
+    assert added["rows"] == 200
+    started = shop(f"update start m --data {added['snapshot']} --reason first --wait --json").json
+    assert {"update", "stage", "outcome"} <= started.keys()
+    assert (started["update"], started["stage"], started["outcome"]) == ("m-1", "approve", None)
+    assert shop("approve m-1").code == 3  # the proposer may not
+    assert shop("approve m-1 --as wei --json").json["outcome"] == "completed"
+    assert shop("update list --json").json["updates"][0]["outcome"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "update list", "update show m-2", "update watch m-1", "update replay m-2",
+        "update reproduce m-2", "params log m", "params show m@2", "params diff m@1 m@candidate",
+        "params fsck", "params gc", "release status m", "monitor m", "audit verify", "people list",
+        "model show m", "model list", "docs m-2 --kind record", "data profile 1.csv",
+        "data compare 1.csv 2.csv", "version",
+    ],
+)  # fmt: skip
+def test_every_command_speaks_to_people_and_to_machines(lived, line):
+    told = lived(line)
+    assert told.code == 0, told
+    assert told.out.strip()
+    if line == "version":
+        return
+    as_json = lived(f"{line} --json")
+    assert as_json.code == 0
+    assert isinstance(as_json.json, dict)
+    chinese = lived(f"{line} --lang zh")
+    assert chinese.code == 0, chinese
+
+
+def test_the_documents_of_interface_md(lived):
+    diff = lived("params diff m@1 m@2 --json").json
+    assert {"name", "status", "changed_share"} <= diff["tensors"][0].keys()
+    compared = lived("data compare 1.csv 2.csv --json").json
+    assert {
+        "verdict", "columns", "joint", "rows_reference", "rows_current", "seconds",
+    } <= compared.keys()  # fmt: skip
+    assert {"name", "drifted", "effect", "p_value"} <= compared["columns"][0].keys()
+    assert {"drifted", "score", "columns"} <= compared["joint"].keys()
+
+
+def test_releases_by_hand(lived):
+    assert lived("release status m --json").json["release"]["status"] == "canary"
+    assert lived("release promote m --json").code == 0
+    assert lived("params log m --json").json["versions"][0]["champion"] is True
+    assert lived("release rollback m --reason trouble --to m@1").code == 0
+    assert lived("release status m --json").json["champion"] == 1
+    nothing = lived("release promote m")
+    assert nothing.code == 1
+    assert "no release under way" in nothing.err
+
+
+def test_parameters_go_out_to_a_file(lived, tmp_path):
+    assert lived("params checkout m@1 -o out.safetensors --tensor coef").code == 0
+    from safetensors.numpy import load_file
+
+    assert list(load_file(tmp_path / "out.safetensors")) == ["coef"]
+
+
+def test_refusing_and_withdrawing(shop):
+    snapshot = shop("data add m 1.csv --json").json["snapshot"]
+    shop(f"update start m --data {snapshot} --reason first")
+    refused = shop("reject m-1 --reason 'not now' --as wei --json")
+    assert (refused.code, refused.json["outcome"]) == (0, "rejected")
+    shop(f"update start m --data {snapshot} --reason again --no-wait")
+    assert shop("update resume m-2 --json").json["stage"] == "approve"
+    assert shop("update withdraw m-2 --reason mistake").code == 0
+    assert shop("update resume m-2 --json").json["outcome"] == "withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("update show m-9", 1, "no update 'm-9'"),
+        ("params show m@9", 1, "no version m@9"),
+        ("params show m@champ", 2, "did you mean champion"),
+        ("params show m", 2, "does not name a version"),
+        ("model show n", 1, "no model 'n'"),
+        ("data add m none.csv", 1, "none.csv"),
+        ("update start m --data s-1 --reason x", 1, "no snapshot 's-1'"),
+        ("update start m --data s-1 --reason x --strategy fulll", 2, "full"),
+        ("update start m --reason x", 2, "--data"),
+        ("frobnicate", 2, "frobnicate"),
+        ("update list --lang fr", 2, "fr"),
+        ("people add bo --team nowhere --role viewer", 2, "nowhere"),
+        ("update list --workspace elsewhere", 1, "no workspace"),
+        ("init", 1, "workspace already"),
+        ("people set ada --role viewer", 1, "last administrator"),
+    ],
+)
+def test_mistakes_are_told_with_their_remedy(shop, line, code, says):
+    told = shop(line)
+    assert told.code == code, told
+    assert says in told.err
+    assert "Traceback" not in told.err
+    as_json = shop(f"{line} --json")
+    assert as_json.json["error"]["exit_code"] == code
+    assert shop("audit verify").code == 0
+
+
+def test_global_options_stand_anywhere(shop):
+    for line in ("--json update list", "update --json list", "update list --json"):
+        assert shop(line).json == {"updates": []}
+    assert shop("update list --workspace=.tidegate --json").code == 0
+
+
+def test_who_acts_comes_from_the_environment(shop, monkeypatch):
+    monkeypatch.setenv("TIDEGATE_USER", "wei")
+    assert "role proposer" in shop("data add m 1.csv").err
+    monkeypatch.setenv("TIDEGATE_USER", "ada")
+    assert shop("data add m 1.csv").code == 0
+
+
+def test_a_changed_model_is_recorded_and_the_same_one_is_not(shop, tmp_path):
+    assert shop("model apply m.yaml --json").json["changed"] is False
+    changed = (tmp_path / "m.yaml").read_text().replace("min_labels: 40", "min_labels: 50")
+    (tmp_path / "m.yaml").write_text(changed)
+    assert shop("model apply m.yaml --json").json["changed"] is True
+
+
+def test_output_that_nobody_reads_is_no_error(lived):
+    done = subprocess.run(
+        f"{sys.executable} -m tidegate.apps.cli params log m | head -c 1",
+        shell=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+
+
+def test_json_is_the_only_thing_on_standard_output():
+    done = subprocess.run(
+        [sys.executable, "-m", "tidegate.apps.cli", "model", "list", "--json", "--workspace=/none"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["kind"] == "WorkspaceError"

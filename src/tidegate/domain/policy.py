@@ -36,7 +36,8 @@ class DataPolicy(Frozen):
         "'refuse' suits data that must stay as it was.")  # fmt: skip
     drift_effect: float = Field(
         0.2, gt=0, description="Population stability index from which a column counts as "
-        "drifted: a shift by half a standard deviation has 0.24, usual lines are 0.1 to 0.25.")  # fmt: skip
+        "drifted: a shift by half a standard deviation has 0.24, usual lines are 0.1 to 0.25.",
+    )  # fmt: skip
     significance: float = Field(
         0.01, gt=0, lt=1, description="A drifted column must also be significant at this level "
         "after correction over all columns.")  # fmt: skip

@@ -25,6 +25,8 @@ MISSING_ROOM = 0.05
 #: value is a new one is about the share of values seen once (Good 1953, Turing's estimate).
 MAX_UNSEEN = 0.01
 MAX_ALLOWED = 100
+#: Line breaks that only Unicode knows; the first is also what a Windows ellipsis turns into.
+_BREAKS = "\x85\u2028\u2029"
 
 
 def require_columns(frame: pl.DataFrame, spec: ModelSpec, source: str) -> None:
@@ -82,7 +84,9 @@ def check_contract(frame: pl.DataFrame, contract: Contract, spec: ModelSpec) -> 
 def contract_to_yaml(contract: Contract) -> str:
     """The contract as YAML to edit, or to paste under ``contract:`` in a model file."""
     rules = [rule.model_dump(mode="json", exclude_none=True) for rule in contract.columns]
-    return yaml.safe_dump({"columns": rules}, sort_keys=False, allow_unicode=True)
+    # PyYAML writes these bare and reads them back as a blank; escaped, they survive.
+    breaks = any(mark in text for rule in rules for text in _texts(rule) for mark in _BREAKS)
+    return yaml.safe_dump({"columns": rules}, sort_keys=False, allow_unicode=not breaks)
 
 
 def contract_from_yaml(text: str) -> Contract:
@@ -120,6 +124,10 @@ def contract_from_yaml(text: str) -> Contract:
             where=".".join(str(part) for part in first["loc"]),
             reason=first["msg"],
         ) from None
+
+
+def _texts(rule: dict[str, Any]) -> list[str]:
+    return [rule["name"], *rule.get("allowed", [])]
 
 
 def _nearest(name: str, columns: list[str]) -> list[str]:

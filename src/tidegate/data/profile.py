@@ -31,8 +31,9 @@ GROUPS = 200
 class ColumnProfile(Frozen):
     """One column: ``counts`` rows for each of ``values`` (ascending) or ``categories``.
 
-    ``groups``: rows per group of categories, where not all categories are named. A number's value stands for the rows above the value before it; ``error`` bounds what that
-    changes in any share. ``mean``, ``sd``, ``minimum`` and ``maximum`` are of all finite values.
+    ``groups``: rows per group of categories, where not all categories are named. A number's value
+    stands for the rows above the value before it; ``error`` bounds what that changes in any share.
+    ``mean``, ``sd``, ``minimum`` and ``maximum`` are of all finite values.
     """
 
     name: str

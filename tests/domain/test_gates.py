@@ -12,6 +12,7 @@ from tidegate.domain.evidence import (
     PlanEvidence,
     PrepareEvidence,
     ReleaseEvidence,
+    Risk,
     SegmentScore,
     TrainEvidence,
     ValidateEvidence,
@@ -95,7 +96,7 @@ def step(**changed):
         "frozen": False,
         "tensors": 1,
         "changed_tensors": 1,
-        "relative_norm": 0.5,
+        "relative_norm": 0.1,
     }
     return GroupStep(**(facts | changed))
 
@@ -162,7 +163,8 @@ def test_a_better_candidate_passes_wherever_a_worse_one_does(value, gain):
 
 
 def test_assess():
-    facts = {"risks": [], "score": 20, "contingency": say("go back")}
+    risk = Risk(name="r", likelihood=4, impact=5, why=say("x"), measure=say("y"))
+    facts = {"risks": [risk], "score": 20, "contingency": say("go back")}
     assert gate(STANDARD, AssessEvidence(tier=4, **facts)).passed
     refused = gate(spec(approval={"max_tier": 3}), AssessEvidence(tier=4, **facts))
     assert not refused.passed

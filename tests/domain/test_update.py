@@ -12,6 +12,7 @@ from tidegate.domain.evidence import (
     PlanEvidence,
     PrepareEvidence,
     ReleaseEvidence,
+    Risk,
     TrainEvidence,
     ValidateEvidence,
 )
@@ -22,12 +23,14 @@ from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.update import Outcome, Update, Verdict, advance
 
+RISK = Risk(name="r", likelihood=1, impact=1, why=say("x"), measure=say("y"))
+
 EVIDENCE = {
     Stage.PREPARE: PrepareEvidence(snapshot=None, source_digest="a"),
     Stage.PLAN: PlanEvidence(strategy=Strategy.FULL, requested="full", supported=[], why=[]),
     Stage.TRAIN: TrainEvidence(version=1, params="p", strategy=Strategy.FULL),
     Stage.VALIDATE: ValidateEvidence(judged=False),
-    Stage.ASSESS: AssessEvidence(risks=[], score=1, tier=1, contingency=say("back")),
+    Stage.ASSESS: AssessEvidence(risks=[RISK], score=1, tier=1, contingency=say("back")),
     Stage.APPROVE: ApproveEvidence(digest="d", tier=1, proposer="ada"),
     Stage.RELEASE: ReleaseEvidence(candidate=1, approved_digest="d", digest="d"),
     Stage.OBSERVE: ObserveEvidence(),

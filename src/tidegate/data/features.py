@@ -172,9 +172,13 @@ def _fit_number(series: pl.Series, keep_missing: bool) -> NumericFeature:
     values = finite(series).drop_nulls().to_numpy()
     if len(values) == 0:  # infinities only
         values = np.zeros(1)
-    # Worked out on values of at most 1, so that large ones do not overflow when squared.
-    size = float(np.abs(values).max()) or 1.0
-    mean, scale = float(np.mean(values / size)) * size, float(np.std(values / size)) * size
+    # Worked out around the middle and on values of at most 1: numbers far from zero keep their
+    # last digits, and large ones do not overflow when squared.
+    middle = float(values.min()) / 2 + float(values.max()) / 2
+    around = values - middle
+    size = float(np.abs(around).max()) or 1.0
+    mean = middle + float(np.mean(around / size)) * size
+    scale = float(np.std(around / size)) * size
     scale = float(f"{scale:.6g}") or 1.0
     return NumericFeature(
         name=series.name,

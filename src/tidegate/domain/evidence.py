@@ -166,7 +166,7 @@ class AssessEvidence(Frozen):
     """Assess: risks, their score, and the tier from 1 (low) to 4 (critical)."""
 
     stage: Literal[Stage.ASSESS] = Stage.ASSESS
-    risks: list[Risk]
+    risks: list[Risk] = Field(min_length=1)
     score: int
     tier: int
     contingency: Message

@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 
-.PHONY: demo test lint format lock bench clean help
+.PHONY: demo test lint format lock docs bench-backtest clean help
 
 help:  ## what can be made here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,12 @@ lint: $(DEV)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(RUN)  ## draw the pictures in docs/
+	$(BIN)/python docs/draw_loop.py
+
+bench-backtest: $(RUN)  ## the standard policy on three real streams; writes docs/benchmarks.md
+	$(BIN)/python benchmarks/backtest.py
 
 format: $(DEV)  ## put the code in the house style
 	$(BIN)/ruff format .

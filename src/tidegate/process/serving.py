@@ -1,6 +1,8 @@
 """Serving in this process: the gateway, the prediction log, and the judge, joined."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import polars as pl
@@ -15,7 +17,16 @@ from tidegate.process.home import Home
 from tidegate.process.loading import load_version
 from tidegate.process.runner import Watcher, run
 from tidegate.process.stages.release import current
-from tidegate.release.gateway import Answer, Gateway, Route, Served
+from tidegate.release.gateway import Answer, Gateway, Route, Served, no_version
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What the version in production takes: its columns, each numeric or not."""
+
+    version: int
+    adapter: str
+    inputs: list[tuple[str, bool]]
 
 
 class Serving:
@@ -25,6 +36,7 @@ class Serving:
         self._home, self._watch = home, watch
         self._gateway = Gateway(sink=self._log)
         self._served: dict[tuple[str, int], Served] = {}
+        self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
 
     def infer(
         self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
@@ -38,6 +50,18 @@ class Serving:
             if key is not None and key in rows.columns:
                 keys = rows[key].cast(pl.String).fill_null("").to_list()
         return self._gateway.infer(model, rows, keys)
+
+    def signature(self, model: str) -> Signature:
+        """What a model takes now; raises Conflict where no version is in production."""
+        number = current(self._home, model).champion
+        with self._home.journal.read() as reader:
+            adapter = self._home.spec(reader, model).adapter
+        if number is None:
+            raise no_version(model)
+        fitted = load_version(self._home, model, number)
+        numeric = {feature.name for feature in fitted.transform.numeric}
+        columns = [(name, name in numeric) for name in fitted.transform.columns]
+        return Signature(number, adapter, columns)
 
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""
@@ -62,6 +86,10 @@ class Serving:
 
     def refresh(self, model: str) -> Deployment:
         """Route by what the record says is in production now."""
+        with self._one_at_a_time:
+            return self._refresh(model)
+
+    def _refresh(self, model: str) -> Deployment:
         deployment = current(self._home, model)
         release = deployment.release
         canary = release is not None and release.status is ReleaseStatus.CANARY

@@ -54,6 +54,15 @@ class Answer:
     latency_ms: float
 
 
+def no_version(model: str) -> Conflict:
+    """The error for a model that nothing answers for."""
+    return Conflict(
+        "model '{model}' has no version in production yet",
+        do="start an update, and take it through its gates: tidegate update start {model}",
+        model=model,
+    )
+
+
 class Gateway:
     """Answers rows by the routes it was given; every answer goes to ``sink`` before it returns.
 
@@ -83,11 +92,7 @@ class Gateway:
         """
         route = self._routes[model]
         if route.champion is None:
-            raise Conflict(
-                "model '{model}' has no version in production yet",
-                do="start an update, and take it through its gates: tidegate update start {model}",
-                model=model,
-            )
+            raise no_version(model)
         if keys is not None and len(keys) != rows.height:
             raise DataError(
                 "{keys} keys came with {rows} rows",

@@ -207,7 +207,8 @@ class HistGradientBoosting(SklearnAdapter):
         """A function that gives class probabilities, or values."""
         trees = BoostedTrees(self, state)
         task, classes = Task(state.architecture["task"]), state.architecture.get("classes")
-        kept = {k: state.architecture[k] for k in ("max_bins", "loss") if k in state.architecture}
+        names: tuple[str, ...] = ("max_bins", "loss")
+        kept = {name: state.architecture[name] for name in names if name in state.architecture}
         bare = self.estimator(task, {**self.defaults(task), **kept}, 0)
         bare.n_trees_per_iteration_ = trees.outputs
         loss = bare._get_loss(sample_weight=None)

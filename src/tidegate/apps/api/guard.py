@@ -1,0 +1,80 @@
+"""What never reaches a route: foreign hosts and origins, and bodies beyond the limit.
+
+The API has no credentials yet, so it serves this machine alone. A web page that someone has open
+here could still send requests: one under a name that resolves to this machine (DNS rebinding) is
+stopped by its Host, one from a foreign page by its Origin.
+"""
+
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidegate.apps.api.problems import problem
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+#: Bytes of a request's body, but for uploads, which go to disk as they come.
+MAX_BODY_BYTES = 16 * 2**20
+
+
+class Guard:
+    """Middleware in front of every route."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] = LOOPBACK):
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request: refused here, or passed on with its body counted."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        host = _host(f"//{headers.get(b'host', '')}")
+        origin = headers.get(b"origin")
+        if host not in self._hosts:
+            answer = problem(421, "foreign-host", "Foreign host", "this API serves localhost only")
+            await answer(scope, receive, send)
+        elif origin is not None and _host(origin) not in self._hosts:
+            answer = problem(403, "foreign-origin", "Foreign origin", "no page but ours may ask")
+            await answer(scope, receive, send)
+        elif _upload(scope):
+            await self._app(scope, receive, send)
+        else:
+            await self._counted(headers, scope, receive, send)
+
+    async def _counted(
+        self, headers: dict[bytes, str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        told = headers.get(b"content-length", "0")
+        parts, length, more = [], 0, True
+        while more and (not told.isdecimal() or int(told) <= MAX_BODY_BYTES):
+            message = await receive()
+            parts.append(message)
+            length += len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
+            if length > MAX_BODY_BYTES:
+                break
+        if more or length > MAX_BODY_BYTES:
+            detail = (
+                f"a body holds at most {MAX_BODY_BYTES:,} bytes here; send fewer rows at a time"
+            )
+            await problem(413, "too-large", "Too large", detail)(scope, receive, send)
+            return
+        waiting = iter(parts)
+
+        async def replayed() -> Message:
+            return next(waiting, None) or await receive()
+
+        await self._app(scope, replayed, send)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _upload(scope: Scope) -> bool:
+    path = scope["path"]
+    return bool(scope["method"] == "POST" and path.endswith(("/data", "/parameters")))

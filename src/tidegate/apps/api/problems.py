@@ -1,0 +1,83 @@
+"""Errors over HTTP: problem details after RFC 9457, in the language the caller accepts."""
+
+import logging
+import re
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from tidegate.domain.errors import StorageError, TidegateError
+from tidegate.domain.messages import render
+
+_LOG = logging.getLogger("tidegate")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of ``app`` as a problem."""
+    app.add_exception_handler(TidegateError, _told)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
+    app.add_exception_handler(OSError, _system)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(status: int, kind: str, title: str, detail: str, **more: object) -> JSONResponse:
+    """A problem document; ``kind`` names its type for machines."""
+    document = {
+        "type": f"urn:tidegate:error:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    return JSONResponse(document, status, media_type="application/problem+json")
+
+
+def language(request: Request) -> str:
+    """``zh`` where the caller prefers Chinese to English, else ``en``."""
+    weights: dict[str, float] = {}
+    for part in request.headers.get("accept-language", "").split(","):
+        name, _, options = part.strip().partition(";")
+        quality = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)", options) if options else None
+        weights.setdefault(name.lower()[:2], float(quality[1]) if quality else 1.0)
+    return "zh" if weights.get("zh", 0) > weights.get("en", 0) else "en"
+
+
+def from_error(error: TidegateError, lang: str) -> JSONResponse:
+    """A Tidegate error as a problem: what happened is the detail, the remedy is ``do``."""
+    name = type(error).__name__
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+    what, do = (render(part, error.values, lang) for part in (error.what, error.do))
+    return problem(error.status, kind, kind.replace("-", " ").capitalize(), what, do=do)
+
+
+async def _told(request: Request, error: TidegateError) -> JSONResponse:
+    return from_error(error, language(request))
+
+
+async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    detail = f"{place}: {first['msg']}"
+    return problem(422, "invalid-request", "Invalid request", detail)
+
+
+async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+    return problem(error.status_code, "http", str(error.detail), str(error.detail))
+
+
+async def _system(request: Request, error: OSError) -> JSONResponse:
+    told = StorageError(
+        "the system refused: {problem}",
+        do="mend that and try again; the workspace is as it was",
+        problem=error.strerror or type(error).__name__,
+    )
+    return from_error(told, language(request))
+
+
+async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    _LOG.error("an error that Tidegate did not expect", exc_info=error)
+    detail = "an error that Tidegate did not expect: the server's log tells more"
+    return problem(500, "internal", "Internal error", detail)

@@ -1,0 +1,32 @@
+"""The server process."""
+
+import ipaddress
+from pathlib import Path
+
+import uvicorn
+
+from tidegate.apps.api.app import make_app
+from tidegate.domain.errors import WrongUsage
+from tidegate.process.workspace import Workspace
+
+
+def serve(folder: Path | None, actor: str | None, *, host: str, port: int, worker: bool) -> None:
+    """Serve until stopped. Raises WrongUsage for an address that other machines can reach."""
+    if not _is_loopback(host):
+        raise WrongUsage(
+            "{host} can be reached from other machines, and the API asks for no credentials",
+            do="listen on 127.0.0.1, and put a proxy that knows your people in front of it",
+            host=host,
+        )
+    Workspace(folder, actor=actor).close()  # what is wrong with it is told before we listen
+    app = make_app(folder, actor, worker=worker)
+    uvicorn.run(app, host=host, port=port, log_level="info", access_log=False)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

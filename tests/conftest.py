@@ -157,3 +157,14 @@ def tidegate(tmp_path, capsys, monkeypatch):
         return Told(stopped.value.code, out, err)
 
     return run
+
+
+@pytest.fixture
+def shared_data():
+    """The folder of real data beside the project; it is not part of the repository."""
+    from pathlib import Path
+
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data beside the repository (../shared/data) are not here")
+    return folder

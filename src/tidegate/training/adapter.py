@@ -81,6 +81,10 @@ class Loaded:
                 wanted=self._features,
                 given=str(list(x.shape)),
             )
+        if len(x) == 0:  # scikit-learn answers no empty request
+            one = self._scorer(np.zeros((1, self._features)))
+            shares = None if one.probabilities is None else one.probabilities[:0]
+            return Predictions(one.values[:0], one.classes, shares)
         return self._scorer(np.ascontiguousarray(x, dtype=np.float64))
 
 

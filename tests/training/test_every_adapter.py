@@ -234,3 +234,7 @@ def test_unknown_adapters_are_named_with_the_nearest():
     with pytest.raises(WrongUsage, match=r"sklearn\.random_forest"):
         adapter("sklearn.randomforest")
     assert "tensors" in known_adapters()
+
+
+def test_adapters_answer_to_the_name_they_are_known_by():
+    assert [adapter(name).name for name in known_adapters()] == known_adapters()

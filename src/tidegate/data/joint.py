@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from tidegate.data.table import as_text, canonical_column, finite, kind_of
 from tidegate.domain.schema import Kind
@@ -47,14 +47,16 @@ def separation(
     scores = [auc(model.predict_proba(rows[test])[:, 1], side[test]) for model, test in folds]
     score = float(np.mean(scores))
     small = min((int(np.sum(side[test] == 0)), int(np.sum(side[test] == 1))) for _, test in folds)
-    p = float(stats.norm.sf((score - 0.5) / np.sqrt((sum(small) + 1) / (12 * small[0] * small[1]))))
+    error = np.sqrt((sum(small) + 1) / (12 * small[0] * small[1]))
+    p = float(special.ndtr(-(score - 0.5) / error))
     telling = _telling(folds, rows, side, columns, random) if p < 0.05 else []
     return Separation(max(0.5, score), p, telling)
 
 
 def auc(scores: Floats, labels: NDArray[np.int64]) -> float:
     """The chance that a row of label 1 scores above one of label 0; ties count half."""
-    ranks = stats.rankdata(scores)
+    _, place, ties = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(ties) - (ties - 1) / 2)[place]
     ones = int(labels.sum())
     zeros = len(labels) - ones
     return float((ranks[labels == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))

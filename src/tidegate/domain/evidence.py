@@ -148,7 +148,6 @@ class ValidateEvidence(Frozen):
     gap: float | None = None
     negative_flips: float | None = None
     segments: list[SegmentScore] = []
-    cross_validation: list[float] = []
     bad_above: float = 0.0
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,6 @@ from tidegate.domain.errors import DataError, Incompatible, WrongUsage
 from tidegate.domain.metrics import Task
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
-from tidegate.training.adapters.boosting import HistGradientBoosting
-from tidegate.training.adapters.forest import RandomForest
-from tidegate.training.adapters.linear import LinearRegression, Ridge
-from tidegate.training.adapters.logistic import LogisticRegression
-from tidegate.training.adapters.mlp import MlpClassifier, MlpRegressor
-from tidegate.training.adapters.naive_bayes import GaussianNaiveBayes
-from tidegate.training.adapters.sgd import SgdClassifier, SgdRegressor
-from tidegate.training.adapters.tensors import Tensors
 from tidegate.training.labels import classes_of, codes_of, plain, refuse_one_class
 from tidegate.training.libraries import check_libraries
 from tidegate.training.nearest import known_or_refuse
@@ -36,21 +30,20 @@ __all__ = [
     "train",
 ]
 
-_ADAPTERS: dict[str, Adapter] = {
-    made.name: made
-    for made in (
-        Tensors(),
-        LogisticRegression(),
-        LinearRegression(),
-        Ridge(),
-        SgdClassifier(),
-        SgdRegressor(),
-        MlpClassifier(),
-        MlpRegressor(),
-        GaussianNaiveBayes(),
-        HistGradientBoosting(),
-        RandomForest(),
-    )
+#: Where each adapter is: a file in ``adapters`` and a class in it. One is imported when it is
+#: asked for, so that a command that trains nothing does not wait for scikit-learn.
+_ADAPTERS = {
+    "tensors": ("tensors", "Tensors"),
+    "sklearn.logistic_regression": ("logistic", "LogisticRegression"),
+    "sklearn.linear_regression": ("linear", "LinearRegression"),
+    "sklearn.ridge": ("linear", "Ridge"),
+    "sklearn.sgd_classifier": ("sgd", "SgdClassifier"),
+    "sklearn.sgd_regressor": ("sgd", "SgdRegressor"),
+    "sklearn.mlp_classifier": ("mlp", "MlpClassifier"),
+    "sklearn.mlp_regressor": ("mlp", "MlpRegressor"),
+    "sklearn.gaussian_nb": ("naive_bayes", "GaussianNaiveBayes"),
+    "sklearn.hist_gradient_boosting": ("boosting", "HistGradientBoosting"),
+    "sklearn.random_forest": ("forest", "RandomForest"),
 }
 
 
@@ -62,7 +55,14 @@ def known_adapters() -> list[str]:
 def adapter(name: str) -> Adapter:
     """The adapter of that name; an unknown one raises WrongUsage with the nearest known."""
     known_or_refuse(name, known_adapters(), "there is no adapter '{name}'")
-    return _ADAPTERS[name]
+    return _made(name)
+
+
+@cache
+def _made(name: str) -> Adapter:
+    file, kind = _ADAPTERS[name]
+    made: Adapter = getattr(import_module(f"tidegate.training.adapters.{file}"), kind)()
+    return made
 
 
 class Loaded:

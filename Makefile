@@ -13,7 +13,7 @@ demo: $(RUN)  ## run the whole loop on real data, and say where to look next
 	@$(BIN)/tidegate demo
 
 test: $(DEV)  ## run every test
-	$(BIN)/pytest -n 2 -q
+	$(BIN)/pytest -n 2 --dist worksteal -q
 
 lint: $(DEV)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

@@ -1,8 +1,14 @@
 """A workspace driven from the command line."""
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
+
+from tidegate import Workspace
+from tidegate.domain.people import Role
+from tidegate.domain.stage import Team
 
 MODEL = """\
 model: m
@@ -36,12 +42,25 @@ def shop(tidegate, tmp_path):
     return tidegate
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """A folder with two versions made, the second one on traffic: built once, then copied."""
+    folder = tmp_path_factory.mktemp("template")
+    (folder / "m.yaml").write_text(MODEL)
+    with Workspace.init(folder / ".tidegate", actor="ada") as ws, ws.acting_as("wei") as wei:
+        ws.add_person("wei", Team.BUSINESS, [Role.APPROVER])
+        ws.apply_model(folder / "m.yaml")
+        for number in (1, 2):
+            file = folder / f"{number}.csv"
+            rows(number).write_csv(file)
+            snapshot = ws.add_data("m", [file]).snapshot
+            update = ws.start_update("m", data=snapshot.id, reason="file")
+            wei.approve(update.id)
+    return folder
+
+
 @pytest.fixture
-def lived(shop):
+def lived(template, tidegate, tmp_path):
     """Two versions made, the second one on traffic."""
-    for number in (1, 2):
-        snapshot = shop(f"data add m {number}.csv --json").json["snapshot"]
-        told = shop(f"update start m --data {snapshot} --reason file --json")
-        assert told.code == 0, told
-        assert shop(f"approve m-{number} --as wei --json").code == 0
-    return shop
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    return tidegate

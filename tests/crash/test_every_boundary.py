@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PARTS = 2
+PARTS = 4
 
 
 @pytest.mark.timeout(900)

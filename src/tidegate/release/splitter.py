@@ -11,7 +11,7 @@ def takes_candidate(release_id: str, key: str, share: float) -> bool:
     one back.
 
     >>> [takes_candidate("credit-4", "user-1", share) for share in (0.0, 0.5, 1.0)]
-    [False, True, True]
+    [False, False, True]
     """
     told = f"{len(release_id)}:{release_id}{key}".encode("utf-8", "surrogatepass")
     place = int.from_bytes(hashlib.sha256(told).digest()[:8], "big")

@@ -61,6 +61,8 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any, lang: str) -> Any:
+    if isinstance(value, Message):
+        return value.text(lang)
     if isinstance(value, dict) and set(value) == {"template", "values"}:
         return render(value["template"], value["values"], lang)
     if isinstance(value, list):

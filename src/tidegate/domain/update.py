@@ -5,7 +5,7 @@ from enum import StrEnum
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import Conflict
 from tidegate.domain.evidence import Evidence
-from tidegate.domain.messages import Frozen, Message
+from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Approval
 from tidegate.domain.stage import Stage
@@ -107,7 +107,7 @@ class Update(Frozen):
                 "update {update} has ended: {outcome}",
                 do="start a new one with: tidegate update start {model}",
                 update=self.id,
-                outcome=self.outcome,
+                outcome=say(self.outcome),
                 model=self.model,
             )
 
@@ -127,8 +127,8 @@ def advance(update: Update, evidence: Evidence, verdict: Verdict, now: str) -> U
             "update {update} stands before {stage}, not {given}",
             do="resume it with: tidegate update resume {update}",
             update=update.id,
-            stage=update.stage,
-            given=evidence.stage,
+            stage=say(update.stage),
+            given=say(evidence.stage),
         )
     outcome = None
     following = update.stage.following

@@ -129,7 +129,7 @@ def _signatory(home: Home, tx: Transaction, update: Update) -> Person:
             "update {update} stands before {stage}, not before approval",
             do="run it that far with: tidegate update resume {update}",
             update=update.id,
-            stage=update.stage,
+            stage=say(update.stage),
         )
     return person
 
@@ -156,4 +156,4 @@ def describe(update: Update) -> Message:
             for f in filed.verdict.findings
         ]
         return notes[0].message if notes else say("all eight gates passed")
-    return update.waiting or say("ready to go on with {stage}", stage=update.stage)
+    return update.waiting or say("ready to go on with {stage}", stage=say(update.stage))

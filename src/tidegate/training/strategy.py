@@ -47,8 +47,8 @@ def choose_strategy(
                 reasons.append(
                     say(
                         "the adapter cannot do a {wished} update, so it is {strategy}",
-                        wished=wished[0],
-                        strategy=strategy,
+                        wished=say(wished[0]),
+                        strategy=say(strategy),
                     )
                 )
             return strategy, reasons
@@ -69,16 +69,16 @@ def _asked_for(
         raise WrongUsage(
             "the adapter cannot do a {strategy} update",
             do="it can do: {strategies}; docs/strategies.md says what each means and why",
-            strategy=strategy,
-            strategies=sorted(supported),
+            strategy=say(strategy),
+            strategies=[say(one) for one in sorted(supported)],
         )
     if strategy is not Strategy.FULL and not parent_exists:
         raise WrongUsage(
             "a {strategy} update moves on from a version, and there is none",
             do="make the first version with a full update",
-            strategy=strategy,
+            strategy=say(strategy),
         )
-    return strategy, [say("a person asked for this strategy: {strategy}", strategy=strategy)]
+    return strategy, [say("a person asked for this strategy: {strategy}", strategy=say(strategy))]
 
 
 def _wished(

@@ -2,6 +2,7 @@
 
 from tidegate.domain.evidence import PlanEvidence, TrainEvidence, ValidateEvidence
 from tidegate.domain.gates.findings import note, refuse, warn
+from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.policy import ValidationPolicy
 from tidegate.domain.update import Finding, Level
@@ -16,7 +17,7 @@ def plan_gate(spec: ModelSpec, e: PlanEvidence) -> list[Finding]:
                 "unsupported",
                 "adapter '{adapter}' cannot do a {strategy} update",
                 adapter=spec.adapter,
-                strategy=e.strategy,
+                strategy=say(e.strategy),
             )
         )
     return found
@@ -115,7 +116,7 @@ def validate_gate(spec: ModelSpec, e: ValidateEvidence) -> list[Finding]:
 def _against_baseline(e: ValidateEvidence, *, must_beat: bool) -> Finding:
     assert e.difference is not None  # noqa: S101 - the caller looked
     values = {
-        "metric": e.metric,
+        "metric": say(e.metric or ""),
         "candidate": e.candidate[e.metric or ""].value,
         "rows": e.rows,
     }
@@ -137,7 +138,7 @@ def _against_champion(e: ValidateEvidence, policy: ValidationPolicy) -> Finding:
     assert e.difference is not None  # noqa: S101 - the caller looked
     metric = e.metric or ""
     values = {
-        "metric": metric,
+        "metric": say(metric),
         "champion": e.champion[metric].value,
         "candidate": e.candidate[metric].value,
         "low": e.difference.low,

@@ -2,6 +2,7 @@
 
 from tidegate.domain.evidence import ObserveEvidence, ReleaseEvidence
 from tidegate.domain.gates.findings import note, refuse, warn
+from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.update import Finding
 
@@ -109,7 +110,7 @@ def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     else:
         worse = e.live.low > e.expected * (1 + margin)
     values = {
-        "metric": e.metric,
+        "metric": say(e.metric or ""),
         "live": e.live.value,
         "labels": e.labels,
         "expected": e.expected,

@@ -1,0 +1,12 @@
+"""What live metrics say, in Chinese."""
+
+MONITORING = {
+    "the label {label} of answer '{request}' is not of the kind of the answer {prediction}": "应答“{request}”的标签 {label} 和应答 {prediction} 不是同一类值",
+    "give what came true as the model would have answered it": "请按模型会给出的形式填真实结果",
+    "there is no answer '{request}' in the log": "日志里没有应答“{request}”",
+    "give the request_id that came with the answer": "请给应答里附带的 request_id",
+    "answer '{request}' was labelled {label} already": "应答“{request}”已经标为 {label}",
+    "a label stands; nothing was changed": "标签以先到为准，没有改动",
+    "the newest batch loses {newest:.3f} a row, against {before:.3f} before": "最新一批每行损失 {newest:.3f}，之前是 {before:.3f}",
+    "{batches} batches have arrived since the last update": "距上次更新已经来了 {batches} 批",
+}

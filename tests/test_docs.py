@@ -1,0 +1,33 @@
+"""What the documents say is there."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [p for p in ROOT.rglob("*.md") if ".venv" not in p.parts]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document):
+    for link in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
+        if "://" not in link:
+            assert (document.parent / link).exists(), link
+
+
+def test_the_pictures_are_the_drawn_ones():
+    drawn = runpy.run_path(str(ROOT / "docs" / "draw_loop.py"))
+    for lang, name in drawn["FILES"].items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == drawn["draw"](lang), (
+            f"docs/{name} is out of date: make docs"
+        )
+
+
+def test_both_readmes_show_the_same_commands():
+    def commands(name):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        return re.findall(r"^(?:tidegate|make) [a-z ]+", text, re.MULTILINE)
+
+    assert commands("README.md") == commands("README.zh-CN.md")

@@ -4,10 +4,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 
+from tidegate.domain.answer import Answer
 from tidegate.domain.errors import Conflict, DataError, NotFound
 from tidegate.store.database import Database
 from tidegate.store.tables import labels as _labels
@@ -15,33 +16,6 @@ from tidegate.store.tables import predictions as _predictions
 
 #: Rows read or looked up at a time.
 PORTION = 500
-
-
-class Answered(Protocol):
-    """What the log asks of a gateway's answer."""
-
-    @property
-    def request_id(self) -> str: ...  # noqa: D102
-    @property
-    def model(self) -> str: ...  # noqa: D102
-    @property
-    def version(self) -> int: ...  # noqa: D102
-    @property
-    def arm(self) -> str: ...  # noqa: D102
-    @property
-    def update_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def step(self) -> int | None: ...  # noqa: D102
-    @property
-    def key(self) -> str | None: ...  # noqa: D102
-    @property
-    def prediction(self) -> Any: ...  # noqa: D102
-    @property
-    def features(self) -> dict[str, Any]: ...  # noqa: D102
-    @property
-    def failed(self) -> bool: ...  # noqa: D102
-    @property
-    def latency_ms(self) -> float: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -62,7 +36,7 @@ class Logged:
     at: str
 
     @classmethod
-    def of(cls, answer: Answered, at: str) -> "Logged":
+    def of(cls, answer: Answer, at: str) -> "Logged":
         """A gateway's answer, given at ``at`` (ISO 8601)."""
         return cls(
             request_id=answer.request_id,

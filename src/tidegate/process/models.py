@@ -12,6 +12,7 @@ from tidegate.domain.errors import NotFound, WrongUsage
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Role
+from tidegate.domain.policy import Policy
 from tidegate.process.home import Home
 from tidegate.training.adapter import adapter
 
@@ -121,8 +122,6 @@ def _changed(was: ModelSpec, now: ModelSpec) -> list[str]:
 
 def policy_lines() -> list[tuple[str, str, str]]:
     """Every policy key: its name, its default in ``standard``, and why it is so."""
-    from tidegate.domain.policy import Policy
-
     lines: list[tuple[str, str, str]] = []
     for section, field in Policy.model_fields.items():
         type_ = field.annotation

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from tidegate.domain.answer import Answer
 from tidegate.domain.errors import Conflict
 from tidegate.domain.rollout import Deployment, ReleaseStatus
 from tidegate.domain.stage import Stage
@@ -17,7 +18,7 @@ from tidegate.process.home import Home
 from tidegate.process.loading import load_version
 from tidegate.process.runner import Watcher, run
 from tidegate.process.stages.release import current
-from tidegate.release.gateway import Answer, Gateway, Route, Served, no_version
+from tidegate.release.gateway import Gateway, Route, Served, no_version
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import polars as pl
 
+from tidegate.domain.answer import Answer, Arm
 from tidegate.domain.errors import Conflict, DataError
 from tidegate.domain.predictor import Predictions, Predictor
 from tidegate.release.splitter import takes_candidate
-
-Arm = Literal["champion", "candidate"]
 
 
 @dataclass(frozen=True)
@@ -33,25 +31,6 @@ class Route:
     share: float = 0.0
     release_id: str | None = None
     step: int | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One row's answer. ``version`` gave it; ``failed`` says that the candidate, to whom the
-    request belonged, raised, and the champion stepped in."""
-
-    request_id: str
-    model: str
-    version: int
-    arm: Arm
-    prediction: Any
-    probabilities: dict[str, float] | None
-    features: dict[str, Any]
-    key: str | None
-    update_id: str | None
-    step: int | None
-    failed: bool
-    latency_ms: float
 
 
 def no_version(model: str) -> Conflict:

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from tidegate import __version__
 from tidegate.apps.api.records import hub_of
+from tidegate.domain.answer import Answer
 from tidegate.domain.errors import Conflict, DataError
 from tidegate.domain.messages import Frozen
-from tidegate.release.gateway import Answer
 
 router = APIRouter()
 

@@ -58,7 +58,7 @@ def test_a_first_version_over_http(fresh, tmp_path):
     [
         "models", "models/m", "models/m/versions", "models/m/release", "models/m/monitor",
         "updates", "updates?model=m", "updates/m-2", "updates/m-2/replay", "versions/m@2",
-        "diff?old=m@1&new=m@2", "audit", "people",
+        "diff?old=m@1&new=m@2", "audit", "people", "parameters/damage",
     ],
 )  # fmt: skip
 def test_everything_can_be_read(api, path):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import PlainTextResponse
 
 from tidegate.apps.api.hub import Hub
@@ -218,6 +218,19 @@ def audit(ws: Acting) -> dict[str, Any]:
     """The whole record checked."""
     report = ws.verify()
     return {"ok": report.ok, **plain(report)}
+
+
+@router.get("/parameters/damage")
+def fsck(ws: Acting) -> dict[str, Any]:
+    """Every damaged or missing byte of every version."""
+    found = ws.fsck()
+    return {"ok": not found, "damages": plain(found)}
+
+
+@router.post("/parameters/gc")
+def gc(ws: Acting, grace_seconds: Annotated[float, Query(ge=0)] = 3600) -> Any:
+    """Free parameters that nothing refers to, unless younger than the grace period."""
+    return plain(ws.gc(grace_seconds))
 
 
 @router.get("/people")

@@ -164,7 +164,7 @@ def fsck(context: typer.Context) -> None:
 @group.command("gc")
 def gc(
     context: typer.Context,
-    grace: float = typer.Option(3600, "--grace", help="Spare what is younger, in seconds."),
+    grace: float = typer.Option(3600, "--grace", min=0, help="Spare what is younger, in seconds."),
 ) -> None:
     """Free parameters that nothing refers to."""
     s = session(context)

@@ -61,6 +61,7 @@ class Bars:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            disable=not self._console.is_terminal,
         )
         live.start()
         return live

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import sklearn.ensemble  # noqa: F401 - what children would each import anew is imported once
 import sqlalchemy as sa
 
 from tidegate import Workspace
@@ -24,6 +25,7 @@ from tidegate.domain.people import Role
 from tidegate.domain.stage import Stage, Team
 from tidegate.ledger.journal import Journal
 from tidegate.store.objects import Objects
+from tidegate.training.adapter import adapter
 
 MODEL = {
     "model": "m",
@@ -146,11 +148,25 @@ def _update(folder, ws, wei, number):
         update = ws.update(update.id)
 
 
-def examine(folder):
+def left(folder):
+    """What a killed process left, but for times and random ids: files, rows a table, states."""
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    path, counts = folder / "ws" / "tidegate.sqlite", []
+    if path.exists():
+        with closing(sqlite3.connect(path)) as raw:
+            names = [n for (n,) in raw.execute("SELECT name FROM sqlite_schema WHERE type='table'")]
+            counts = [(n, raw.execute(f"SELECT count(*) FROM {n}").fetchone()[0]) for n in names]
+    kept = [name for name in files if not name.endswith(("-wal", "-shm"))]
+    return json.dumps([kept, sorted(counts), committed(folder)])
+
+
+def examine(folder, to_the_end):
     """Doubts about what a killed process left, and about the story taken up from there."""
     doubts = []
     if (folder / "ws" / "workspace.json").exists():
         doubts += _doubts(folder)
+    if not to_the_end:
+        return doubts
     tell(folder)
     doubts += _doubts(folder)
     with Workspace(folder / "ws") as ws:
@@ -228,6 +244,7 @@ def killed(folder, at):
 
 
 def main(part, parts):
+    adapter(MODEL["adapter"])
     with tempfile.TemporaryDirectory() as scratch:
         at = Path(scratch)
         (at / "reference").mkdir()
@@ -235,6 +252,7 @@ def main(part, parts):
         print(json.dumps({"boundaries": states if isinstance(states, dict) else len(states)}))
         if isinstance(states, dict):
             return
+        seen = set()
         for boundary in range(1 + part, len(states) + 1, parts):
             folder = at / str(boundary)
             folder.mkdir()
@@ -242,7 +260,11 @@ def main(part, parts):
             expected = states[boundary - 1]
             # SQLite finishes or undoes what the dead process had begun when it is next opened.
             found = in_child(lambda folder=folder: committed(folder))
-            doubts = in_child(lambda folder=folder: examine(folder))
+            # From the same state the story goes on the same way: once is enough.
+            state = in_child(lambda folder=folder: left(folder))
+            new = state not in seen
+            seen.add(state)
+            doubts = in_child(lambda folder=folder, new=new: examine(folder, new))
             print(
                 json.dumps(
                     {
@@ -251,6 +273,7 @@ def main(part, parts):
                         "expected": expected,
                         "found": found,
                         "doubts": doubts,
+                        "finished": new,
                     }
                 ),
                 flush=True,

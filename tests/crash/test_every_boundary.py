@@ -23,8 +23,9 @@ def test_nothing_is_lost_half_done_or_done_twice(part):
     assert isinstance(boundaries, int), boundaries
     assert boundaries > 100
     walked = lines[1:]
-    assert [line["boundary"] for line in walked] == list(range(1 + part, boundaries + 1, PARTS))
-    assert sum(line["finished"] for line in walked) > 20
+    first, last = boundaries * part // PARTS, boundaries * (part + 1) // PARTS
+    assert [line["boundary"] for line in walked] == list(range(first + 1, last + 1))
+    assert sum(line["finished"] for line in walked) > 10
     for line in walked:
         assert line["survived"] is None, line
         assert line["found"] == line["expected"], line

@@ -96,6 +96,7 @@ def test_the_open_inference_protocol(api):
     assert api.get("/v2/health/ready").status_code == 200
     meta = api.get("/v2/models/m").json()
     assert meta["versions"] == ["1"]
+    assert meta["outputs"] == [{"name": "predict", "datatype": "INT64", "shape": [-1]}]
     assert {column["name"] for column in meta["inputs"]} == {"a", "b"}
     assert api.get("/v2/models/m/ready").status_code == 200
     answer = api.post(

@@ -117,7 +117,7 @@ def test_a_column_on_one_side_only():
         ([float("inf")] * 60, [1e308, -1e308] * 30),
         ([1, 2] * 30, ["1", "2"] * 30),
     ],
-    ids=str,
+    ids=["came", "never", "went", "kind", "constant", "extreme", "codes"],
 )
 def test_columns_of_nothing_or_of_another_kind(a, b):
     a, b = pl.DataFrame({"x": a}), pl.DataFrame({"x": b})
@@ -143,7 +143,7 @@ _VALUES = st.lists(st.none() | st.floats(width=16), min_size=5, max_size=40)
 
 
 @given(_VALUES, _VALUES)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_sides_may_be_exchanged_and_rows_shuffled(a, b):
     there, back = _pair(a, b), _pair(b, a)
     assert effect_size(*there) == pytest.approx(effect_size(*back))
@@ -151,6 +151,13 @@ def test_sides_may_be_exchanged_and_rows_shuffled(a, b):
     assert effect_size(*_pair(a[::-1], b)) == effect_size(*there)
     assert effect_size(*_pair(a, a)) == 0
     assert p_value(*_pair(a, a)) == pytest.approx(1)
+
+
+def test_a_column_whose_only_value_falls_into_one_half():
+    once = pl.Series("x", [1.0] + [None] * 99)
+    a = pl.DataFrame({"x": once, "y": _normal(1, 100)})
+    b = pl.DataFrame({"x": once.clear(100), "y": _normal(2, 100)})
+    assert drift_report(a, b, ["x", "y"]).verdict == "consistent"
 
 
 def test_the_auc_is_a_chance():

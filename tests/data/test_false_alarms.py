@@ -51,7 +51,7 @@ def test_p_values_without_drift_are_as_rare_as_they_say(rows, trials):
 
 
 def test_the_joint_test_is_as_rarely_wrong_as_it_says():
-    random, trials = np.random.default_rng(3), 60
+    random, trials = np.random.default_rng(3), 30
     found = [separation(_frame(random, 200), _frame(random, 200), ["gaps", "few", "skewed", "city"])
              for _ in range(trials)]  # fmt: skip
     assert sum(one.p_value < LEVEL for one in found) <= _most(trials, LEVEL)

@@ -71,9 +71,10 @@ def test_a_file_gives_back_the_profile(tmp_path):
         save_profile(made, tmp_path / "gone" / "p.json")
 
 
-@pytest.mark.parametrize("rows", [200, 20_000])
-@pytest.mark.parametrize("shift", [0.0, 0.2, 1.0])
-@pytest.mark.parametrize("late", [0, 300])
+@pytest.mark.parametrize(
+    ("rows", "shift", "late"),
+    [(200, 0.0, 0), (200, 1.0, 0), (10_000, 0.0, 0), (10_000, 0.2, 300), (10_000, 1.0, 0)],
+)
 def test_profiles_say_what_the_rows_say(rows, shift, late):
     a, b = _frame(1, rows), _frame(2, rows, shift=shift, late=late)
     raw = drift_report(a, b, a.columns)
@@ -86,7 +87,7 @@ def test_profiles_say_what_the_rows_say(rows, shift, late):
         assert column.drifted == exact[column.name].drifted
     # Half of many users are new: groups of them show it as clearly as their names do.
     user = next(column for column in brief.columns if column.name == "user")
-    assert user.drifted == exact["user"].drifted == (late > 0 and rows == 20_000)
+    assert user.drifted == exact["user"].drifted == (late > 0)
     assert not brief.joint.drifted
 
 

@@ -93,7 +93,8 @@ def _fitted(rows: Floats, side: NDArray[np.int64], seed: int) -> Any:
         class_weight="balanced",
         random_state=seed,
     )
-    return model.fit(rows, side)
+    # The library cannot bin a column without any value.
+    return model.fit(np.where(np.isnan(rows).all(axis=0), 0.0, rows), side)
 
 
 def _telling(

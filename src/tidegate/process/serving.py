@@ -23,11 +23,13 @@ from tidegate.release.gateway import Gateway, Route, Served, no_version
 
 @dataclass(frozen=True)
 class Signature:
-    """What the version in production takes: its columns, each numeric or not."""
+    """What the version in production takes: its columns, each numeric or not; and its classes,
+    or None where it answers numbers."""
 
     version: int
     adapter: str
     inputs: list[tuple[str, bool]]
+    classes: list[Any] | None
 
 
 class Serving:
@@ -62,7 +64,7 @@ class Serving:
         fitted = load_version(self._home, model, number)
         numeric = {feature.name for feature in fitted.transform.numeric}
         columns = [(name, name in numeric) for name in fitted.transform.columns]
-        return Signature(number, adapter, columns)
+        return Signature(number, adapter, columns, fitted.state.architecture.get("classes"))
 
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""

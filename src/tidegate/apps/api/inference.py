@@ -80,7 +80,7 @@ def metadata(request: Request, name: str) -> dict[str, Any]:
             {"name": column, "datatype": "FP64" if numeric else "BYTES", "shape": [-1]}
             for column, numeric in signature.inputs
         ],
-        "outputs": [{"name": "predict", "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [{"name": "predict", "datatype": _datatype(signature.classes), "shape": [-1]}],
     }
 
 
@@ -141,6 +141,13 @@ def feedback(request: Request, name: str, told: Labels) -> dict[str, Any]:
     """What came true. A canary is judged, and ended where it must be, before this returns."""
     kept = hub_of(request).serving.feedback(name, told.labels)
     return {"labelled": len(kept)}
+
+
+def _datatype(classes: list[Any] | None) -> str:
+    """The protocol's type for answers: one of ``classes``, or a number."""
+    if classes is None:
+        return "FP64"
+    return {bool: "BOOL", int: "INT64", float: "FP64"}.get(type(classes[0]), "BYTES")
 
 
 def _of_one_length(tensors: list[Tensor]) -> list[Tensor]:
@@ -209,12 +216,11 @@ def _header(response: Response, answers: list[Answer]) -> list[int]:
 
 def _outputs(answers: list[Answer]) -> list[dict[str, Any]]:
     said = [answer.prediction for answer in answers]
-    kinds = {bool: "BOOL", int: "INT64", float: "FP64"}
     outputs: list[dict[str, Any]] = [
         {
             "name": "predict",
             "shape": [len(said)],
-            "datatype": kinds.get(type(said[0]), "BYTES"),
+            "datatype": _datatype(said[:1]),
             "data": said,
         }
     ]

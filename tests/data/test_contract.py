@@ -208,3 +208,19 @@ def test_a_contract_that_is_none_says_where(text, says):
         contract_from_yaml(text)
     for part in says:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("excluded", "refused"),
+    [("casuall", True), ("Casual", True), ("x_2", False), ("gone", False), ("casual", False)],
+)
+def test_a_misspelt_exclusion_would_leak_and_is_refused(excluded, refused):
+    frame = pl.DataFrame({"casual": [1, 2], "x_1": [1, 2], "y": [0, 1]})
+    spec = ModelSpec(
+        model="m", adapter="sklearn.ridge", task="regression", target="y", exclude=[excluded]
+    )
+    if refused:
+        with pytest.raises(DataError, match="and 'casual' is"):
+            require_columns(frame, spec, "bikes.csv")
+    else:
+        require_columns(frame, spec, "bikes.csv")

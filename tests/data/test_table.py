@@ -4,7 +4,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from tidegate.data.table import as_text, canonical, canonical_column, columns_of
+from tidegate.data.table import as_text, canonical, canonical_column, columns_of, stacked
 from tidegate.domain.errors import DataError
 from tidegate.domain.schema import Kind
 
@@ -45,3 +45,11 @@ def test_numbers_as_categories():
 def test_columns_tell_kind_and_missing():
     a, b = columns_of(pl.DataFrame({"a": [1, None], "b": ["x", "y"]}))
     assert (a.kind, a.missing, b.kind, b.missing) == (Kind.NUMERIC, 1, Kind.CATEGORICAL, 0)
+
+
+def test_codes_stack_as_text_where_one_file_has_letters():
+    letters = pl.DataFrame({"c": ["a", "7"], "n": [1, 2]})
+    digits = pl.DataFrame({"n": [3.5, 4.0], "c": [7, 8]})
+    rows = stacked([letters, digits])
+    assert rows["c"].to_list() == ["a", "7", "7", "8"]
+    assert rows["n"].to_list() == [1.0, 2.0, 3.5, 4.0]

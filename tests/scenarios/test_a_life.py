@@ -1,5 +1,6 @@
 """Whole stories through the public interface, on both backends."""
 
+import polars as pl
 import pytest
 
 from tidegate.domain.errors import Conflict, Forbidden, NotFound, WrongUsage
@@ -215,3 +216,20 @@ def test_two_open_hands_write_at_once_and_none_is_lost(team, make_rows):
     assert errors == []
     assert [update.number for update in team.ws.updates("m")] == list(range(1, 11))
     assert team.ws.verify().ok
+
+
+def test_codes_that_turn_into_digits_stay_one_column(team, make_rows):
+    """Texts first, then a file whose codes happen to be all digits, then both learned together."""
+    policy = {**team.model["policy"], "validation": {"margin": 0.5, "max_negative_flips": 1}}
+    with team.as_("root") as root:
+        root.apply_model({**team.model, "policy": policy})
+    letters = make_rows(1).with_columns(c=pl.Series(["a1", "7", "8", "7"] * 50))
+    digits = make_rows(2).with_columns(c=pl.Series([7, 8] * 100))
+    assert team.approved(letters).outcome is Outcome.COMPLETED
+    second = team.approved(digits, strategy="full")
+    with team.as_("oli") as oli:
+        while second.outcome is None:
+            second = oli.promote("m")
+    more = make_rows(3).with_columns(c=pl.Series([8, 7] * 100))
+    third = team.start(more, strategy="full")
+    assert third.evidence_digest(Stage.VALIDATE) is not None

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from typing import Any
 
 import polars as pl
@@ -40,6 +41,7 @@ def require_columns(frame: pl.DataFrame, spec: ModelSpec, source: str) -> None:
         "key": [spec.key] if spec.key is not None else [],
         "segments": spec.segments,
     }
+    _refuse_misspelt(frame, spec, source)
     for role, names in wanted.items():
         for name in names:
             if name in frame.columns:
@@ -53,6 +55,22 @@ def require_columns(frame: pl.DataFrame, spec: ModelSpec, source: str) -> None:
                 source=source,
                 nearest=near or frame.columns[:10],
             )
+
+
+def _refuse_misspelt(frame: pl.DataFrame, spec: ModelSpec, source: str) -> None:
+    """An excluded column need not be there; one that nearly is was meant, and would leak."""
+    others = [column for column in frame.columns if column not in spec.exclude]
+    for name in set(spec.exclude) - set(frame.columns):
+        for near in _nearest(name, others, 0.85):
+            # x_1 and x_2 are two columns; casuall is casual.
+            if re.sub(r"\D", "", near) == re.sub(r"\D", "", name):
+                raise DataError(
+                    "the excluded column '{column}' is not in {source}, and '{nearest}' is",
+                    do="correct the name under 'exclude' in the model file, or take it out",
+                    column=name,
+                    source=source,
+                    nearest=near,
+                )
 
 
 def infer_contract(frame: pl.DataFrame, spec: ModelSpec) -> Contract:
@@ -130,12 +148,12 @@ def _texts(rule: dict[str, Any]) -> list[str]:
     return [rule["name"], *rule.get("allowed", [])]
 
 
-def _nearest(name: str, columns: list[str]) -> list[str]:
+def _nearest(name: str, columns: list[str], cutoff: float = 0.5) -> list[str]:
     """Up to three names that are spelled alike, upper and lower case being the same."""
     plain: dict[str, str] = {}
     for column in columns:
         plain.setdefault(column.strip().lower(), column)
-    near = difflib.get_close_matches(name.strip().lower(), list(plain), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.strip().lower(), list(plain), n=3, cutoff=cutoff)
     return [plain[match] for match in near]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import special
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tidegate.data.table import as_text, canonical_column, finite, kind_of
 from tidegate.domain.schema import Kind
@@ -37,6 +38,15 @@ def separation(
     Mann-Whitney statistic; the mean of the two is at most as spread as one, so the p-value from
     one's spread is safe.
     """
+    # On so few rows, threads wait for each other longer than they work: many times as long where
+    # other processes want the cores too.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return _separation(reference, current, columns, seed)
+
+
+def _separation(
+    reference: pl.DataFrame, current: pl.DataFrame, columns: list[str], seed: int
+) -> Separation:
     random = np.random.default_rng(seed)
     sides = [_drawn(frame, random) for frame in (reference, current)]
     rows = np.column_stack([_codes(sides[0][name], sides[1][name]) for name in columns])

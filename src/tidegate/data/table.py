@@ -1,5 +1,7 @@
 """The three types a table holds here: whole numbers, numbers and text; anything may be missing."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from tidegate.domain.errors import DataError
@@ -83,6 +85,21 @@ def as_text(series: pl.Series) -> pl.Series:
     text = series.cast(pl.String)
     as_whole = series.set(~whole, None).cast(pl.Int64, strict=False).cast(pl.String)
     return text.zip_with(~whole.fill_null(False), as_whole)
+
+
+def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of canonical frames, in order; the first one's columns, text where one has text.
+
+    A column of codes may hold digits alone in one file and letters in the next.
+    """
+    names = frames[0].columns
+    text = {n for n in names if any(frame.schema[n] == pl.String for frame in frames)}
+    alike = [
+        frame.select(as_text(frame[n]) if n in text else frame[n] for n in names)
+        for frame in frames
+    ]
+    rows: pl.DataFrame = pl.concat(alike, how="vertical_relaxed")
+    return rows
 
 
 def finite(series: pl.Series) -> pl.Series:

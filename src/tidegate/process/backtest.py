@@ -12,7 +12,7 @@ import polars as pl
 from tidegate.data.clean import clean
 from tidegate.data.contract import require_columns
 from tidegate.data.read import read_files
-from tidegate.data.table import columns_of
+from tidegate.data.table import columns_of, stacked
 from tidegate.data.time import time_of
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence
@@ -184,12 +184,7 @@ def _fit_all(spec: ModelSpec, snapshots: list[pl.DataFrame]) -> Fitted:
     window = spec.policy.training.window_snapshots
     kept = snapshots if window is None else snapshots[-window:]
     plan = PlanEvidence(strategy=Strategy.FULL, requested="full", supported=[], why=[])
-    return fit_candidate(spec, plan, _joined(kept), None, lambda _done, _total: None)[0]
-
-
-def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    joined: pl.DataFrame = pl.concat(frames, how="vertical_relaxed")
-    return joined
+    return fit_candidate(spec, plan, stacked(kept), None, lambda _done, _total: None)[0]
 
 
 def _never(_past: Past) -> Fitted | None:
@@ -210,7 +205,7 @@ def _by_policy(past: Past) -> Fitted | None:
     """
     if due(past.spec.policy.trigger, past.record, len(past.pending)) is None:
         return None
-    new = _joined(past.pending)
+    new = stacked(past.pending)
     prepared = examine(
         past.spec, _snapshot(past, new), new, past.snapshots[-1],
         reference_id=_name(len(past.snapshots) - 1), now="1970-01-01T00:00:00+00:00",
@@ -238,7 +233,7 @@ def _candidate(past: Past, prepared: PrepareEvidence, new: pl.DataFrame) -> Fitt
     parts = split_of(spec, new)
     seen, holdout = new[parts.train.tolist()], new[parts.holdout.tolist()]
     taken = [past.snapshots[_number(name)] for name in plan.snapshots[:-1]]
-    rows = _joined([*taken, seen])
+    rows = stacked([*taken, seen])
     fitted, trained = _trained(past, plan, rows)
     predictor = fitted.predictor()
     validated = compare(

@@ -1,6 +1,8 @@
 """What data say, in Chinese."""
 
 DATA = {
+    "the excluded column '{column}' is not in {source}, and '{nearest}' is": "{source} 里没有要排除的列“{column}”，却有“{nearest}”",
+    "correct the name under 'exclude' in the model file, or take it out": "请改正模型文件里 exclude 的列名，或者删掉它",
     "column '{column}' holds {count} values outside {low} to {high}: {examples} (rows {rows})": "列“{column}”有 {count} 个值不在 {low} 到 {high} 之间：{examples}（行 {rows}）",
     "column '{column}' holds {count} values that are not on its list: {examples} (rows {rows})": "列“{column}”有 {count} 个值不在清单里：{examples}（行 {rows}）",
     "column '{column}' misses {share:.1%} of its values; the contract allows {limit:.1%}": "列“{column}”缺了 {share:.1%} 的值，契约只允许 {limit:.1%}",

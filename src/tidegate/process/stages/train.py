@@ -9,8 +9,10 @@ import polars as pl
 from tidegate.data.clean import clean
 from tidegate.data.features import fit_transform
 from tidegate.data.snapshot import load_snapshot
+from tidegate.data.table import stacked
 from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence
 from tidegate.domain.model import ModelSpec
+from tidegate.domain.schema import Contract
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.version import Version
@@ -56,16 +58,16 @@ def run(case: Case) -> Done:
 
 def training_rows(case: Case, plan: PlanEvidence) -> pl.DataFrame:
     """Cleaned, labelled rows to train on: all but the hold-out of the newest snapshot."""
-    spec = case.update.spec
+    spec, contract = case.update.spec, _contract(case)
     newest = newest_frame(case)
     frames = [newest[split_of(spec, newest).train.tolist()]]
     with case.home.journal.read() as reader:
         earlier = [find_snapshot(reader, past) for past in plan.snapshots[:-1]]
     for past in reversed(earlier):
         frame = load_snapshot(case.home.objects, past)
-        frames.insert(0, clean(frame, spec, spec.contract)[0].drop_nulls(spec.target))
-    rows: pl.DataFrame = pl.concat(frames, how="vertical_relaxed")
-    return rows
+        # By the contract of the newest, or a column of codes would be text here and numbers there.
+        frames.insert(0, clean(frame, spec, contract)[0].drop_nulls(spec.target))
+    return stacked(frames)
 
 
 def newest_frame(case: Case) -> pl.DataFrame:
@@ -74,11 +76,17 @@ def newest_frame(case: Case) -> pl.DataFrame:
     assert prepared.snapshot is not None  # noqa: S101 - only imports have none
     with case.home.journal.read() as reader:
         snapshot = find_snapshot(reader, prepared.snapshot)
+    frame = load_snapshot(case.home.objects, snapshot)
+    return clean(frame, case.update.spec, _contract(case))[0]
+
+
+def _contract(case: Case) -> Contract | None:
+    """The contract that prepare checked the newest snapshot against."""
+    prepared = case.earlier(Stage.PREPARE, PrepareEvidence)
+    with case.home.journal.read() as reader:
         before = find_snapshot(reader, prepared.reference) if prepared.reference else None
     reference = load_snapshot(case.home.objects, before) if before else None
-    frame = load_snapshot(case.home.objects, snapshot)
-    spec = case.update.spec
-    return clean(frame, spec, contract_for(spec, reference))[0]
+    return contract_for(case.update.spec, reference)
 
 
 def fit_candidate(

@@ -95,6 +95,8 @@ def test_refusing_and_withdrawing(shop):
         ("update start m --data s-1 --reason x --strategy fulll", 2, "full"),
         ("update start m --reason x", 2, "--data"),
         ("frobnicate", 2, "frobnicate"),
+        ("update list --lang", 2, "--lang"),
+        ("update show \udcff\udcfe", 2, "no character"),
         ("update list --lang fr", 2, "fr"),
         ("people add bo --team nowhere --role viewer", 2, "nowhere"),
         ("update list --workspace elsewhere", 1, "no workspace"),

@@ -144,6 +144,8 @@ def test_rows_without_labels_are_counted_and_never_trained_on(shop, tmp_path):
         (MODEL.replace("binary", "binry"), ("task",)),
         ("model: [\n", ("YAML", "line")),
         ("- a\n- b\n", ("declares no model",)),
+        ("a: " + "[" * 5000, ("nested too deeply",)),
+        ("a: &a [*a]\n", ("model",)),
         ("model: ../m\nadapter: tensors\n", ("model",)),
         ("!!python/object/apply:os.system ['touch hacked']\n", ("YAML",)),
     ],

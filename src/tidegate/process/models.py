@@ -23,6 +23,10 @@ def read_model_file(path: Path) -> ModelSpec:
         given = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
         raise NotFound("there is no file {path}", do="check the name", path=path) from None
+    except RecursionError:
+        raise WrongUsage(
+            "{path} is nested too deeply", do="write a flat model file", path=path
+        ) from None
     except UnicodeDecodeError:
         raise WrongUsage("{path} is not UTF-8 text", do="save it as UTF-8", path=path) from None
     except yaml.YAMLError as error:

@@ -15,6 +15,7 @@ from tidegate.domain.errors import (
     StorageError,
     TidegateError,
     WorkspaceError,
+    WrongUsage,
 )
 from tidegate.store.tables import REVISION
 
@@ -145,6 +146,12 @@ def _told(url: str) -> Iterator[None]:
     """What the driver raises, in the user's words."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise WrongUsage(
+            "a text holds what is no character: {text}",
+            do="write it as UTF-8",
+            text=ascii(error.object[error.start : error.end]),
+        ) from error
     except (exc.DBAPIError, exc.ArgumentError, ImportError, sqlite3.Error) as error:
         raise _explained(url, error) from error
 

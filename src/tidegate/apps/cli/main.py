@@ -78,10 +78,11 @@ def _version() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the program and exit: 0 done, 1 failed, 2 wrong usage, 3 refused."""
-    arguments = _globals_first(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in arguments
-    lang = arguments[arguments.index("--lang") + 1] if "--lang" in arguments[:-1] else "en"
+    given = sys.argv[1:] if argv is None else argv
+    as_json, lang = "--json" in given, "en"
     try:
+        arguments = _globals_first(given)
+        lang = arguments[arguments.index("--lang") + 1] if "--lang" in arguments else "en"
         code = app(arguments, standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -138,6 +139,8 @@ def _globals_first(arguments: list[str]) -> list[str]:
         if name not in _GLOBAL:
             rest.append(argument)
         elif _GLOBAL[name] and "=" not in argument:
+            if at + 1 == len(arguments):
+                raise typer.BadParameter("it takes a value", param_hint=name)
             front += arguments[at : at + 2]
             at += 1
         else:

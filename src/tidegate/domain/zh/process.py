@@ -1,6 +1,8 @@
 """What the process say, in Chinese."""
 
 PROCESS = {
+    "{path} is nested too deeply": "{path} 嵌套太深",
+    "write a flat model file": "请把模型文件写得平一些",
     "{count} problem(s) found in the record": "记录里发现 {count} 个问题",
     "{events} events verified, nothing is missing or altered": "核对了 {events} 个事件，没有缺失，也没有改动",
     "model '{model}' is not trained here, so there is no policy to try": "模型“{model}”不在这里训练，没有策略可试",

@@ -1,6 +1,8 @@
 """What storage say, in Chinese."""
 
 STORE = {
+    "a text holds what is no character: {text}": "文字里有不是字符的内容：{text}",
+    "write it as UTF-8": "请用 UTF-8 书写",
     "the database {database} failed: {problem}": "数据库 {database} 出错：{problem}",
     "check that it is there, reachable, and that you may read and write it": "请检查它在不在、连不连得上、有没有读写权限",
     "the workspace's database is missing: there is nothing of ours in {database}": "工作区的数据库不见了：{database} 里没有我们的表",

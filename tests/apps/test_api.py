@@ -182,6 +182,22 @@ def test_errors_are_problems(api, method, path, body, status):
     assert answer.json()["status"] == status
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("post", "/v1/models/m/predict", '{"rows":[{"\\ud800":1}]}'),
+        ("post", "/v1/models/m/feedback", '{"labels":{"\\ud800":1}}'),
+        ("put", "/v1/models", '{"model":"z","adapter":"tensors","groups":{"\\ud800":"x"}}'),
+        ("post", "/v1/models/m/predict", '{"rows":'),
+        ("get", "/v1/models/m/monitor?window=99999999999999999999", ""),
+        ("get", "/v1/models/m/monitor?window=0", ""),
+    ],
+)
+def test_what_cannot_be_text_or_number_is_the_callers_mistake(api, method, path, body):
+    headers = {"content-type": "application/json"}
+    assert api.request(method, path, content=body, headers=headers).status_code == 422
+
+
 def test_a_remedy_comes_with_the_error(api):
     assert "tidegate update list" in api.get("/v1/updates/none").json()["do"]
 

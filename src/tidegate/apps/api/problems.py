@@ -6,9 +6,10 @@ import re
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic_core import PydanticSerializationError
 from starlette.exceptions import HTTPException
 
-from tidegate.domain.errors import StorageError, TidegateError
+from tidegate.domain.errors import StorageError, TidegateError, WrongUsage
 from tidegate.domain.messages import render
 
 _LOG = logging.getLogger("tidegate")
@@ -20,6 +21,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(OSError, _system)  # type: ignore[arg-type]
+    # JSON may escape half a character, which no text can hold.
+    app.add_exception_handler(UnicodeEncodeError, _no_text)
+    app.add_exception_handler(PydanticSerializationError, _no_text)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -66,6 +70,14 @@ async def _invalid(_request: Request, error: RequestValidationError) -> JSONResp
 
 async def _http(_request: Request, error: HTTPException) -> JSONResponse:
     return problem(error.status_code, "http", str(error.detail), str(error.detail))
+
+
+async def _no_text(request: Request, _error: Exception) -> JSONResponse:
+    told = WrongUsage(
+        "the request holds a text that is no Unicode",
+        do="send whole characters: a lone surrogate is half of one",
+    )
+    return from_error(told, language(request))
 
 
 async def _system(request: Request, error: OSError) -> JSONResponse:

@@ -130,9 +130,9 @@ def rollback(ws: Acting, model: str, asked: Rollback) -> Any:
 
 
 @router.get("/models/{model}/monitor")
-def monitor(ws: Acting, model: str, window: int = 200) -> Any:
+def monitor(ws: Acting, model: str, window: Annotated[int, Query(ge=1, le=1_000_000)] = 200) -> Any:
     """Windows of live metrics."""
-    return plain(ws.monitor(model, max(1, window)))
+    return plain(ws.monitor(model, window))
 
 
 @router.get("/updates")

@@ -1,6 +1,8 @@
 """What the command line, the HTTP API and the demo say, in Chinese."""
 
 APPS = {
+    "the request holds a text that is no Unicode": "请求里有不是 Unicode 的文字",
+    "send whole characters: a lone surrogate is half of one": "请发送完整的字符：单独的代理项只是半个字符",
     "'{name}' cannot be read as a column of values: {problem}": "“{name}”无法读成一列值：{problem}",
     "give numbers, texts, true, false or null, all of one kind in a column": "请给数字、文本、true、false 或 null，同一列只用一种",
     "parameters.keys is no list": "parameters.keys 不是列表",

@@ -201,11 +201,13 @@ def test_parameters_that_are_no_numbers(shop, tmp_path, bad):
 def test_a_newer_workspace_is_left_alone(shop, tmp_path):
     path = tmp_path / ".tidegate" / "workspace.json"
     config = json.loads(path.read_text())
-    path.write_text(json.dumps(config | {"format": 2}))
+    path.write_text(json.dumps(config | {"format": config["format"] + 1}))
     told = shop("update list")
     assert told.code == 1
     assert "newer Tidegate" in told.err
     assert "upgrade" in told.err
+    path.write_text(json.dumps(config | {"format": 1}))
+    assert "before the first release" in shop("update list").err
     path.write_text("{")
     assert "cannot be read" in shop("update list").err
     path.write_text(json.dumps(config | {"format": "x"}))

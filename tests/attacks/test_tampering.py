@@ -122,7 +122,7 @@ def test_any_object_taken_away(folder):
 
 def test_the_command_says_where_and_leaves_with_three(folder, tidegate):
     path = next(
-        p for p in sorted((folder / "objects" / "params" / "tensors").rglob("*")) if p.is_file()
+        p for p in sorted((folder / "objects" / "params" / "packs").rglob("*")) if p.is_file()
     )
     whole = path.read_bytes()
     path.write_bytes(flipped(whole, random.Random(0)))

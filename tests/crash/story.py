@@ -62,9 +62,9 @@ class Killer:
         """Look before and after every object, before every row, before and after every commit."""
         put = Objects.put
 
-        def put_between(objects, key, data):
+        def put_between(objects, key, data, **options):
             self()
-            done = put(objects, key, data)
+            done = put(objects, key, data, **options)
             self()
             return done
 

@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tidegate.domain.errors import IntegrityError
-from tidegate.domain.tensor import DTYPE_BYTES, Tensor
+from tidegate.domain.tensor import DTYPE_BYTES, OPAQUE, Tensor
 from tidegate.domain.version import Structure
-from tidegate.params import diff as module
+from tidegate.params import tally as module
 from tidegate.params.commit import commit
-from tidegate.params.diff import Status, diff
-from tidegate.params.tensors import tensor_key
+from tidegate.params.diff import diff
+from tidegate.params.rows import DIFFS, Status
 
 STRUCTURE = Structure(adapter="tensors")
-UNDEFINED = dict.fromkeys(["changed_share", "max_step", "mean_step", "norm_ratio", "cosine"])
+UNDEFINED = dict.fromkeys(
+    ["changed_share", "max_step", "mean_step", "max_ulp_step", "norm_ratio", "cosine"]
+)
 OPPOSITE = {Status.ADDED: Status.REMOVED, Status.REMOVED: Status.ADDED}
 
 
@@ -49,8 +51,9 @@ def test_laws_between_any_two_versions(data, new_objects, any_tensors):
         assert mirrored.status is OPPOSITE.get(row.status, row.status)
         same = old.get(row.name) == new.get(row.name)
         assert (row.status is Status.SAME) == same
-        for name in ("changed_share", "max_step", "mean_step", "cosine"):
+        for name in ("changed_share", "max_step", "mean_step", "max_ulp_step"):
             assert getattr(row, name) == getattr(mirrored, name)
+        assert row.cosine == (mirrored.cosine and pytest.approx(mirrored.cosine, abs=1e-6))
         if row.status is Status.CHANGED and row.changed_share is not None:
             assert 0 < row.changed_share <= 1
     json.dumps([row.model_dump() for row in there], allow_nan=False)
@@ -63,6 +66,12 @@ PAIR = hnp.arrays(
 )
 
 
+def ordered(value):
+    """The float's place among all floats, zero being 0 from both sides."""
+    bits = int(np.float32(value).view(np.uint32))
+    return bits if bits < 1 << 31 else -(bits & 0x7FFFFFFF)
+
+
 @given(pair=PAIR)
 def test_figures_are_those_of_plain_numpy(pair, new_objects):
     old, new = pair
@@ -71,30 +80,75 @@ def test_figures_are_those_of_plain_numpy(pair, new_objects):
         return
     x, y = old.astype(np.float64), new.astype(np.float64)
     assert row.changed_share == np.mean(old.view(np.uint32) != new.view(np.uint32))
-    assert row.max_step == np.abs(y - x).max()
-    assert row.mean_step == pytest.approx(np.abs(y - x).mean(), rel=1e-12)
+    assert row.max_step == pytest.approx(np.abs(y - x).max(), rel=1e-7)
+    assert row.mean_step == pytest.approx(np.abs(y - x).mean(), rel=1e-6)
+    assert row.max_ulp_step == max(
+        abs(ordered(b) - ordered(a)) for a, b in zip(old, new, strict=True)
+    )
     if np.any(x):
-        assert row.norm_ratio == pytest.approx(np.linalg.norm(y) / np.linalg.norm(x), rel=1e-12)
+        assert row.norm_ratio == pytest.approx(np.linalg.norm(y) / np.linalg.norm(x), rel=1e-6)
     else:
         assert row.norm_ratio is None
     if np.any(x) and np.any(y):
         cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
-        assert row.cosine == pytest.approx(cosine, abs=1e-12)
+        assert row.cosine == pytest.approx(cosine, abs=1e-6)
     else:
         assert row.cosine is None
 
 
-def test_blocks_add_up(objects, monkeypatch):
+def test_parts_add_up(objects, monkeypatch):
     rng = np.random.default_rng(1)
     old = rng.normal(size=1000)
     new = old + rng.normal(scale=1e-3, size=1000) * (rng.random(1000) < 0.3)
     (whole,) = compared(objects, Tensor.of(old), Tensor.of(new))
-    monkeypatch.setattr(module, "_BLOCK", 7)
-    (blocks,) = compared(objects, Tensor.of(old), Tensor.of(new))
-    assert whole.changed_share == blocks.changed_share == np.mean(old != new)
-    assert whole.max_step == blocks.max_step
+    monkeypatch.setattr(module, "_PART", 7)
+    (parts,) = compared(objects, Tensor.of(old), Tensor.of(new))
+    assert whole.changed_share == parts.changed_share == np.mean(old != new)
+    assert (whole.max_step, whole.max_ulp_step) == (parts.max_step, parts.max_ulp_step)
     for name in ("mean_step", "norm_ratio", "cosine"):
-        assert getattr(whole, name) == pytest.approx(getattr(blocks, name), rel=1e-12)
+        assert getattr(whole, name) == pytest.approx(getattr(parts, name), rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e-5, 1e-3, 0.1, 1.0, 30.0])
+def test_small_steps_keep_their_digits_in_float32(objects, scale):
+    rng = np.random.default_rng(1)
+    old = rng.normal(scale=0.02, size=200_000).astype(np.float32)
+    new = (old + rng.normal(scale=0.02 * scale, size=old.size)).astype(np.float32)
+    (row,) = compared(objects, Tensor.of(old), Tensor.of(new))
+    x, y = old.astype(np.float64), new.astype(np.float64)
+    ratio = math.sqrt(y @ y) / math.sqrt(x @ x)
+    assert row.norm_ratio - 1 == pytest.approx(ratio - 1, rel=1e-3, abs=1e-9)
+    apart = 1 - x @ y / math.sqrt(x @ x) / math.sqrt(y @ y)
+    assert 1 - row.cosine == pytest.approx(apart, rel=1e-3, abs=1e-13)
+
+
+@given(data=st.data())
+def test_what_a_commit_kept_is_what_a_comparison_finds(data, new_objects, any_tensors):
+    old, new = data.draw(any_tensors), data.draw(any_tensors)
+    new |= {name: old[name] for name in list(old)[:1]}
+    near, far = new_objects(), new_objects()
+    first = commit(near, STRUCTURE, old)
+    second = commit(near, STRUCTURE, new, [first.id])
+    if not list(near.list(DIFFS)):
+        return
+    assert diff(near, first, second) == compared(far, old, new)
+
+
+def test_a_commit_keeps_what_changed_from_its_parent(objects):
+    rng = np.random.default_rng(1)
+    values = {name: rng.normal(size=50_000) for name in "abc"}
+    old = {name: Tensor.of(value) for name, value in values.items()} | {"s": Tensor.of(np.ones(3))}
+    new = old | {"b": Tensor.of(values["b"] * 1.001), "s": Tensor.of(np.zeros(3))}
+    first = commit(objects, STRUCTURE, old)
+    second = commit(objects, STRUCTURE, new, [first.id])
+    ((key, _),) = objects.list(DIFFS)
+    rows = diff(objects, first, second)
+    assert [row.status for row in rows] == ["same", "changed", "same", "changed"]
+    raw = objects.get(key)
+    objects.delete(key)
+    assert diff(objects, first, second) == rows
+    objects.put(key, raw[:-2] + b"x]")  # damaged: told anew
+    assert diff(objects, first, second) == rows
 
 
 @pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
@@ -103,7 +157,7 @@ def test_every_dtype_has_a_changed_share(dtype, objects):
     old, new = bytes(4 * size), bytes(3 * size) + b"\1" + bytes(size - 1)
     (row,) = compared(objects, Tensor(dtype, (4,), old), Tensor(dtype, (4,), new))
     assert (row.status, row.changed_share) == ("changed", 0.25)
-    told = dtype not in module.OPAQUE
+    told = dtype not in OPAQUE
     assert (row.max_step is not None) == told
     assert row.norm_ratio is None  # from zeros
     if told:
@@ -161,16 +215,17 @@ def test_beyond_float64_nothing_is_invented(objects, scale):
 
 
 def test_equal_tensors_are_never_read_and_others_are_verified(objects):
-    same, old, new = (Tensor.of(np.array([x])) for x in (1.0, 2.0, 3.0))
+    rng = np.random.default_rng(0)
+    same, old, new = (Tensor.of(rng.normal(size=9000)) for _ in range(3))
     first = commit(objects, STRUCTURE, {"same": same, "w": old})
     second = commit(objects, STRUCTURE, {"same": same, "w": new})
-    objects.delete(tensor_key(first.tensors[0].id))
     told = []
     rows = diff(objects, first, second, progress=lambda *now: told.append(now))
     assert [row.status for row in rows] == ["same", "changed"]
-    assert told[-1] == (16, 16)
-    key = tensor_key(second.tensors[1].id)
-    objects.delete(key)
-    objects.put(key, bytes(8))
+    assert told[-1] == (72_000, 72_000)
+    for key, size in list(objects.list("params/packs/")):
+        raw = objects.get(key)
+        objects.delete(key)
+        objects.put(key, raw[: size // 2] + bytes([raw[size // 2] ^ 1]) + raw[size // 2 + 1 :])
     with pytest.raises(IntegrityError, match="'w' is damaged"):
         diff(objects, first, second)

@@ -17,7 +17,11 @@ from hypothesis import strategies as st
 from tidegate.domain.errors import NotFound, ParamsError, StorageError
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import TensorInfo
-from tidegate.params.safetensors_file import open_safetensors, write_safetensors
+from tidegate.params.files.safetensors_file import (
+    SafetensorsWriter,
+    open_safetensors,
+    write_safetensors,
+)
 
 U8 = {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}
 
@@ -93,13 +97,16 @@ def test_what_the_library_writes_we_read_and_write_alike(
 
 
 @given(data=st.data())
-def test_chunks_are_the_tensor(data, any_tensors, tmp_path_factory):
+def test_any_part_is_that_of_the_tensor(data, any_tensors, tmp_path_factory):
     path = tmp_path_factory.mktemp("c") / "a.safetensors"
     tensors = data.draw(any_tensors)
     write_safetensors(path, tensors)
     with open_safetensors(path) as file:
         for name, tensor in tensors.items():
-            assert b"".join(file.chunks(name)) == tensor.data
+            start = data.draw(st.integers(0, len(tensor.data)))
+            stop = data.draw(st.integers(start, len(tensor.data)))
+            room = memoryview(bytearray(stop - start))
+            assert file.read_part(name, start, room) == tensor.data[start:stop]
 
 
 LIES = {
@@ -264,13 +271,14 @@ def test_a_file_cut_while_open_is_told(tmp_path):
             file.read("w")
 
 
-def streamed(chunks, size=4):
-    info = TensorInfo(name="w", id="", dtype="U8", shape=[size], size_bytes=size)
-    return [(info, lambda: chunks)]
+INFO = TensorInfo(name="w", id="", dtype="U8", shape=[4], size_bytes=4)
 
 
-def test_streamed_chunks_are_written(tmp_path):
-    write_safetensors(tmp_path / "f", streamed([b"a", b"", memoryview(b"bcd")]))
+def test_parts_are_written_in_any_order(tmp_path):
+    with SafetensorsWriter(tmp_path / "f", [INFO]) as writer:
+        assert writer.in_order is None
+        writer.write(INFO, 2, memoryview(b"cd"))
+        writer.write(INFO, 0, memoryview(b"ab"))
     assert read_all(tmp_path / "f")[0] == {"w": Tensor("U8", (4,), b"abcd")}
 
 
@@ -278,15 +286,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     path = tmp_path / "f"
     write_safetensors(path, {"old": Tensor("U8", (1,), b"o")})
     before = path.read_bytes()
-
-    def breaks():
-        yield b"ab"
+    with pytest.raises(KeyboardInterrupt), SafetensorsWriter(path, [INFO]) as writer:
+        writer.write(INFO, 0, memoryview(b"ab"))
         raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_safetensors(path, streamed(breaks()))
-    with pytest.raises(ParamsError, match="gave 2 bytes where 4 belong"):
-        write_safetensors(path, streamed([b"ab"]))
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["f"]
 
@@ -309,10 +311,10 @@ def test_a_full_disk_is_told_in_place():
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path, monkeypatch):
-    def full(descriptor):
+    def full(descriptor, data, place):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(StorageError, match="no room left"):
         write_safetensors(tmp_path / "f", {"w": Tensor("U8", (1,), b"o")})
     assert os.listdir(tmp_path) == []
@@ -328,7 +330,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 def test_standard_output_can_be_a_pipe(tmp_path):
     program = (
         "from tidegate.domain.tensor import Tensor\n"
-        "from tidegate.params.safetensors_file import write_safetensors\n"
+        "from tidegate.params.files.safetensors_file import write_safetensors\n"
         "write_safetensors('/dev/stdout', {'w': Tensor('U8', (2,), b'ab')}, {'k': 'v'})\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
@@ -346,5 +348,5 @@ def test_names_and_metadata_that_no_file_can_hold(tmp_path):
         with pytest.raises(ParamsError):
             write_safetensors(tmp_path / "f", tensors, metadata)
     with pytest.raises(ParamsError, match="twice"):
-        write_safetensors(tmp_path / "f", streamed([b"abcd"]) * 2)
+        SafetensorsWriter(tmp_path / "f", [INFO, INFO])
     assert os.listdir(tmp_path) == []

@@ -90,3 +90,7 @@ class IntegrityError(TidegateError):
     """What is stored is not what was recorded."""
 
     exit_code, status = 3, 500
+
+
+class Missing(IntegrityError):
+    """What was recorded is not there."""

@@ -91,6 +91,11 @@ class Tensor:
         return self.numpy().astype(np.float64)
 
     @property
+    def size_bytes(self) -> int:
+        """How many bytes."""
+        return len(self.data)
+
+    @property
     def size(self) -> int:
         """How many elements."""
         return math.prod(self.shape)

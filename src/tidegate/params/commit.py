@@ -1,134 +1,359 @@
-"""Committing a version and loading it again: tensors first, the manifest last."""
+"""Committing a version: what changed is stored, the rest is referred to."""
 
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
-from tidegate.domain.canonical import canonical_json
-from tidegate.domain.errors import IntegrityError, ParamsError
-from tidegate.domain.tensor import DTYPE_BYTES, Tensor
+from tidegate.domain.errors import IntegrityError, ParamsError, StorageError, TidegateError
+from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Manifest, Structure, TensorInfo
-from tidegate.params.identity import name_bytes, structure_json, tensor_id, version_id
-from tidegate.params.names import pick
+from tidegate.params.finite import NonfiniteCount
+from tidegate.params.identity import name_bytes, tensor_hasher
+from tidegate.params.packed.blocks import Span, cut, element_width
+from tidegate.params.packed.codec import (
+    Bits,
+    bits_of,
+    bytes_of,
+    difference,
+    encode,
+    encode_alone,
+)
+from tidegate.params.packed.leases import Lease
+from tidegate.params.packed.near import Base, Near, near_sheets, prefix_to_build_on
+from tidegate.params.packed.packs import PackWriter, pack_key
+from tidegate.params.packed.reader import Place, bench, read_chain
+from tidegate.params.packed.references import (
+    GONE,
+    Reference,
+    newest,
+    read_reference,
+    reference_key,
+)
+from tidegate.params.packed.sheet import Block, Sheet, manifest_of, to_bytes
+from tidegate.params.parallel import on_threads
 from tidegate.params.progress import Meter, Progress
-from tidegate.params.tensors import read_tensor, tensor_key
+from tidegate.params.rows import TensorDiff, keep, same_row, told_row
+from tidegate.params.source import Held, Source
+from tidegate.params.tally import Tally
 from tidegate.store.objects import Objects
 
-__all__ = [
-    "commit", "describe", "load", "load_manifest", "manifest_key", "manifest_of", "read_tensor",
-    "store",
-]  # fmt: skip
-
-MANIFESTS = "params/manifests/"
-FORMAT = "tidegate/manifest/1"
-
-
-def manifest_key(id_: str) -> str:
-    """The key of the manifest of the version with this id."""
-    return MANIFESTS + id_
-
-
-def describe(name: str, tensor: Tensor) -> TensorInfo:
-    """What a manifest says of a tensor; raises ParamsError for a name that is not Unicode."""
-    name_bytes(name)
-    return TensorInfo(
-        name=name,
-        id=tensor_id(tensor),
-        dtype=tensor.dtype,
-        shape=list(tensor.shape),
-        size_bytes=len(tensor.data),
-    )
-
-
-def manifest_of(structure: Structure, tensors: Iterable[TensorInfo]) -> Manifest:
-    """The manifest with its id, tensors in the order of their names' UTF-8 bytes."""
-    infos = sorted(tensors, key=lambda info: name_bytes(info.name))
-    # Through JSON and back, so that what is committed equals what will be loaded.
-    plain = Structure.model_validate_json(canonical_json(structure_json(structure)))
-    return Manifest(id=version_id(plain, infos), structure=plain, tensors=infos)
+#: A sheet younger than this is left as it is when the same version is committed again.
+_FRESH_SECONDS = 60.0
 
 
 def commit(
     objects: Objects,
     structure: Structure,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor] | Source,
+    near: Sequence[str] = (),
+    *,
+    allow_nonfinite: bool = True,
     progress: Progress | None = None,
 ) -> Manifest:
     """The stored version of these tensors in this structure; the same content, the same id.
 
-    Writes each tensor that is not stored yet, then the manifest: a version exists when its
-    manifest does, so a commit that is killed leaves nothing visible and can simply be repeated.
+    ``near`` are ids of versions that may share content, the parent first: what is the same is
+    not stored again, and what changed is stored as a difference where that is smaller. How far
+    every tensor moved from the parent is kept for ``diff``. Tensors are read in parts, on all
+    cores; memory does not grow with them.
+
+    A version exists when its sheet does, which is written last: a commit that fails or is killed
+    leaves nothing visible and can simply be repeated. Raises ParamsError for a source that
+    changes meanwhile and, unless ``allow_nonfinite``, for NaN or infinity.
     """
-    manifest = manifest_of(structure, [describe(name, tensors[name]) for name in tensors])
-    store(objects, manifest, tensors.__getitem__, progress)
-    return manifest
+    source = Held(tensors) if isinstance(tensors, Mapping) else tensors
+    with Lease(objects, near) as lease:
+        work = _Commit(objects, source, Near(near_sheets(objects, near)), lease, progress)
+        try:
+            sheet, rows = work.run(structure, allow_nonfinite=allow_nonfinite)
+            if not _publish(objects, sheet, lease):
+                work.packs.abandon()
+        except BaseException:
+            with suppress(TidegateError):
+                work.packs.abandon()
+            raise
+        if rows is not None:
+            keep(objects, near[0], sheet.manifest.id, rows)
+    return sheet.manifest
 
 
-def store(
-    objects: Objects,
-    manifest: Manifest,
-    read: Callable[[str], Tensor],
-    progress: Progress | None = None,
-) -> None:
-    """Write what is not stored yet of a version, its manifest last; ``read`` gives a tensor."""
-    meter = Meter(progress, manifest.size_bytes)
-    for info in manifest.tensors:
-        key = tensor_key(info.id)
-        if not objects.exists(key):
-            objects.put(key, bytes(read(info.name).data))
-        meter.add(info.size_bytes)
-    written = objects.put(manifest_key(manifest.id), _manifest_bytes(manifest))
-    if not written:
-        load_manifest(objects, manifest.id)  # what stood there must be whole
+class _Job(NamedTuple):
+    """Spans that are stored together: all of one large tensor, or one that small ones share."""
+
+    spans: tuple[Span, ...]
+    parts: tuple[TensorInfo, ...]
 
 
-def load_manifest(objects: Objects, id_: str) -> Manifest:
-    """The manifest of a version, its id derived anew; raises IntegrityError on any difference."""
-    key = manifest_key(id_)
-    try:
-        raw = objects.get(key)
-    except IntegrityError as missing:
-        raise IntegrityError(
-            "the manifest of parameters {params} is missing: there is no object '{key}'",
-            do="bring the object back from a backup, or commit the same parameters again",
-            params=id_,
-            key=key,
-        ) from missing
-    manifest = _parsed(raw)
-    if manifest is None or manifest.id != id_ or _manifest_bytes(manifest) != raw:
-        raise IntegrityError(
-            "the manifest of parameters {params} is damaged: object '{key}' was changed",
-            do="bring the object back from a backup, then run 'tidegate params fsck'",
-            params=id_,
-            key=key,
-        )
-    return manifest
+class _Stored(NamedTuple):
+    infos: tuple[TensorInfo, ...]
+    blocks: list[Block]
+    rows: list[TensorDiff | None]
+    nonfinite: dict[str, tuple[int, int]]
 
 
-def load(
-    objects: Objects, manifest: Manifest, names: Iterable[str] | None = None
-) -> dict[str, Tensor]:
-    """The version's tensors by name, verified; ``names`` picks some, NotFound if one is none."""
-    return {info.name: read_tensor(objects, info) for info in pick(manifest, names)}
+class _Commit:
+    """One commit at work: every job hashes its tensors, then stores what is not there yet."""
 
+    def __init__(
+        self, objects: Objects, source: Source, near: Near, lease: Lease, progress: Progress | None
+    ):
+        self._objects, self._source, self._near, self._lease = objects, source, near, lease
+        self.packs = PackWriter(objects, lease)
+        names = sorted(source.names, key=name_bytes)
+        self._infos = [_unnamed(source, name) for name in names]
+        self._meter = Meter(progress, sum(info.size_bytes for info in self._infos))
+        parent = near.sheets[0].manifest if near.sheets else None
+        self._parent = {info.name: info for info in parent.tensors} if parent else {}
 
-def _manifest_bytes(manifest: Manifest) -> bytes:
-    """Canonical JSON; defaults are left out as in the id, so that a new field changes nothing."""
-    return canonical_json({"format": FORMAT, **manifest.model_dump(exclude_defaults=True)})
+    def run(
+        self, structure: Structure, *, allow_nonfinite: bool
+    ) -> tuple[Sheet, list[TensorDiff] | None]:
+        """The sheet, its packs written, and how far each tensor moved from the parent if known."""
+        stored = on_threads(self._store, self._jobs())
+        found = {info.name: info for done in stored for info in done.infos}
+        for info in self._infos:
+            if not info.size_bytes:
+                id_ = tensor_hasher(info.dtype, info.shape).hexdigest()
+                found[info.name] = info.model_copy(update={"id": id_})
+        nonfinite = {name: told for done in stored for name, told in done.nonfinite.items()}
+        if nonfinite and not allow_nonfinite:
+            raise _not_finite(*min(nonfinite.items()))
+        manifest = manifest_of(structure, found.values())
+        self.packs.finish()
+        blocks = tuple(block for done in stored for block in done.blocks)
+        return Sheet(manifest, blocks, nonfinite), self._rows(manifest, stored)
 
+    def _jobs(self) -> list[_Job]:
+        spans = cut(self._infos)
+        large: dict[int, list[Span]] = {}
+        jobs = []
+        for span in spans:
+            if len(span.members) == 1:
+                large.setdefault(span.members[0], []).append(span)
+            else:
+                jobs.append(_Job((span,), tuple(self._infos[m] for m in span.members)))
+        jobs += [_Job(tuple(spans), (self._infos[m],)) for m, spans in large.items()]
+        return jobs
 
-def _parsed(raw: bytes) -> Manifest | None:
-    """The manifest that ``raw`` tells, with the id it truly has; None where it tells none."""
-    try:
-        content = json.loads(raw)
-        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+    def _store(self, job: _Job) -> _Stored:
+        self._lease.renew()
+        stored = self._shared(job) if len(job.parts) > 1 else self._large(job)
+        self._meter.add(sum(info.size_bytes for info in job.parts))
+        return stored
+
+    def _large(self, job: _Job) -> _Stored:
+        """One tensor: hashed first, so that one that is known is not looked at further."""
+        (part,) = job.parts
+        hasher = tensor_hasher(part.dtype, part.shape)
+        for span in job.spans:
+            hasher.update(self._read(part, span))
+        info = part.model_copy(update={"id": hasher.hexdigest()})
+        known = self._near.whole(info, job.spans)
+        if known:
+            blocks = [
+                Block(span, block.chain) for span, block in zip(job.spans, known, strict=True)
+            ]
+            told = self._near.nonfinite.get(info.id)
+            nonfinite = {info.name: told} if told else {}
+            return _Stored((info,), blocks, [self._same(info)], nonfinite)
+        again = tensor_hasher(part.dtype, part.shape)
+        tally, counted = self._tally(info), NonfiniteCount(part.dtype)
+        blocks = []
+        for span in job.spans:
+            content = self._read(part, span)
+            again.update(content)
+            new = bits_of(content, element_width(part.dtype))
+            counted.add(new)
+            block, steps, old = self._block(new, span, self._near.at((part,), span), part)
+            blocks.append(block)
+            if tally is not None and old is not None and steps is not None:
+                tally.add(old, new, steps)
+        if again.hexdigest() != info.id:
+            raise ParamsError(
+                "tensor '{tensor}' was changed while it was read",
+                do="wait until nothing writes to it, then try again",
+                tensor=info.name,
+            )
+        row = self._row(info, tally, counted)
+        return _Stored((info,), blocks, [row], _told(info, counted))
+
+    def _shared(self, job: _Job) -> _Stored:
+        """Small tensors that share a block: read once, hashed and stored together."""
+        (span,) = job.spans
+        room = bytes_of(bench().room(Place.SOURCE, span.size))
+        start, infos = 0, []
+        for part in job.parts:
+            place = room[start : start + part.size_bytes]
+            place[:] = self._source.read_part(part.name, 0, place)
+            id_ = tensor_hasher(part.dtype, part.shape).update(place).hexdigest()
+            infos.append(part.model_copy(update={"id": id_}))
+            start += part.size_bytes
+        base = self._near.at(job.parts, span)
+        ids = tuple(info.id for info in infos)
+        if base is not None and base.ids == ids:
+            known = self._near.nonfinite
+            nonfinite = {info.name: known[info.id] for info in infos if info.id in known}
+            block = Block(span, base.block.chain)
+            return _Stored(tuple(infos), [block], [self._same(i) for i in infos], nonfinite)
+        new = bits_of(room, element_width(job.parts[0].dtype))
+        block, steps, old = self._block(new, span, base, job.parts[0])
+        rows: list[TensorDiff | None] = []
+        nonfinite = {}
+        start = 0
+        for info in infos:
+            mine = slice(start, start + info.size_bytes // new.itemsize)
+            start = mine.stop
+            counted = NonfiniteCount(info.dtype)
+            counted.add(new[mine])
+            nonfinite |= _told(info, counted)
+            tally = self._tally(info)
+            if tally is not None and old is not None and steps is not None:
+                tally.add(old[mine], new[mine], steps[mine])
+            rows.append(self._row(info, tally, counted))
+        return _Stored(tuple(infos), [block], rows, nonfinite)
+
+    def _block(
+        self, new: Bits, span: Span, base: Base | None, info: TensorInfo
+    ) -> tuple[Block, Bits | None, Bits | None]:
+        """The stored block, its steps from the base and the base's content, where there is one."""
+        place = bench()
+        built_on, old = None, None
+        if base is not None:
+            length = prefix_to_build_on(base.block)
+            try:
+                for index, (_, content) in enumerate(
+                    read_chain(self._objects, base.block, info), 1
+                ):
+                    if index == length < len(base.block.chain):
+                        built_on = place.room(Place.BASE, span.size, new.itemsize)
+                        built_on[:] = content
+                    old = content
+            except IntegrityError:
+                old = None  # damaged: nothing to build on, as ``fsck`` will tell
+        if base is None or old is None:
+            frame = self.packs.add(encode_alone(new), 0)
+            return Block(span, (frame,)), None, None
+        steps = difference(new, old, place.room(Place.STEPS, span.size, new.itemsize))
+        if not steps.any():
+            return Block(span, base.block.chain), steps, old
+        chain, ground, apart = base.block.chain[:length], old, steps
+        if built_on is not None:
+            ground = built_on
+            apart = place.room(Place.FARTHER_STEPS, span.size, new.itemsize)
+            if not difference(new, built_on, apart).any():  # back to what it was
+                return Block(span, chain), steps, old
+        encoded = encode(new, ground, apart, chain[0].size)
+        if not encoded.kind.is_delta:
+            return Block(span, (self.packs.add(encoded, 0),)), steps, old
+        frame = self.packs.add(encoded, base.block.chain[-1].step + 1)
+        return Block(span, (*chain, frame)), steps, old
+
+    def _read(self, part: TensorInfo, span: Span) -> memoryview:
+        room = bytes_of(bench().room(Place.SOURCE, span.size))
+        return self._source.read_part(part.name, span.start, room)
+
+    def _tally(self, info: TensorInfo) -> Tally | None:
+        """For a tensor that the parent has too, in the same dtype and shape."""
+        was = self._parent.get(info.name)
+        if was is None or (was.dtype, was.shape) != (info.dtype, info.shape):
             return None
-        told = Manifest.model_validate(content)
-        true = manifest_of(told.structure, told.tensors)
-    except (ValueError, RecursionError, ParamsError):
+        return Tally(info.dtype)
+
+    def _same(self, info: TensorInfo) -> TensorDiff | None:
+        """The row of a tensor that some near version has; None where the parent's differs."""
+        was = self._parent.get(info.name)
+        if was is not None and was.id == info.id:
+            return same_row(info)
+        if was is None or (was.dtype, was.shape) != (info.dtype, info.shape):
+            count, _ = self._near.nonfinite.get(info.id, (0, 0))
+            return told_row(was, info, new_nonfinite=count)
         return None
-    return true if all(_sized(info) for info in true.tensors) else None
+
+    def _row(
+        self, info: TensorInfo, tally: Tally | None, counted: NonfiniteCount
+    ) -> TensorDiff | None:
+        was = self._parent.get(info.name)
+        if was is not None and was.id == info.id:
+            return same_row(info)
+        if tally is None:
+            return told_row(was, info, new_nonfinite=counted.count)
+        if tally.elements != math.prod(info.shape):  # it was not built on the parent
+            return None
+        return told_row(was, info, **tally.figures())
+
+    def _rows(self, manifest: Manifest, stored: list[_Stored]) -> list[TensorDiff] | None:
+        """The whole diff from the parent, by name; None where some of it is not known."""
+        if not self._near.sheets:
+            return None
+        rows = {row.name: row for done in stored for row in done.rows if row is not None}
+        for info in manifest.tensors:
+            if not info.size_bytes:
+                was = self._parent.get(info.name)
+                same = was is not None and was.id == info.id
+                rows[info.name] = same_row(info) if same else told_row(was, info)
+        if len(rows) != len(manifest.tensors):
+            return None
+        for name in self._parent.keys() - rows.keys():
+            rows[name] = told_row(self._parent[name], None)
+        return [rows[name] for name in sorted(rows)]
 
 
-def _sized(info: TensorInfo) -> bool:
-    return info.size_bytes == math.prod(info.shape) * DTYPE_BYTES.get(info.dtype, -1)
+def _publish(objects: Objects, sheet: Sheet, lease: Lease) -> bool:
+    """Put the sheet in force; False where one of the same version is already, and was kept."""
+    version = sheet.manifest.id
+    while True:
+        there = newest(objects, version)
+        standing = _standing(objects, there) if there and not there.gone else None
+        if there and standing and lease.written_at() - there.modified < _FRESH_SECONDS:
+            return False
+        # What stands is written again, so that nobody takes it for abandoned meanwhile.
+        number = there.number + 1 if there else 0
+        if objects.put(reference_key(version, number), to_bytes(standing or sheet)):
+            break
+    if not lease.held():
+        _check_packs(objects, standing or sheet, number)
+    return standing is None
+
+
+def _standing(objects: Objects, there: Reference) -> Sheet | None:
+    """The sheet in force, where it is whole and all its packs are there."""
+    try:
+        sheet = read_reference(objects, there)
+    except IntegrityError:
+        return None
+    return sheet if all(objects.exists(pack_key(pack)) for pack in sheet.packs) else None
+
+
+def _check_packs(objects: Objects, sheet: Sheet, number: int) -> None:
+    """After the lease was taken for abandoned: withdraw the sheet where it names what is gone."""
+    if all(objects.exists(pack_key(pack)) for pack in sheet.packs):
+        return
+    objects.put(reference_key(sheet.manifest.id, number + 1), GONE)
+    raise StorageError(
+        "the commit took so long that 'tidegate params gc' took its packs for abandoned",
+        do="run the command again; keep the store's and this machine's connection alive meanwhile",
+    )
+
+
+def _unnamed(source: Source, name: str) -> TensorInfo:
+    """What is known of a tensor before it was read: everything but its id."""
+    part = source.info(name)
+    return TensorInfo(
+        name=name, id="", dtype=part.dtype, shape=list(part.shape), size_bytes=part.size_bytes
+    )
+
+
+def _told(info: TensorInfo, counted: NonfiniteCount) -> dict[str, tuple[int, int]]:
+    return {info.name: (counted.count, counted.first)} if counted.count else {}
+
+
+def _not_finite(name: str, told: tuple[int, int]) -> ParamsError:
+    return ParamsError(
+        "tensor '{tensor}' holds {count:,} values that are NaN or infinite, "
+        "the first at flat position {first:,}",
+        do="find what diverged in training, or allow values that are not finite",
+        tensor=name,
+        count=told[0],
+        first=told[1],
+    )

@@ -1,59 +1,31 @@
 """What changed between two versions, tensor by tensor."""
 
-import math
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tidegate.domain.messages import Frozen
-from tidegate.domain.tensor import DTYPE_BYTES, OPAQUE, Tensor
 from tidegate.domain.version import Manifest, TensorInfo
-from tidegate.params.finite import count_nonfinite, is_float, nonfinite
-from tidegate.params.progress import Meter, Progress, metered
-from tidegate.params.tensors import stream_tensor
+from tidegate.params.finite import NonfiniteCount, is_float
+from tidegate.params.identity import tensor_hasher
+from tidegate.params.packed.blocks import element_width
+from tidegate.params.packed.codec import bits_of, bytes_of, difference
+from tidegate.params.packed.reader import (
+    Place,
+    Unit,
+    bench,
+    read_block,
+    read_held,
+    read_unit,
+    units,
+    verify,
+)
+from tidegate.params.packed.references import read_sheet
+from tidegate.params.packed.sheet import Sheet
+from tidegate.params.parallel import on_threads
+from tidegate.params.progress import Meter, Progress
+from tidegate.params.rows import TensorDiff, kept, same_row, told_row
+from tidegate.params.tally import Tally
 from tidegate.store.objects import Objects
-
-#: Elements turned into float64 at a time: 2 MiB for each array, which caches hold.
-_BLOCK = 1 << 18
-
-#: Squared norms outside are not told: float64 would have lost their digits, or overflowed.
-_TOLD = (1e-290, 1e300)
-
-
-class Status(StrEnum):
-    """What happened to a tensor of this name."""
-
-    SAME = "same"
-    CHANGED = "changed"
-    ADDED = "added"
-    REMOVED = "removed"
-
-
-class TensorDiff(Frozen):
-    """One row of a diff; dtype and shape are the new ones (the old ones of a removed tensor).
-
-    ``changed_share`` (0 to 1) counts elements whose bits differ. Steps are ``|new - old|``;
-    steps, ``norm_ratio`` (new to old) and ``cosine`` are float64 over the elements that are
-    finite on both sides. None where undefined: added, removed, another dtype or shape, dtypes
-    that are kept as bits (F8, C64), a norm of zero, a result beyond float64. A tensor that is the
-    same has steps 0, ratio and cosine 1. ``new_nonfinite`` counts NaN and infinities where the
-    old tensor has none (all of the new tensor's, where elements do not correspond).
-    """
-
-    name: str
-    status: Status
-    dtype: str
-    shape: list[int]
-    changed_share: float | None = None
-    max_step: float | None = None
-    mean_step: float | None = None
-    norm_ratio: float | None = None
-    cosine: float | None = None
-    new_nonfinite: int = 0
-    old_dtype: str | None = None
-    old_shape: list[int] | None = None
 
 
 def diff(
@@ -61,131 +33,98 @@ def diff(
 ) -> list[TensorDiff]:
     """One row for each name in either version, by name.
 
-    Tensors with equal ids are not read; the others are read in chunks and verified
-    (IntegrityError). Memory does not grow with the tensors. Differences between I64 or U64
-    values are rounded to float64, as their values are.
+    What the commit of ``new`` found, where it was built on ``old``; otherwise tensors with equal
+    ids are not read, the others are read in parts and verified (IntegrityError). Memory does not
+    grow with the tensors. Differences between I64 or U64 values are rounded to float64, as their
+    values are.
     """
-    before = {info.name: info for info in old.tensors}
-    after = {info.name: info for info in new.tensors}
-    pairs = [(before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())]
-    meter = Meter(progress, sum(_bytes_read(was, now) for was, now in pairs))
-    return [_row(objects, was, now, meter) for was, now in pairs]
+    found = kept(objects, old.id, new.id)
+    if found is not None:
+        return found
+    return _Comparison(objects, old, new).rows(progress)
 
 
-def _row(
-    objects: Objects, was: TensorInfo | None, now: TensorInfo | None, meter: Meter
-) -> TensorDiff:
-    if now is None:
-        assert was is not None  # noqa: S101 - every name comes from one of the two
-        return _told(was, Status.REMOVED)
-    if was is None:
-        return _told(now, Status.ADDED, new_nonfinite=_nonfinite(objects, now, meter))
-    if was.id == now.id:
-        return _told(
-            now, Status.SAME,
-            changed_share=0.0, max_step=0.0, mean_step=0.0, norm_ratio=1.0, cosine=1.0,
-        )  # fmt: skip
-    if not _comparable(was, now):
-        count = _nonfinite(objects, now, meter)
-        return _told(
-            now, Status.CHANGED,
-            new_nonfinite=count, old_dtype=was.dtype, old_shape=was.shape,
-        )  # fmt: skip
-    tally = _Tally(now.dtype)
-    for old, new in zip(stream_tensor(objects, was), stream_tensor(objects, now), strict=True):
-        tally.add(old, new)
-        meter.add(len(old) + len(new))
-    return _told(now, Status.CHANGED, **tally.figures())
+class _Comparison:
+    """Two versions, read side by side."""
+
+    def __init__(self, objects: Objects, old: Manifest, new: Manifest):
+        self._objects = objects
+        self._before = {info.name: info for info in old.tensors}
+        self._after = {info.name: info for info in new.tensors}
+        self._old, self._new = old, new
+
+    def rows(self, progress: Progress | None) -> list[TensorDiff]:
+        """Every row, by name."""
+        done = {}
+        for name in self._before.keys() | self._after.keys():
+            was, now = self._before.get(name), self._after.get(name)
+            if was is not None and now is not None and was.id == now.id:
+                done[name] = same_row(now)
+            elif now is None or not now.size_bytes or not (_alike(was, now) or is_float(now.dtype)):
+                done[name] = told_row(was, now)
+        left = self._after.keys() - done.keys()
+        if left:
+            sheets = [read_sheet(self._objects, manifest.id) for manifest in (self._old, self._new)]
+            wanted = units(sheets[1], left)
+            meter = Meter(progress, sum(unit.size_bytes for unit in wanted))
+
+            def compared(unit: Unit) -> list[TensorDiff]:
+                rows = self._unit(unit, left, sheets[0])
+                meter.add(unit.size_bytes)
+                return rows
+
+            done |= {row.name: row for rows in on_threads(compared, wanted) for row in rows}
+        return [done[name] for name in sorted(done)]
+
+    def _unit(self, unit: Unit, left: Iterable[str], before: Sheet) -> list[TensorDiff]:
+        wanted = [info for info in unit.infos if info.name in left]
+        alike = [info.name for info in wanted if _alike(self._before.get(info.name), info)]
+        others = units(before, alike) if alike else []
+        if len(unit.infos) == 1 and len(others) <= 1:
+            (info,) = wanted
+            spans = [[block.span[1:] for block in side.blocks] for side in (unit, *others)]
+            if not others:
+                return [self._new_only(unit, info)]
+            if spans[0] == spans[1] and len(others[0].infos) == 1:
+                return [self._large(others[0], unit, info)]
+        now = read_held(self._objects, unit)
+        was = {n: data for other in others for n, data in read_held(self._objects, other).items()}
+        return [self._small(info, was.get(info.name), now[info.name]) for info in wanted]
+
+    def _new_only(self, unit: Unit, info: TensorInfo) -> TensorDiff:
+        """A tensor that has nothing to compare with, element by element."""
+        count, width = NonfiniteCount(info.dtype), element_width(info.dtype)
+        read_unit(self._objects, unit, lambda _i, _s, part: count.add(bits_of(part, width)))
+        return told_row(self._before.get(info.name), info, new_nonfinite=count.count)
+
+    def _large(self, old: Unit, new: Unit, info: TensorInfo) -> TensorDiff:
+        """Block by block, both sides verified at the end."""
+        was, width, place = self._before[info.name], element_width(info.dtype), bench()
+        tally = Tally(info.dtype)
+        hashers = [tensor_hasher(info.dtype, info.shape) for _ in range(2)]
+        for old_block, new_block in zip(old.blocks, new.blocks, strict=True):
+            before = place.room(Place.BASE, old_block.span.size, width)
+            np.copyto(before, read_block(self._objects, old_block, was))
+            after = read_block(self._objects, new_block, info)
+            for hasher, content in zip(hashers, (before, after), strict=True):
+                hasher.update(bytes_of(content))
+            steps = place.room(Place.STEPS, new_block.span.size, width)
+            tally.add(before, after, difference(after, before, steps))
+        verify(was, hashers[0].hexdigest(), old.blocks[-1])
+        verify(info, hashers[1].hexdigest(), new.blocks[-1])
+        return told_row(was, info, **tally.figures())
+
+    def _small(self, info: TensorInfo, was: bytearray | None, now: bytearray) -> TensorDiff:
+        width = element_width(info.dtype)
+        after, known = bits_of(now, width), self._before.get(info.name)
+        if was is None or not _alike(known, info):
+            count = NonfiniteCount(info.dtype)
+            count.add(after)
+            return told_row(known, info, new_nonfinite=count.count)
+        before, tally = bits_of(was, width), Tally(info.dtype)
+        tally.add(before, after, difference(after, before, np.empty_like(after)))
+        return told_row(known, info, **tally.figures())
 
 
-class _Tally:
-    """Sums over the elements of two tensors of one dtype, fed in chunks."""
-
-    def __init__(self, dtype: str):
-        self._dtype = dtype
-        self._elements = self._changed = self._new_nonfinite = self._pairs = 0
-        self._max_step = self._step_sum = 0.0
-        self._old_square = self._new_square = self._product = 0.0
-
-    def add(self, old: bytes, new: bytes) -> None:
-        """Count in two chunks of the same elements."""
-        width = _BLOCK * DTYPE_BYTES[self._dtype]
-        old_view, new_view = memoryview(old), memoryview(new)
-        with np.errstate(all="ignore"):  # overflow is told as None in ``figures``
-            for start in range(0, len(old), width):
-                self._add_block(old_view[start : start + width], new_view[start : start + width])
-
-    def figures(self) -> dict[str, Any]:
-        """The row's figures: finite numbers, or None."""
-        zero_to = self._new_square == 0.0 or _precise(self._new_square)
-        ratio = cosine = None
-        if self._pairs and _precise(self._old_square) and zero_to:
-            ratio = math.sqrt(self._new_square) / math.sqrt(self._old_square)
-        if ratio:
-            norms = math.sqrt(self._old_square) * math.sqrt(self._new_square)
-            cosine = min(1.0, max(-1.0, self._product / norms))
-        return {
-            "changed_share": self._changed / self._elements,
-            "max_step": _finite(self._max_step) if self._pairs else None,
-            "mean_step": _finite(self._step_sum / self._pairs) if self._pairs else None,
-            "norm_ratio": ratio,
-            "cosine": cosine,
-            "new_nonfinite": self._new_nonfinite,
-        }
-
-    def _add_block(self, old: memoryview, new: memoryview) -> None:
-        bits = np.dtype(f"<u{DTYPE_BYTES[self._dtype]}")
-        differs = np.frombuffer(old, bits) != np.frombuffer(new, bits)
-        self._elements += differs.size
-        self._changed += int(np.count_nonzero(differs))
-        if is_float(self._dtype):
-            fresh = nonfinite(self._dtype, new) & ~nonfinite(self._dtype, old)
-            self._new_nonfinite += int(np.count_nonzero(fresh))
-        if self._dtype not in OPAQUE:
-            shape = (differs.size,)
-            before, after = (Tensor(self._dtype, shape, part).float64() for part in (old, new))
-            self._add_values(before, after)
-
-    def _add_values(self, old: NDArray[np.float64], new: NDArray[np.float64]) -> None:
-        finite = np.isfinite(old) & np.isfinite(new)
-        if not finite.all():
-            old, new = old[finite], new[finite]
-        if old.size:
-            step = np.abs(new - old)
-            self._pairs += old.size
-            self._max_step = max(self._max_step, float(step.max()))
-            self._step_sum += float(step.sum())
-            self._old_square += float(old @ old)
-            self._new_square += float(new @ new)
-            self._product += float(old @ new)
-
-
-def _told(info: TensorInfo, status: Status, **figures: Any) -> TensorDiff:
-    return TensorDiff(name=info.name, status=status, dtype=info.dtype, shape=info.shape, **figures)
-
-
-def _comparable(was: TensorInfo, now: TensorInfo) -> bool:
-    return (was.dtype, was.shape) == (now.dtype, now.shape)
-
-
-def _nonfinite(objects: Objects, info: TensorInfo, meter: Meter) -> int:
-    if not is_float(info.dtype):
-        return 0
-    count, _ = count_nonfinite(info.dtype, metered(stream_tensor(objects, info), meter))
-    return count
-
-
-def _bytes_read(was: TensorInfo | None, now: TensorInfo | None) -> int:
-    if now is None or (was is not None and was.id == now.id):
-        return 0
-    if was is not None and _comparable(was, now):
-        return was.size_bytes + now.size_bytes
-    return now.size_bytes if is_float(now.dtype) else 0
-
-
-def _precise(square: float) -> bool:
-    return _TOLD[0] < square < _TOLD[1]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _alike(was: TensorInfo | None, now: TensorInfo) -> bool:
+    return was is not None and (was.dtype, was.shape) == (now.dtype, now.shape)

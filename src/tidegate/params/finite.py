@@ -1,6 +1,6 @@
 """NaN and infinity, found by bit pattern in every floating-point dtype."""
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +45,30 @@ def is_float(dtype: str) -> bool:
     return dtype in _PATTERN or dtype in _FNUZ
 
 
-def count_nonfinite(dtype: str, chunks: Iterable[bytes]) -> tuple[int, int | None]:
-    """How many elements are NaN or infinite, and the flat position of the first (None if none).
+class NonfiniteCount:
+    """How many elements of a tensor are NaN or infinite, counted in parts of whole elements."""
 
-    Every chunk holds whole elements.
-    """
-    count, first, seen = 0, None, 0
-    for chunk in chunks:
-        found = nonfinite(dtype, chunk)
-        here = int(np.count_nonzero(found))
-        if here and first is None:
-            first = seen + int(found.argmax())
-        count, seen = count + here, seen + found.size
-    return count, first
+    def __init__(self, dtype: str):
+        self._dtype, self._seen = dtype, 0
+        #: How many there are, and the flat position of the first.
+        self.count = self.first = 0
+
+    def add(self, bits: NDArray[np.unsignedinteger[Any]]) -> None:
+        """Count in a part, given as unsigned integers."""
+        size = bits.nbytes // DTYPE_BYTES[self._dtype]
+        if self._possible(bits):
+            found = nonfinite(self._dtype, bits.data.cast("B"))
+            here = int(np.count_nonzero(found))
+            if here and not self.count:
+                self.first = self._seen + int(found.argmax())
+            self.count += here
+        self._seen += size
+
+    def _possible(self, bits: NDArray[np.unsignedinteger[Any]]) -> bool:
+        """Whether the part may hold any; a quick look, which the usual case ends with."""
+        if not bits.size or not is_float(self._dtype):
+            return False
+        if self._dtype in _FNUZ:
+            return True
+        _, mask, least = _PATTERN[self._dtype]
+        return int((bits & bits.dtype.type(mask)).max()) >= least

@@ -1,22 +1,30 @@
-"""Finding every damaged or missing byte, and freeing what nothing refers to."""
+"""Finding every damaged or missing byte, and whom it hurts."""
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from tidegate.domain.errors import IntegrityError, StorageError, TidegateError
 from tidegate.domain.messages import Frozen, Message, say
-from tidegate.domain.version import TensorInfo
-from tidegate.params.commit import MANIFESTS, load_manifest, manifest_key
-from tidegate.params.progress import Meter, Progress, metered
-from tidegate.params.tensors import TENSORS, stream_tensor, tensor_key
+from tidegate.params.packed.packs import pack_key
+from tidegate.params.packed.reader import Unit, check_empty, read_unit, units
+from tidegate.params.packed.references import (
+    newest,
+    read_reference,
+    read_sheet,
+    reference_key,
+    references,
+)
+from tidegate.params.packed.sheet import Frame
+from tidegate.params.parallel import on_threads
+from tidegate.params.progress import Meter, Progress
 from tidegate.store.objects import Objects
 
 
 class Damage(Frozen):
     """One damaged or missing tensor and every version it hurts.
 
-    ``tensor`` is None where the manifest itself is hurt, and all of its tensors with it; ``key``
-    is the object, ``message`` says what is wrong with it.
+    ``tensor`` is None where the sheet itself is hurt, and all of its tensors with it; ``key`` is
+    the object, ``message`` says what is wrong with it. A damage that hurts no version is of an
+    older sheet, which nobody reads any more.
     """
 
     key: str
@@ -25,16 +33,8 @@ class Damage(Frozen):
     message: Message
 
 
-class Freed(Frozen):
-    """What ``gc`` removed."""
-
-    manifests: int = 0
-    tensors: int = 0
-    size_bytes: int = 0
-
-
-#: A tensor's content: id, dtype, shape. A manifest that lies about the last two is found too.
-_Content = tuple[str, str, tuple[int, ...]]
+#: What decides whether a unit is whole: the content it should have, and the frames that give it.
+_Content = tuple[tuple[tuple[str, str, str, tuple[int, ...]], ...], tuple[tuple[Frame, ...], ...]]
 
 
 def fsck(
@@ -42,88 +42,69 @@ def fsck(
 ) -> list[Damage]:
     """Every damage among the versions given as (version's name, id of its parameters).
 
-    Every object they refer to is read once and hashed anew, in memory of one chunk. A tensor
-    that a version holds under two names is told under both. An object that the store cannot read
-    is a damage too. Empty where all is whole.
+    What each version consists of is decoded and hashed anew, once where versions share it, in
+    memory of some blocks. An object that the store cannot read is a damage too. Empty where all
+    is whole.
     """
     versions: dict[str, list[str]] = {}
     for version, params in manifests:
         versions.setdefault(params, []).append(version)
     damages: list[Damage] = []
-    infos: dict[_Content, TensorInfo] = {}
-    users: dict[_Content, dict[str, list[str]]] = {}
+    users: dict[_Content, tuple[Unit, list[str]]] = {}
     for params, names in versions.items():
         try:
-            manifest = load_manifest(objects, params)
+            sheet = read_sheet(objects, params)
+            for info in sheet.manifest.tensors:
+                if not info.size_bytes:
+                    check_empty(info)
         except (IntegrityError, StorageError) as error:
-            damages.append(_damage(manifest_key(params), None, names, error))
+            there = newest(objects, params)
+            key = there.key if there else reference_key(params, 0)
+            damages.append(_damage(key, None, names, error))
             continue
-        for info in manifest.tensors:
-            content = (info.id, info.dtype, tuple(info.shape))
-            infos.setdefault(content, info)
-            users.setdefault(content, {}).setdefault(info.name, []).extend(names)
-    meter = Meter(progress, sum(info.size_bytes for info in infos.values()))
-    for content, info in infos.items():
-        problem = _problem(objects, info, meter)
-        if problem is not None:
-            key = tensor_key(info.id)
-            damages += [_damage(key, name, hurt, problem) for name, hurt in users[content].items()]
+        damages += _older(objects, params)
+        for unit in units(sheet):
+            users.setdefault(_content(unit), (unit, []))[1].extend(names)
+    meter = Meter(progress, sum(unit.size_bytes for unit, _ in users.values()))
+
+    def check(used: tuple[Unit, list[str]]) -> list[Damage]:
+        unit, hurt = used
+        found = _damages(objects, unit, hurt)
+        meter.add(unit.size_bytes)
+        return found
+
+    for found in on_threads(check, users.values()):
+        damages += found
     return damages
 
 
-def gc(
-    objects: Objects,
-    live_params_ids: set[str],
-    grace_seconds: float,
-    now: Callable[[], float] = time.time,
-) -> Freed:
-    """What was removed: manifests not among the live ones, then tensors that no manifest names.
-
-    Objects younger than ``grace_seconds`` stay, and so do the tensors that a young manifest
-    names, so that a commit in progress keeps what it wrote. A tensor that was garbage already and
-    is taken up by a commit at this very moment is not protected: the caller sees to it that
-    nobody commits meanwhile. Raises IntegrityError, and removes nothing, where a manifest that
-    stays cannot be read, for then nobody knows which tensors it needs.
-    """
-    oldest_kept = now() - grace_seconds
-    listed = list(objects.list(MANIFESTS))
-    doomed = [
-        (key, size)
-        for key, size in listed
-        if key.removeprefix(MANIFESTS) not in live_params_ids
-        and objects.modified(key) < oldest_kept
-    ]
-    gone = {key.removeprefix(MANIFESTS) for key, _ in doomed}
-    staying = {key.removeprefix(MANIFESTS) for key, _ in listed} - gone
-    needed = {
-        tensor_key(tensor.id)
-        for params in sorted(staying | live_params_ids)
-        for tensor in load_manifest(objects, params).tensors
-    }
-    loose = [
-        (key, size)
-        for key, size in objects.list(TENSORS)
-        if key not in needed and objects.modified(key) < oldest_kept
-    ]
-    for key, _ in doomed + loose:  # manifests first: none ever names a tensor that is gone
-        objects.delete(key)
-    return Freed(
-        manifests=len(doomed),
-        tensors=len(loose),
-        size_bytes=sum(size for _, size in doomed + loose),
-    )
-
-
-def _problem(objects: Objects, info: TensorInfo, meter: Meter) -> TidegateError | None:
-    """What is wrong with a stored tensor, if anything is."""
+def _damages(objects: Objects, unit: Unit, hurt: list[str]) -> list[Damage]:
+    """What is wrong with a unit: each of its tensors is told, since none can be read."""
     try:
-        for _ in metered(stream_tensor(objects, info), meter):
-            pass  # the hash is checked at the end
+        read_unit(objects, unit, lambda _info, _start, _part: None)
     except (IntegrityError, StorageError) as problem:
-        return problem
-    return None
+        told = problem.values.get("key") or pack_key(unit.blocks[0].chain[-1].pack)
+        return [_damage(str(told), info.name, hurt, problem) for info in unit.infos]
+    return []
+
+
+def _older(objects: Objects, params: str) -> list[Damage]:
+    """Sheets of this version that a newer one has replaced, and that were changed."""
+    damages = []
+    for reference in references(objects, params)[:-1]:
+        try:
+            if not reference.gone:
+                read_reference(objects, reference)
+        except (IntegrityError, StorageError) as problem:
+            damages.append(_damage(reference.key, None, [], problem))
+    return damages
+
+
+def _content(unit: Unit) -> _Content:
+    tensors = tuple((i.name, i.id, i.dtype, tuple(i.shape)) for i in unit.infos)
+    return tensors, tuple(block.chain for block in unit.blocks)
 
 
 def _damage(key: str, tensor: str | None, versions: list[str], problem: TidegateError) -> Damage:
-    told = say(problem.what, **{**problem.values, "tensor": tensor})
-    return Damage(key=key, tensor=tensor, versions=versions, message=told)
+    values = problem.values if tensor is None else {**problem.values, "tensor": tensor}
+    return Damage(key=key, tensor=tensor, versions=versions, message=say(problem.what, **values))

@@ -1,6 +1,7 @@
 """Telling how far long work over many bytes has come."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from threading import Lock
 
 #: Called with the bytes done so far and the bytes there are in all.
 Progress = Callable[[int, int], None]
@@ -11,20 +12,11 @@ class Meter:
 
     def __init__(self, progress: Progress | None, total: int):
         self._progress, self._total, self._done = progress, total, 0
+        self._lock = Lock()
 
     def add(self, size_bytes: int) -> None:
         """That many more bytes are done."""
-        self._done += size_bytes
-        if self._progress is not None:
-            self._progress(self._done, self._total)
-
-    def reach(self, done_bytes: int) -> None:
-        """That many bytes are done in all."""
-        self.add(done_bytes - self._done)
-
-
-def metered(chunks: Iterable[bytes], meter: Meter) -> Iterator[bytes]:
-    """The same chunks, each counted as it passes."""
-    for chunk in chunks:
-        meter.add(len(chunk))
-        yield chunk
+        with self._lock:  # several threads may tell
+            self._done += size_bytes
+            if self._progress is not None:
+                self._progress(self._done, self._total)

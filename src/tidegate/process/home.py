@@ -17,7 +17,7 @@ from tidegate.store.database import Database
 from tidegate.store.objects import Objects
 
 #: Format of ``workspace.json``; the database carries its own revision.
-FORMAT = 1
+FORMAT = 2
 
 #: Told what is being done, how much is done, and how much there is.
 Progress = Callable[[Message, int, int], None]
@@ -154,6 +154,15 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise WorkspaceError(
             "the workspace in {folder} was made by a newer Tidegate (format {found}, not {known})",
             do="upgrade Tidegate; nothing was changed",
+            folder=folder,
+            found=version,
+            known=FORMAT,
+        )
+    if version < FORMAT:
+        raise WorkspaceError(
+            "the workspace in {folder} was made before the first release of Tidegate "
+            "(format {found}, not {known})",
+            do="make a new one with: tidegate init; nothing was changed",
             folder=folder,
             found=version,
             known=FORMAT,

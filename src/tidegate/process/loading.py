@@ -1,5 +1,6 @@
 """From a version's number to something that predicts: parameters, transform and adapter joined."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -8,7 +9,8 @@ from tidegate.data.features import Transform
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.tensor import tensors_of
 from tidegate.domain.version import Manifest, Structure
-from tidegate.params.commit import commit, load, load_manifest
+from tidegate.params.checkout import load, load_manifest
+from tidegate.params.commit import commit
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.store.objects import Objects
@@ -38,9 +40,9 @@ class Fitted:
             libraries=adapter(self.adapter).libraries,
         )
 
-    def commit(self, objects: Objects) -> Manifest:
-        """Store the parameters; the same ones again write nothing."""
-        return commit(objects, self.structure(), tensors_of(self.state.tensors))
+    def commit(self, objects: Objects, near: Sequence[str]) -> Manifest:
+        """Store the parameters, as what differs from the versions ``near``, the parent first."""
+        return commit(objects, self.structure(), tensors_of(self.state.tensors), near)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ from tidegate.domain.people import Role
 from tidegate.domain.update import Outcome, Update
 from tidegate.domain.version import Manifest, Version
 from tidegate.params.checkout import checkout as write_file
-from tidegate.params.commit import load_manifest
-from tidegate.params.diff import TensorDiff, diff
-from tidegate.params.fsck import Damage, Freed, fsck, gc
-from tidegate.params.import_file import import_file
+from tidegate.params.checkout import load_manifest
+from tidegate.params.diff import diff
+from tidegate.params.files.import_file import import_file
+from tidegate.params.fsck import Damage, fsck
+from tidegate.params.gc import Freed, gc
+from tidegate.params.rows import TensorDiff
 from tidegate.process.home import Home
 from tidegate.process.stages.release import current
 from tidegate.process.updates import open_update
-from tidegate.process.versions import manifest_of, resolve
+from tidegate.process.versions import manifest_of, near, resolve
 
 
 class Logged(Frozen):
@@ -71,6 +73,7 @@ def bring_in(
     manifest = import_file(
         home.objects,
         file,
+        near=near(home, model),
         allow_nonfinite=allow_nonfinite,
         progress=lambda done, total: home.progress(say("reading parameters"), done, total),
     )

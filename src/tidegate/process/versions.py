@@ -8,10 +8,13 @@ from tidegate.domain.rollout import ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.domain.version import Manifest, Version
-from tidegate.params.commit import load_manifest
+from tidegate.params.checkout import load_manifest
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.stages.release import current
+
+#: How many versions a commit looks at for what it need not store again.
+_RECENT = 4
 
 
 def resolve(home: Home, name: str) -> Version:
@@ -67,3 +70,16 @@ def _candidate(home: Home, model: str) -> int | None:
 def manifest_of(home: Home, name: str) -> Manifest:
     """The content of the version that ``name`` names, checked against its id."""
     return load_manifest(home.objects, resolve(home, name).params)
+
+
+def near(home: Home, model: str) -> list[str]:
+    """Ids of the parameters that a new version may share bytes with, its parent first.
+
+    The version in production, then the newest ones; None of them needs to be there whole.
+    """
+    champion = current(home, model).champion
+    with home.journal.read() as reader:
+        versions = {version.number: version for version in reader.all(Version, model)}
+    recent = sorted(versions, reverse=True)[:_RECENT]
+    numbers = [champion, *recent] if champion in versions else recent
+    return list(dict.fromkeys(versions[number].params for number in numbers if number))

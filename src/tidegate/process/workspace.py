@@ -16,8 +16,9 @@ from tidegate.domain.update import Update
 from tidegate.domain.version import Manifest, Version
 from tidegate.governance import people
 from tidegate.ledger.verify import Report
-from tidegate.params.diff import TensorDiff
-from tidegate.params.fsck import Damage, Freed
+from tidegate.params.fsck import Damage
+from tidegate.params.gc import Freed
+from tidegate.params.rows import TensorDiff
 from tidegate.process import (
     auditing,
     intake,

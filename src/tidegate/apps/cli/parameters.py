@@ -174,7 +174,9 @@ def gc(
         freed,
         lambda: s.out.print(
             s.say(
-                "{count} tensor(s) freed, {size}", count=freed.tensors, size=size(freed.size_bytes)
+                "{count} version(s) freed, {size}",
+                count=freed.versions,
+                size=size(freed.size_bytes),
             )
         ),
     )

@@ -68,7 +68,7 @@ APPS = {
     "Cosine": "余弦",
     "version {version} is stored": "版本 {version} 已保存",
     "{version} is in {file} ({size})": "{version} 已写入 {file}（{size}）",
-    "{count} tensor(s) freed, {size}": "释放了 {count} 个张量，{size}",
+    "{count} version(s) freed, {size}": "释放了 {count} 个版本，{size}",
     "in production": "现役",
     "Person": "人员",
     "Team": "团队",

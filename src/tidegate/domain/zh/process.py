@@ -17,6 +17,8 @@ PROCESS = {
     "these are there: {known}": "现有的是：{known}",
     "{folder} is a workspace already": "{folder} 已经是一个工作区",
     "use it with --workspace {folder}, or name another folder": "用 --workspace {folder} 打开它，或者换一个目录",
+    "the workspace in {folder} was made before the first release of Tidegate (format {found}, not {known})": "{folder} 里的工作区是 Tidegate 首个正式版之前建的（格式 {found}，现在是 {known}）",
+    "make a new one with: tidegate init; nothing was changed": "请用 tidegate init 新建一个；什么都没有改动",
     "the workspace in {folder} was made by a newer Tidegate (format {found}, not {known})": "{folder} 里的工作区是更新版的 Tidegate 建的（格式 {found}，这里只认识 {known}）",
     "upgrade Tidegate; nothing was changed": "请升级 Tidegate；没有做任何改动",
     "nobody called '{person}' is known in this workspace": "这个工作区里没有叫“{person}”的人",

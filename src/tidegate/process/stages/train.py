@@ -16,11 +16,12 @@ from tidegate.domain.schema import Contract
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.version import Version
-from tidegate.params.commit import load_manifest
+from tidegate.params.checkout import load_manifest
 from tidegate.process.case import Case, Done, Write
 from tidegate.process.history import find_snapshot, find_version
 from tidegate.process.loading import Fitted, load_fitted
 from tidegate.process.stages.prepare import contract_for, split_of
+from tidegate.process.versions import near
 from tidegate.training.adapter import Fitted as Fit
 from tidegate.training.adapter import Job, adapter, train
 from tidegate.training.environment import environment
@@ -37,7 +38,7 @@ def run(case: Case) -> Done:
     began = time.monotonic()
     rows = training_rows(case, plan)
     fitted, fit = fit_candidate(update.spec, plan, rows, parent, case.progress("training"))
-    manifest = fitted.commit(case.home.objects)
+    manifest = fitted.commit(case.home.objects, near(case.home, update.model))
     evidence = TrainEvidence(
         version=update.number,
         params=manifest.id,

@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,18 +13,14 @@ from typing import Self
 from tidegate.domain.errors import NotFound, ParamsError, StorageError
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import TensorInfo
-from tidegate.params.identity import name_bytes
-from tidegate.params.safetensors_header import (
+from tidegate.params.files.safetensors_header import (
     MAX_HEADER_BYTES,
     Entry,
     Header,
     lay_out,
     parse_header,
 )
-from tidegate.params.tensors import CHUNK_BYTES
-
-#: Gives a tensor's bytes, in chunks of any size.
-Chunks = Callable[[], Iterable[bytes | memoryview]]
+from tidegate.params.identity import name_bytes
 
 
 class SafetensorsFile:
@@ -58,11 +54,19 @@ class SafetensorsFile:
         data = self._pread(entry.start, entry.size_bytes)
         return Tensor(entry.dtype, entry.shape, data)
 
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """One tensor's bytes in chunks of ``CHUNK_BYTES``, which hold whole elements."""
+    def read_part(self, name: str, start: int, room: memoryview) -> memoryview:
+        """Bytes of one tensor from ``start`` on, written to ``room``, which they fill."""
         entry = self.info(name)
-        for start in range(entry.start, entry.stop, CHUNK_BYTES):
-            yield self._pread(start, min(CHUNK_BYTES, entry.stop - start))
+        read, place = 0, self._data_start + entry.start + start
+        while read < len(room):
+            try:
+                count = os.preadv(self._descriptor, [room[read:]], place + read)
+            except OSError as problem:
+                raise unreadable(self.file, problem) from problem
+            if not count:
+                raise _shorter(self.file)
+            read += count
+        return room
 
     def close(self) -> None:
         """Let go of the file."""
@@ -99,7 +103,7 @@ def open_safetensors(path: str | os.PathLike[str]) -> SafetensorsFile:
     except FileNotFoundError:
         raise NotFound("there is no file '{file}'", do="check the path", file=file) from None
     except (OSError, ValueError) as problem:
-        raise _unreadable(file, problem) from problem
+        raise unreadable(file, problem) from problem
     try:
         size = os.fstat(descriptor).st_size
         length = _header_length(descriptor, size, file)
@@ -111,83 +115,102 @@ def open_safetensors(path: str | os.PathLike[str]) -> SafetensorsFile:
     return SafetensorsFile(file, descriptor, 8 + length, header)
 
 
+class SafetensorsWriter:
+    """Writes a safetensors file part by part, in any order and from several threads.
+
+    A context manager: the file appears whole when the block ends well, or not at all. It is
+    written beside its place and renamed. A path that is not a regular file (``/dev/stdout``, a
+    pipe) is written directly, and must be given its parts ``in_order``. Raises StorageError where
+    the disk is full or may not be written, ParamsError for a name given twice.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        tensors: Iterable[TensorInfo],
+        metadata: Mapping[str, str] | None = None,
+    ):
+        self._file = os.fspath(path)
+        shapes = [(t.name, t.dtype, tuple(t.shape), t.size_bytes) for t in tensors]
+        self._head, entries = lay_out(shapes, metadata)
+        self._starts = {entry.name: len(self._head) + entry.start for entry in entries}
+        self._order = [entry.name for entry in entries]
+        #: Bytes of the whole file.
+        self.size_bytes = len(self._head) + sum(entry.size_bytes for entry in entries)
+
+    @property
+    def in_order(self) -> list[str] | None:
+        """The tensors in the order in which they must come; None where any will do."""
+        return self._order if self._special else None
+
+    def write(self, info: TensorInfo, start: int, part: memoryview) -> None:
+        """Write a part of a tensor, from its byte ``start`` on."""
+        with _telling(self._file):
+            if self._special:
+                _write_all(self._descriptor, part)
+            else:
+                _write_at(self._descriptor, part, self._starts[info.name] + start)
+
+    def __enter__(self) -> Self:
+        with _telling(self._file):
+            self._special = _special(self._file)
+            where = self._file if self._special else os.path.realpath(self._file)
+            self._target = Path(where)
+            self._partial = self._target.with_name(f".{secrets.token_hex(12)}.partial")
+            create = 0 if self._special else os.O_CREAT | os.O_EXCL
+            place = self._target if self._special else self._partial
+            self._descriptor = os.open(place, os.O_WRONLY | os.O_CLOEXEC | create, 0o666)
+        try:
+            with _telling(self._file):
+                _write_all(self._descriptor, self._head)
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None or self._special:
+            self._discard()
+            return
+        try:
+            with _telling(self._file):
+                os.replace(self._partial, self._target)
+        finally:
+            self._discard()
+
+    def _discard(self) -> None:
+        os.close(self._descriptor)
+        if not self._special:
+            self._partial.unlink(missing_ok=True)
+
+
 def write_safetensors(
     path: str | os.PathLike[str],
-    tensors: Mapping[str, Tensor] | Iterable[tuple[TensorInfo, Chunks]],
+    tensors: Mapping[str, Tensor],
     metadata: Mapping[str, str] | None = None,
 ) -> int:
-    """Bytes written to ``path``, a safetensors file with these tensors.
-
-    The file appears whole or not at all: it is written beside its place, synced, and renamed.
-    A path that is not a regular file (``/dev/stdout``, a pipe) is written directly. Raises
-    StorageError where the disk is full or may not be written, ParamsError for a name given twice.
-    """
-    pieces = list(_pieces(tensors))
-    sources = {info[0]: chunks for info, chunks in pieces}
-    head, entries = lay_out([info for info, _ in pieces], metadata)
-    with _writing(os.fspath(path)) as write:
-        write(head)
-        for entry in entries:
-            given = 0
-            for chunk in sources[entry.name]():
-                write(chunk)
-                given += len(chunk)
-            if given != entry.size_bytes:
-                raise ParamsError(
-                    "tensor '{tensor}' gave {given} bytes where {needed} belong",
-                    do="give all bytes of the tensor",
-                    tensor=entry.name,
-                    given=given,
-                    needed=entry.size_bytes,
-                )
-    return len(head) + sum(entry.size_bytes for entry in entries)
-
-
-_Piece = tuple[tuple[str, str, tuple[int, ...], int], Chunks]
-
-
-def _pieces(
-    tensors: Mapping[str, Tensor] | Iterable[tuple[TensorInfo, Chunks]],
-) -> Iterator[_Piece]:
-    if isinstance(tensors, Mapping):
-        for name, tensor in tensors.items():
-            name_bytes(name)
-            yield (name, tensor.dtype, tensor.shape, len(tensor.data)), _whole(tensor)
-    else:
-        for info, chunks in tensors:
-            yield (info.name, info.dtype, tuple(info.shape), info.size_bytes), chunks
-
-
-def _whole(tensor: Tensor) -> Chunks:
-    return lambda: (memoryview(tensor.data),)
-
-
-@contextmanager
-def _writing(file: str) -> Iterator[Callable[[bytes | memoryview], None]]:
-    """A function that writes to ``file``, which changes only when the block ends well."""
-    with _telling(file):
-        special = _special(file)
-        target = Path(file if special else os.path.realpath(file))
-        partial = target.with_name(f".{secrets.token_hex(12)}.partial")
-        create = 0 if special else os.O_CREAT | os.O_EXCL
-        descriptor = os.open(
-            target if special else partial, os.O_WRONLY | os.O_CLOEXEC | create, 0o666
+    """Bytes written to ``path``, a safetensors file with these tensors; as SafetensorsWriter."""
+    infos = [
+        TensorInfo(
+            name=name,
+            id="",
+            dtype=tensor.dtype,
+            shape=list(tensor.shape),
+            size_bytes=tensor.size_bytes,
         )
-    try:
-        try:
-            yield lambda data: _write_all(descriptor, data, file)
-            with _telling(file):
-                if not special:
-                    os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if not special:
-            with _telling(file):
-                os.replace(partial, target)
-                _sync_folder(target.parent)
-    finally:
-        if not special:
-            partial.unlink(missing_ok=True)
+        for name, tensor in tensors.items()
+        if name_bytes(name) is not None
+    ]
+    with SafetensorsWriter(path, infos, metadata) as writer:
+        by_name = {info.name: info for info in infos}
+        for name in writer.in_order or tensors:
+            writer.write(by_name[name], 0, memoryview(tensors[name].data).cast("B"))
+    return writer.size_bytes
 
 
 @contextmanager
@@ -208,19 +231,16 @@ def _special(file: str) -> bool:
     return not stat.S_ISREG(mode) or os.path.abspath(file).startswith(("/dev/", "/proc/"))
 
 
-def _write_all(descriptor: int, data: bytes | memoryview, file: str) -> None:
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     rest = memoryview(data)
-    with _telling(file):
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _write_at(descriptor: int, data: memoryview, place: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], place + done)
 
 
 def _header_length(descriptor: int, size: int, file: str) -> int:
@@ -257,19 +277,24 @@ def _read_exactly(descriptor: int, start: int, size_bytes: int, file: str) -> by
         try:
             part = os.pread(descriptor, size_bytes - read, start + read)
         except OSError as problem:
-            raise _unreadable(file, problem) from problem
+            raise unreadable(file, problem) from problem
         if not part:
-            raise ParamsError(
-                "file '{file}' became shorter while it was read",
-                do="wait until nothing writes to it, then try again",
-                file=file,
-            )
+            raise _shorter(file)
         parts.append(part)
         read += len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _unreadable(file: str, problem: Exception) -> ParamsError:
+def _shorter(file: str) -> ParamsError:
+    return ParamsError(
+        "file '{file}' became shorter while it was read",
+        do="wait until nothing writes to it, then try again",
+        file=file,
+    )
+
+
+def unreadable(file: str, problem: Exception) -> ParamsError:
+    """What to raise for a file that the system does not let be read."""
     return ParamsError(
         "file '{file}' cannot be read ({problem})",
         do="check the path and your rights to it",

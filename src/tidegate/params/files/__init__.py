@@ -1,0 +1,1 @@
+"""Safetensors files: read with suspicion, written in one canonical form."""

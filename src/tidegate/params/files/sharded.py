@@ -1,0 +1,111 @@
+"""A model in several safetensors files, named by an index; or in one."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tidegate.domain.errors import NotFound, ParamsError
+from tidegate.params.files.safetensors_file import SafetensorsFile, open_safetensors, unreadable
+from tidegate.params.files.safetensors_header import Entry
+
+#: An index is a list of names; no true one comes near.
+_MAX_INDEX_BYTES = 100_000_000
+
+
+class ShardedFile:
+    """The tensors of several files under one roof; a context manager, and a commit's source."""
+
+    def __init__(self, file: str, shards: Mapping[str, SafetensorsFile], closing: ExitStack):
+        self.file = file
+        self._shards, self._closing = shards, closing
+        #: Names of the tensors.
+        self.names = list(shards)
+
+    @property
+    def metadata(self) -> dict[str, str] | None:
+        """What the files say of themselves in the same words; None where they say nothing."""
+        told = [shard.metadata for shard in dict.fromkeys(self._shards.values())]
+        if not told or any(metadata is None for metadata in told):
+            return None
+        common = set.intersection(*({*metadata.items()} for metadata in told if metadata))
+        return dict(sorted(common))
+
+    def info(self, name: str) -> Entry:
+        """Name, dtype, shape and place of one tensor."""
+        return self._shards[name].info(name)
+
+    def read_part(self, name: str, start: int, room: memoryview) -> memoryview:
+        """Bytes of a tensor from ``start``, written to ``room``."""
+        return self._shards[name].read_part(name, start, room)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.close()
+
+
+def open_parameters(path: str | os.PathLike[str]) -> SafetensorsFile | ShardedFile:
+    """The safetensors file ``path``; or, where it ends in ``.json``, all that the index names.
+
+    Raises as ``open_safetensors``, and ParamsError for an index that names a file outside its
+    folder, a tensor that its file does not have, or leaves one out that a file has.
+    """
+    file = os.fspath(path)
+    if not file.endswith(".json"):
+        return open_safetensors(file)
+    with ExitStack() as stack:
+        shards: dict[str, SafetensorsFile] = {}
+        placed = _weight_map(file)
+        for shard in dict.fromkeys(placed.values()):
+            opened = stack.enter_context(open_safetensors(Path(file).parent / shard))
+            told = {tensor for tensor, where in placed.items() if where == shard}
+            for tensor in sorted(told ^ set(opened.names)):
+                raise ParamsError(
+                    "index '{file}' and file '{shard}' do not agree on tensor '{tensor}'",
+                    do="write the index and its files again from their source",
+                    file=file,
+                    shard=shard,
+                    tensor=tensor,
+                )
+            shards |= dict.fromkeys(told, opened)
+        return ShardedFile(file, shards, stack.pop_all())
+
+
+def _weight_map(file: str) -> dict[str, str]:
+    try:
+        with open(file, "rb") as handle:
+            raw = handle.read(_MAX_INDEX_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFound("there is no file '{file}'", do="check the path", file=file) from None
+    except (OSError, ValueError) as problem:
+        raise unreadable(file, problem) from problem
+    try:
+        told: Any = json.loads(raw) if len(raw) <= _MAX_INDEX_BYTES else None
+        placed = told["weight_map"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        raise _no_index(file, "weight_map") from None
+    if not isinstance(placed, dict) or not placed:
+        raise _no_index(file, "weight_map")
+    for tensor, shard in placed.items():
+        if not isinstance(shard, str) or Path(shard).name != shard or shard in ("", ".", ".."):
+            raise _no_index(file, tensor)
+    return placed
+
+
+def _no_index(file: str, where: str) -> ParamsError:
+    return ParamsError(
+        "file '{file}' is no index of safetensors files (at '{where}')",
+        do="give a safetensors file, or an index whose weight_map names files beside it",
+        file=file,
+        where=where,
+    )

@@ -1,0 +1,1 @@
+"""How the bytes of versions lie in the object store: blocks, encodings, packs, sheets, leases."""

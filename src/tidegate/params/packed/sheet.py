@@ -1,0 +1,186 @@
+"""A version's sheet: what it consists of, and where every byte of it lies.
+
+``docs/format.md`` describes the object. The first half of a sheet, structure and tensors, has
+the version's id as its hash; the second half, the blocks, may be written anew at any time (when
+bytes are moved or coded otherwise) and is never part of an id.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from blake3 import blake3
+
+from tidegate.domain.canonical import canonical_json
+from tidegate.domain.errors import ParamsError
+from tidegate.domain.tensor import DTYPE_BYTES
+from tidegate.domain.version import Manifest, Structure, TensorInfo
+from tidegate.params.identity import name_bytes, structure_json, version_id
+from tidegate.params.packed.blocks import Span
+from tidegate.params.packed.codec import MAX_BLOCK_BYTES, Kind
+
+FORMAT = "tidegate/params/1"
+
+#: Frames read for one block: an anchor and at most so many deltas on it.
+MAX_DELTAS = 4
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class Frame(NamedTuple):
+    """Encoded bytes: ``size`` from ``offset`` of a pack, with their BLAKE3.
+
+    ``step`` counts the versions since the anchor, which is step 0.
+    """
+
+    pack: str
+    offset: int
+    size: int
+    kind: Kind
+    hash: str
+    step: int
+
+
+class Block(NamedTuple):
+    """A span and the frames that give its bytes: an anchor, then deltas, each on the one before."""
+
+    span: Span
+    chain: tuple[Frame, ...]
+
+
+class Sheet(NamedTuple):
+    """A version's content and where it lies.
+
+    ``nonfinite`` tells, for each tensor that has any, how many elements are NaN or infinite and
+    the flat position of the first.
+    """
+
+    manifest: Manifest
+    blocks: tuple[Block, ...]
+    nonfinite: Mapping[str, tuple[int, int]]
+
+    @property
+    def packs(self) -> set[str]:
+        """Names of the packs it needs."""
+        return {frame.pack for block in self.blocks for frame in block.chain}
+
+
+def manifest_of(structure: Structure, tensors: Iterable[TensorInfo]) -> Manifest:
+    """The manifest with its id, tensors in the order of their names' UTF-8 bytes."""
+    infos = sorted(tensors, key=lambda info: name_bytes(info.name))
+    # Through JSON and back, so that what is committed equals what will be loaded.
+    plain = Structure.model_validate_json(canonical_json(structure_json(structure)))
+    return Manifest(id=version_id(plain, infos), structure=plain, tensors=infos)
+
+
+def to_bytes(sheet: Sheet) -> bytes:
+    """The sheet as it is stored: the hash of the second line, then the second line."""
+    packs = sorted(sheet.packs)
+    number = {pack: index for index, pack in enumerate(packs)}
+    body = canonical_json(
+        {
+            "format": FORMAT,
+            "id": sheet.manifest.id,
+            "structure": structure_json(sheet.manifest.structure),
+            "tensors": [[t.name, t.dtype, t.shape, t.id] for t in sheet.manifest.tensors],
+            "nonfinite": {name: list(told) for name, told in sheet.nonfinite.items()},
+            "packs": packs,
+            "blocks": [
+                [
+                    list(block.span.members),
+                    block.span.start,
+                    block.span.size,
+                    [
+                        [number[f.pack], f.offset, f.size, f.kind, f.hash, f.step]
+                        for f in block.chain
+                    ],
+                ]
+                for block in sheet.blocks
+            ],
+        }
+    )
+    return blake3(body).hexdigest().encode() + b"\n" + body
+
+
+def from_bytes(raw: bytes) -> Sheet | None:
+    """The sheet that ``raw`` tells, with the id it truly has; None where it tells none."""
+    head, _, body = raw.partition(b"\n")
+    if blake3(body).hexdigest().encode() != head:
+        return None
+    try:
+        told = json.loads(body)
+        if told["format"] != FORMAT:
+            return None
+        infos = [_info(*row) for row in told["tensors"]]
+        manifest = manifest_of(Structure.model_validate(told["structure"]), infos)
+        packs = [_pack(name) for name in told["packs"]]
+        blocks = tuple(_block(packs, *row) for row in told["blocks"])
+        nonfinite = {str(n): (int(c), int(at)) for n, (c, at) in told["nonfinite"].items()}
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError, ParamsError):
+        return None
+    if manifest.id != told["id"] or manifest.tensors != infos or not _tiles(infos, blocks):
+        return None
+    return Sheet(manifest, blocks, nonfinite)
+
+
+def _info(name: str, dtype: str, shape: list[int], id_: str) -> TensorInfo:
+    size = math.prod(shape) * DTYPE_BYTES[dtype]
+    if min(shape, default=0) < 0 or not _is_hash(id_):
+        raise ValueError
+    return TensorInfo(name=name, id=id_, dtype=dtype, shape=shape, size_bytes=size)
+
+
+def _pack(name: Any) -> str:
+    writer, _, number = str(name).partition("/")
+    if not (writer.isalnum() and writer.isascii() and number.isdecimal() and number.isascii()):
+        raise ValueError
+    return str(name)
+
+
+def _block(packs: list[str], members: Any, start: Any, size: Any, chain: Any) -> Block:
+    span = Span(tuple(int(m) for m in members), int(start), int(size))
+    frames = tuple(_frame(packs, *row) for row in chain)
+    if not 0 < len(frames) <= 1 + MAX_DELTAS or not 0 < span.size <= MAX_BLOCK_BYTES:
+        raise ValueError
+    if [frame.kind.is_delta for frame in frames] != [False] + [True] * (len(frames) - 1):
+        raise ValueError
+    return Block(span, frames)
+
+
+def _frame(
+    packs: list[str], pack: int, offset: int, size: int, kind: str, hash_: str, step: int
+) -> Frame:
+    if min(pack, offset, size, step) < 0 or size > 2 * MAX_BLOCK_BYTES or not _is_hash(hash_):
+        raise ValueError
+    return Frame(packs[pack], int(offset), int(size), Kind(kind), hash_, int(step))
+
+
+def _is_hash(told: Any) -> bool:
+    return isinstance(told, str) and len(told) == 64 and _HEX.issuperset(told)
+
+
+def _tiles(infos: list[TensorInfo], blocks: tuple[Block, ...]) -> bool:
+    """Whether the blocks hold every byte of every tensor exactly once, whole elements each."""
+    held: dict[int, list[tuple[int, int]]] = {}
+    for span, _ in blocks:
+        if any(not 0 <= member < len(infos) for member in span.members):
+            return False
+        if len({infos[member].dtype for member in span.members}) != 1:
+            return False
+        if len(span.members) > 1 or span.size == infos[span.members[0]].size_bytes:
+            if span.start or span.size != sum(infos[m].size_bytes for m in span.members):
+                return False
+            for member in span.members:
+                held.setdefault(member, []).append((0, infos[member].size_bytes))
+        else:
+            held.setdefault(span.members[0], []).append((span.start, span.start + span.size))
+    for position, info in enumerate(infos):
+        parts = sorted(held.get(position, []))
+        edges = [(0, 0), *parts, (info.size_bytes, info.size_bytes)]
+        if any(before[1] != after[0] for before, after in pairwise(edges)):
+            return False
+        if any(start % DTYPE_BYTES[info.dtype] for start, _ in parts):
+            return False
+    return True

@@ -1,0 +1,166 @@
+"""How far a tensor moved: figures over the elements of two tensors of one dtype, fed in parts."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.domain.tensor import OPAQUE, Tensor
+from tidegate.params.finite import is_float, nonfinite
+from tidegate.params.packed.codec import Bits, bytes_of
+
+#: Elements handled at a time.
+_PART = 1 << 18
+#: Elements summed in the float's own precision, before the sums are added up in float64.
+_ROW = 8192
+#: Steps are small where their square is less than this share of the square of the values.
+_SMALL = 0.01
+#: Squared norms outside are not told: float64 would have lost their digits, or overflowed.
+_TOLD = (1e-290, 1e300)
+
+
+class Tally:
+    """Sums over pairs of elements; ``figures`` gives what a diff tells.
+
+    With a the old values, b the new ones and d = b - a: where the steps are small, b.b - a.a and
+    a.b are taken from a.d and d.d, so that the ratio of norms and the cosine keep the digits that
+    two nearly equal vectors would lose. Steps of F32, F16 and BF16 are rounded to float32, sums
+    of 8,192 are too; everything else is float64.
+    """
+
+    def __init__(self, dtype: str):
+        self._dtype = dtype
+        #: How many elements were given.
+        self.elements = 0
+        self._changed = self._new_nonfinite = self._pairs = 0
+        self._max_ulp = 0
+        self._max_step = self._step_sum = 0.0
+        self._aa = self._ab = self._bb = self._dd = self._gap = 0.0
+
+    def add(self, old: Bits, new: Bits, steps: Bits) -> None:
+        """Count in a part; ``steps`` is ``codec.difference(new, old)``.
+
+        Parts without a change must be given too: norms and means are over all elements.
+        """
+        moved = steps
+        if self._dtype == "C64":
+            moved = steps[0::2] | steps[1::2]
+        changed = int(np.count_nonzero(moved))
+        self.elements += moved.size
+        self._changed += changed
+        with np.errstate(all="ignore"):  # overflow is told as None in ``figures``
+            for start in range(0, new.size, _PART):
+                part = slice(start, start + _PART)
+                self._add_part(old[part], new[part], steps[part] if changed else None)
+
+    def figures(self) -> dict[str, Any]:
+        """The row's figures: finite numbers, or None."""
+        aa, bb, small = self._aa, self._bb, self._dd < _SMALL * self._aa
+        ratio = cosine = None
+        if self._pairs and _precise(aa) and (bb == 0.0 or _precise(bb)):
+            ratio = math.sqrt(1 + self._gap / aa if small else bb / aa)
+        if ratio:
+            norms = aa * ratio
+            apart = self._dd - aa * (ratio - 1) ** 2  # twice (|a| |b| - a.b)
+            cosine = 1 - apart / (2 * norms) if small else self._ab / norms
+            cosine = min(1.0, max(-1.0, cosine))
+        return {
+            "changed_share": self._changed / self.elements,
+            "max_step": _finite(self._max_step) if self._pairs else None,
+            "mean_step": _finite(self._step_sum / self._pairs) if self._pairs else None,
+            "max_ulp_step": self._max_ulp if self._pairs else None,
+            "norm_ratio": ratio,
+            "cosine": cosine,
+            "new_nonfinite": self._new_nonfinite,
+        }
+
+    def _add_part(self, old: Bits, new: Bits, steps: Bits | None) -> None:
+        if self._dtype in OPAQUE:
+            self._count_nonfinite(old, new)
+            return
+        a, b = self._values(old), self._values(new)
+        d = np.subtract(b, a)
+        aa, dd = _dot(a, a), _dot(d, d)
+        if not (math.isfinite(aa) and math.isfinite(dd)):
+            self._count_nonfinite(old, new)
+            finite = np.isfinite(a) & np.isfinite(b)
+            a, b = (values[finite].astype(np.float64) for values in (a, b))
+            old, new = old[finite], new[finite]
+            steps = None if steps is None else steps[finite]
+            d = b - a
+            aa, dd = _dot(a, a), _dot(d, d)
+        self._aa, self._dd = self._aa + aa, self._dd + dd
+        if dd < _SMALL * aa:
+            ad = _dot(a, d)
+            self._gap += 2 * ad + dd
+            self._bb, self._ab = self._bb + (aa + 2 * ad + dd), self._ab + (aa + ad)
+        else:
+            bb = _dot(b, b)
+            self._gap += bb - aa
+            self._bb, self._ab = self._bb + bb, self._ab + _dot(a, b)
+        if d.size:
+            if steps is not None:
+                self._max_ulp = max(self._max_ulp, _largest_ulp(old, new, steps, self._dtype))
+            np.abs(d, out=d)
+            self._pairs += d.size
+            self._max_step = max(self._max_step, float(d.max()))
+            self._step_sum += _sum(d)
+
+    def _values(self, bits: Bits) -> NDArray[Any]:
+        """The elements as float32 where that holds them exactly, as float64 otherwise."""
+        if self._dtype == "F32":
+            return bits.view(np.float32)
+        if self._dtype == "BF16":
+            return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        if self._dtype == "F16":
+            return bits.view(np.float16).astype(np.float32)
+        return Tensor(self._dtype, (bits.size,), bits.tobytes()).float64()
+
+    def _count_nonfinite(self, old: Bits, new: Bits) -> None:
+        if is_float(self._dtype):
+            views = (bytes_of(side) for side in (old, new))
+            was, now = (nonfinite(self._dtype, view) for view in views)
+            self._new_nonfinite += int(np.count_nonzero(now & ~was))
+
+
+def _dot(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """The scalar product."""
+    whole = one.size - one.size % _ROW
+    rows = np.vecdot(one[:whole].reshape(-1, _ROW), other[:whole].reshape(-1, _ROW))
+    return float(rows.sum(dtype=np.float64)) + float(np.dot(one[whole:], other[whole:]))
+
+
+def _sum(values: NDArray[Any]) -> float:
+    whole = values.size - values.size % _ROW
+    rows = values[:whole].reshape(-1, _ROW).sum(axis=1)
+    return float(rows.sum(dtype=np.float64) + values[whole:].sum(dtype=np.float64))
+
+
+def _largest_ulp(old: Bits, new: Bits, steps: Bits, dtype: str) -> int:
+    """The largest number of representable values between two elements."""
+    width = 8 * new.itemsize
+    if not is_float(dtype):
+        if dtype in ("U64", "U32", "U16", "U8", "BOOL"):
+            return int((np.maximum(old, new) - np.minimum(old, new)).max())
+        signed = np.dtype(f"<i{new.itemsize}")
+        was, now = old.view(signed), new.view(signed)
+        return int(
+            (np.maximum(was, now).view(new.dtype) - np.minimum(was, now).view(new.dtype)).max()
+        )
+    crossed = np.bitwise_xor(old, new)
+    if int(crossed.view(f"<i{new.itemsize}").min()) >= 0:  # no sign changed
+        return (int(steps.max()) + 1) >> 1
+    crossing = (crossed >> crossed.dtype.type(width - 1)).astype(np.bool_)
+    magnitude = new.dtype.type((1 << (width - 1)) - 1)
+    across = (old[crossing] & magnitude).astype(np.uint64) + (new[crossing] & magnitude)
+    within = steps[~crossing]
+    return max(int(across.max()), (int(within.max()) + 1) >> 1 if within.size else 0)
+
+
+def _precise(square: float) -> bool:
+    return _TOLD[0] < square < _TOLD[1]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,144 @@
+"""Only garbage is freed, whoever else is at work."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tidegate.domain.errors import IntegrityError
+from tidegate.domain.tensor import Tensor
+from tidegate.domain.version import Structure
+from tidegate.params.checkout import load
+from tidegate.params.commit import commit
+from tidegate.params.gc import Freed, gc
+from tidegate.params.packed import leases
+from tidegate.params.packed.leases import Lease
+from tidegate.params.packed.references import reference_key
+from tidegate.params.repack import shorten
+
+STRUCTURE = Structure(adapter="tensors")
+RNG = np.random.default_rng(0)
+A, B, C = (Tensor.of(RNG.normal(size=9000)) for _ in range(3))
+
+
+def keys(objects):
+    return sorted(key for key, _ in objects.list(""))
+
+
+def test_only_what_nothing_refers_to_is_freed(objects):
+    live = commit(objects, STRUCTURE, {"a": A, "b": B})
+    dead = commit(objects, STRUCTURE, {"a": A, "b": C}, [live.id])
+    freed = gc(objects, {live.id}, 0)
+    assert (freed.versions, freed.packs) == (1, 1)
+    assert 60_000 < freed.size_bytes < 72_000
+    assert load(objects, live) == {"a": A, "b": B}
+    with pytest.raises(IntegrityError):
+        load(objects, dead)
+    assert gc(objects, {live.id}, 0) == Freed()
+    assert len(keys(objects)) == 2
+
+
+def test_what_a_live_version_was_built_on_stays(objects):
+    values = RNG.normal(size=9000)
+    first = commit(objects, STRUCTURE, {"w": Tensor.of(values)})
+    moved = {"w": Tensor.of(values * (1 + RNG.normal(scale=1e-9, size=9000)))}
+    second = commit(objects, STRUCTURE, moved, [first.id])
+    freed = gc(objects, {second.id}, 0)
+    assert (freed.versions, freed.packs) == (1, 0)
+    assert load(objects, second) == moved
+
+
+def test_the_grace_period_protects_what_is_young(objects):
+    objects.put("params/packs/abandoned/000000", b"of a commit that was killed")
+    young = commit(objects, STRUCTURE, {"a": A})
+    assert gc(objects, set(), 60) == Freed()
+    assert load(objects, young) == {"a": A}
+    freed = gc(objects, set(), 0)
+    assert (freed.versions, freed.packs) == (1, 2)
+    assert keys(objects) == []
+
+
+def test_a_version_committed_again_is_young_again(objects, monkeypatch):
+    """It may be on its way into the record, though its first commit was abandoned."""
+    manifest = commit(objects, STRUCTURE, {"a": A})
+    hour_ago = time.time() - 3600
+    real = type(objects).entries
+
+    def old(self, prefix):
+        for entry in real(self, prefix):
+            first = entry.key == reference_key(manifest.id, 0) or "packs" in entry.key
+            yield entry._replace(modified=hour_ago) if first else entry
+
+    monkeypatch.setattr(type(objects), "entries", old)
+    assert commit(objects, STRUCTURE, {"a": A}) == manifest
+    assert gc(objects, set(), 60).versions == 0
+    assert load(objects, manifest) == {"a": A}
+
+
+def test_versions_and_packs_under_a_lease_stay_until_it_is_given_back(objects):
+    base = commit(objects, STRUCTURE, {"a": A})
+    with Lease(objects, [base.id]) as lease:
+        objects.put(f"params/packs/{lease.writer}/000000", b"written, not yet told of")
+        assert gc(objects, set(), 0) == Freed()
+        assert load(objects, base) == {"a": A}
+    freed = gc(objects, set(), 0)
+    assert (freed.versions, freed.packs) == (1, 2)
+
+
+def test_an_abandoned_lease_holds_for_a_while(objects, monkeypatch):
+    base = commit(objects, STRUCTURE, {"a": A})
+    Lease(objects, [base.id])  # and killed
+    assert gc(objects, set(), 0) == Freed()
+    real, later = type(objects).entries, leases.HOLDS_SECONDS + 1
+    monkeypatch.setattr(
+        type(objects),
+        "entries",
+        lambda self, prefix: (e._replace(modified=e.modified - later) for e in real(self, prefix)),
+    )
+    assert gc(objects, set(), 0).versions == 1
+    assert keys(objects) == []
+
+
+def test_a_version_that_was_taken_away_can_come_back(objects):
+    manifest = commit(objects, STRUCTURE, {"a": A})
+    with Lease(objects, [manifest.id]):
+        pass
+    objects.put(reference_key(manifest.id, 1), b"gone\n")  # a collector was killed here
+    with pytest.raises(IntegrityError, match="missing"):
+        load(objects, manifest)
+    assert commit(objects, STRUCTURE, {"a": A}, [manifest.id]) == manifest
+    assert load(objects, manifest) == {"a": A}
+    assert gc(objects, {manifest.id}, 0).packs == 1
+    assert load(objects, manifest) == {"a": A}
+
+
+def test_replaced_sheets_go_and_so_do_their_bytes(objects):
+    values, near = RNG.normal(size=9000), []
+    for _ in range(5):
+        near = [commit(objects, STRUCTURE, {"w": Tensor.of(values)}, near).id, *near]
+        last = {"w": Tensor.of(values)}
+        values = values * (1 + RNG.normal(scale=1e-9, size=9000))
+    assert shorten(objects, near[1]) or shorten(objects, near[0])
+    before = len(keys(objects))
+    gc(objects, set(near), 0)
+    assert len(keys(objects)) < before
+    assert load(objects, commit(objects, STRUCTURE, last, near)) == last
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_no_pack_is_freed_while_a_sheet_that_stays_cannot_be_read(objects, harm):
+    live, dead = (commit(objects, STRUCTURE, {"a": t}) for t in (A, B))
+    objects.delete(reference_key(live.id, 0))
+    if harm == "damaged":
+        objects.put(reference_key(live.id, 0), b"{}")
+    packs = sorted(objects.list("params/packs"))
+    with pytest.raises(IntegrityError, match=harm):
+        gc(objects, {live.id}, 0)
+    assert sorted(objects.list("params/packs")) == packs
+    assert dead.id in "".join(keys(objects))
+
+
+def test_other_rooms_objects_are_not_touched(objects):
+    objects.put("snapshots/x", b"data")
+    gc(objects, set(), 0)
+    assert objects.get("snapshots/x") == b"data"

@@ -5,7 +5,7 @@ import typer
 from tidegate.apps.cli.session import Session, session, when
 from tidegate.apps.cli.updates import show_standing
 from tidegate.domain.messages import say
-from tidegate.domain.rollout import Deployment
+from tidegate.domain.rollout import Deployment, ReleaseStatus
 
 group = typer.Typer(no_args_is_help=True, help="What is in production; promote and roll back.")
 
@@ -43,6 +43,10 @@ def _show(s: Session, deployment: Deployment) -> None:
         )
         if release.reason is not None:
             s.out.print(f"  {s.text(release.reason)}")
+        if release.status is ReleaseStatus.PROMOTED and champion != release.candidate:
+            s.out.print(
+                "  " + s.say("it was rolled back since; production is {version}", version=name)
+            )
         table = s.table(
             say("Share"),
             say("Champion's answers (bad / labelled)"),

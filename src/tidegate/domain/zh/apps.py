@@ -76,6 +76,7 @@ APPS = {
     "Active": "在用",
     "nothing": "无",
     "in production: {version}": "现役版本：{version}",
+    "it was rolled back since; production is {version}": "之后已回滚，生产版本是 {version}",
     "release of version {candidate}: {status}, {share:.0%} of requests": "版本 {candidate} 的发布：{status}，占请求的 {share:.0%}",
     "Share": "流量占比",
     "Champion's answers (bad / labelled)": "现役版本的应答（差 / 有标签）",

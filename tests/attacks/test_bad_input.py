@@ -257,3 +257,22 @@ def test_a_full_disk_leaves_the_workspace_as_it_was(tidegate, small_disk, tmp_pa
     assert tidegate(f"update list {ws} --json").json == {"updates": []}
     assert tidegate(f"params import t w.safetensors --reason x {ws}").code == 0
     assert tidegate(f"audit verify {ws}").code == 0
+
+
+def test_no_text_from_elsewhere_commands_the_terminal(shop, tmp_path):
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e"
+    save_file({"w" + evil: np.ones(2)}, tmp_path / "w.safetensors")
+    told = ""
+    for words in (
+        ["people", "add", evil, "--team", "data"],
+        ["params", "import", "t", "w.safetensors", "--reason", "x" + evil],
+        ["params", "show", "t@1"],
+        ["params", "log", "t"],
+        ["update", "list"],
+        ["update", "show", "t-1"],
+        ["params", "checkout", "t@1", "-o", "out", "--tensor", evil],
+    ):
+        done = shop(words)
+        told += done.out + done.err
+    assert told.count("owned") >= 6
+    assert not set(told) & {"\x1b", "\x07", "\u202e"}

@@ -47,6 +47,20 @@ def test_a_harmful_candidate_is_rolled_back_by_its_canary(team, make_rows):
     assert team.ws.verify().ok
 
 
+def test_a_candidate_that_no_longer_loads_never_meets_traffic(team, make_rows, monkeypatch):
+    team.approved(make_rows(1))
+    second = team.start(make_rows(2))
+    monkeypatch.setattr("tidegate.training.libraries.version", lambda _library: "99.0")
+    with team.as_("wei") as wei:
+        second = wei.approve(second.id)
+    assert (second.filed[-1].stage, second.outcome) == (Stage.RELEASE, Outcome.ROLLED_BACK)
+    (finding,) = second.filed[-1].verdict.findings
+    assert finding.code == "incompatible"
+    assert "scikit-learn" in finding.message.text()
+    assert "99.0 is installed" in finding.message.text()
+    assert team.ws.deployment("m").release.candidate == 1
+
+
 def test_a_version_that_fails_in_production_is_taken_back(team, make_rows):
     team.approved(make_rows(1))
     second = team.approved(make_rows(2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tidegate.domain.errors import NotFound, ParamsError, WrongUsage
+from tidegate.domain.errors import Incompatible, NotFound, ParamsError, WrongUsage
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome
 
@@ -46,16 +46,39 @@ def test_a_file_comes_back_byte_for_byte(tensors, tmp_path):
 def test_versions_are_compared_tensor_by_tensor(tensors, tmp_path):
     for number, change in enumerate(({"a": [1.0, 2.0], "b": [1]}, {"a": [1.0, 3.0], "c": [2]})):
         update = tensors.ws.import_params(
-            "t", saved(tmp_path / f"{number}.safetensors", **change), reason="next"
+            "t",
+            saved(tmp_path / f"{number}.safetensors", **change),
+            reason="next",
+            allow_other_structure=number > 0,
         )
         with tensors.as_("wei") as wei:
-            wei.approve(update.id)
+            assert wei.approve(update.id).outcome is Outcome.COMPLETED
     status = {d.name: (d.status, d.changed_share) for d in tensors.ws.diff("t@1", "t@2")}
     assert status["a"] == ("changed", 0.5)
     assert (status["b"][0], status["c"][0]) == ("removed", "added")
     assert tensors.ws.deployment("t").champion == 2
     assert tensors.ws.verify().ok
     assert all(again.same for again in tensors.ws.replay("t-2"))
+
+
+def test_parameters_of_another_structure_are_refused_unless_asked_for(tensors, tmp_path):
+    first = saved(tmp_path / "1.safetensors", w=np.zeros((2, 3), "f4"), b=np.zeros(3, "f4"))
+    with tensors.as_("wei") as wei:
+        wei.approve(tensors.ws.import_params("t", first, reason="the first").id)
+    other = saved(tmp_path / "2.safetensors", w=np.zeros((3, 2), "f4"), c=np.zeros(3, "f2"))
+    with pytest.raises(Incompatible) as refused:
+        tensors.ws.import_params("t", other, reason="the second")
+    text = str(refused.value)
+    for told in ("t@1", "missing: b", "new: c", "'w': F32 [2, 3] became F32 [3, 2]", "--allow-oth"):
+        assert told in text
+    assert [update.id for update in tensors.ws.updates("t")] == ["t-1"]
+    update = tensors.ws.import_params("t", other, reason="new code", allow_other_structure=True)
+    train = next(filed.verdict for filed in update.filed if filed.stage is Stage.TRAIN)
+    assert [finding.code for finding in train.findings].count("structure") == 3
+    with tensors.as_("wei") as wei:
+        assert wei.approve(update.id).outcome is Outcome.COMPLETED
+    back = saved(tmp_path / "3.safetensors", w=np.ones((3, 2), "f4"), c=np.ones(3, "f2"))
+    assert tensors.ws.import_params("t", back, reason="the third").stage is Stage.APPROVE
 
 
 def test_nothing_is_trained_and_nothing_served(tensors, make_rows):

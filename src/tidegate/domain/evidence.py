@@ -91,7 +91,11 @@ class PlanEvidence(Frozen):
 
 
 class TrainEvidence(Frozen):
-    """Train: the candidate, and proof of what moved and what did not."""
+    """Train: the candidate, and proof of what moved and what did not.
+
+    ``differences`` is what a program that loads the parent would stumble over; the proposer has
+    accepted it.
+    """
 
     stage: Literal[Stage.TRAIN] = Stage.TRAIN
     version: int
@@ -105,6 +109,7 @@ class TrainEvidence(Frozen):
     converged: bool = True
     finite: bool = True
     steps: list[GroupStep] = []
+    differences: list[Message] = []
     environment: dict[str, str] = {}
     seconds: float = 0.0
 
@@ -189,6 +194,7 @@ class ReleaseEvidence(Frozen):
 
     ``approved_digest`` is what the approvals signed, ``digest`` the case file's at release;
     ``validated_against`` the champion that validation compared with, ``champion`` the one met.
+    ``incompatible`` is why the candidate cannot be loaded where it is to answer.
     """
 
     stage: Literal[Stage.RELEASE] = Stage.RELEASE
@@ -197,6 +203,7 @@ class ReleaseEvidence(Frozen):
     validated_against: int | None = None
     approved_digest: str
     digest: str
+    incompatible: list[Message] = []
     steps: list[Step] = []
     tallies: list[Tally] = []
     harm: float = 0.0

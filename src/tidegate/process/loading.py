@@ -1,6 +1,6 @@
 """From a version's number to something that predicts: parameters, transform and adapter joined."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -25,10 +25,16 @@ class Fitted:
     adapter: str
     state: State
     transform: Transform
+    #: The library versions that stored parameters were made for; the adapter's own before that.
+    libraries: Mapping[str, str] | None = None
 
     def predictor(self) -> "TabularPredictor":
-        """Something that predicts on rows; checks that the libraries fit."""
-        return TabularPredictor(self.transform, load_parameters(self.adapter, self.state))
+        """Something that predicts on rows.
+
+        Raises Incompatible where a library, or the tensors, do not fit what they were made for.
+        """
+        loaded = load_parameters(self.adapter, self.state, self.libraries)
+        return TabularPredictor(self.transform, loaded)
 
     def structure(self) -> Structure:
         """The structure these parameters are stored with."""
@@ -65,6 +71,7 @@ def restore(objects: Objects, manifest: Manifest) -> Fitted:
         adapter=structure.adapter,
         state=State(structure.architecture, tensors, structure.groups),
         transform=Transform.model_validate(structure.transform),
+        libraries=structure.libraries,
     )
 
 

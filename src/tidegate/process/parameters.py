@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidegate.domain.errors import WrongUsage
+from tidegate.domain.compatibility import differences
+from tidegate.domain.errors import Incompatible, WrongUsage
 from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.people import Role
 from tidegate.domain.update import Outcome, Update
@@ -57,9 +58,19 @@ def log(home: Home, model: str) -> list[Logged]:
 
 
 def bring_in(
-    home: Home, model: str, file: Path, reason: str, *, allow_nonfinite: bool = False
+    home: Home,
+    model: str,
+    file: Path,
+    reason: str,
+    *,
+    allow_nonfinite: bool = False,
+    allow_other_structure: bool = False,
 ) -> Update:
-    """A case file for the parameters in a safetensors file, which are stored as they are."""
+    """A case file for the parameters in a safetensors file, which are stored as they are.
+
+    Raises Incompatible, with the differences spelled out, where tensors have other names, dtypes
+    or shapes than those in production, unless ``allow_other_structure``.
+    """
     with home.journal.read() as reader:
         home.require(reader, Role.PROPOSER)
         spec = home.spec(reader, model)
@@ -77,7 +88,25 @@ def bring_in(
         allow_nonfinite=allow_nonfinite,
         progress=lambda done, total: home.progress(say("reading parameters"), done, total),
     )
+    if not allow_other_structure:
+        _check_structure(home, model, manifest)
     return open_update(home, model, reason=reason, source=manifest.id, requested="import")
+
+
+def _check_structure(home: Home, model: str, manifest: Manifest) -> None:
+    """Raise Incompatible where ``manifest`` does not load where the champion does."""
+    champion = current(home, model).champion
+    if champion is None:
+        return
+    found = differences(manifest_of(home, f"{model}@{champion}"), manifest)
+    if found:
+        raise Incompatible(
+            "these parameters do not fit where {version} is loaded: {differences}",
+            do="correct the file; or, where the program that loads them changes too, say "
+            "--allow-other-structure",
+            version=f"{model}@{champion}",
+            differences=[difference.model_dump() for difference in found],
+        )
 
 
 def checkout(home: Home, name: str, out: Path, tensors: Sequence[str] | None = None) -> int:

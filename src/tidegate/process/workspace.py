@@ -228,11 +228,26 @@ class Workspace:
         return parameters.compare(self.home, old, new)
 
     def import_params(
-        self, model: str, file: str | Path, *, reason: str, allow_nonfinite: bool = False
+        self,
+        model: str,
+        file: str | Path,
+        *,
+        reason: str,
+        allow_nonfinite: bool = False,
+        allow_other_structure: bool = False,
     ) -> Update:
-        """A case file for parameters from a safetensors file, run as far as it goes."""
+        """A case file for parameters from a safetensors file, run as far as it goes.
+
+        ``file`` may be the index of a model in several files. Raises Incompatible where the
+        tensors are not those of the version in production, unless ``allow_other_structure``.
+        """
         update = parameters.bring_in(
-            self.home, model, Path(file), reason, allow_nonfinite=allow_nonfinite
+            self.home,
+            model,
+            Path(file),
+            reason,
+            allow_nonfinite=allow_nonfinite,
+            allow_other_structure=allow_other_structure,
         )
         return run(self.home, update.id, self._watch)
 

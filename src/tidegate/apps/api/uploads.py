@@ -56,12 +56,22 @@ async def add_data(ws: Acting, request: Request, model: str, name: str) -> dict[
 
 @router.post("/models/{model}/parameters", status_code=201)
 async def import_params(
-    ws: Acting, request: Request, model: str, reason: str, allow_nonfinite: bool = False
+    ws: Acting,
+    request: Request,
+    model: str,
+    reason: str,
+    allow_nonfinite: bool = False,
+    allow_other_structure: bool = False,
 ) -> dict[str, Any]:
     """A case file for the body, a safetensors file."""
     async with received(request, "parameters.safetensors") as path:
         update = await run_in_threadpool(
-            ws.import_params, model, path, reason=reason, allow_nonfinite=allow_nonfinite
+            ws.import_params,
+            model,
+            path,
+            reason=reason,
+            allow_nonfinite=allow_nonfinite,
+            allow_other_structure=allow_other_structure,
         )
     return standing(ws, update)
 

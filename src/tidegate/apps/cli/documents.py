@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from tidegate.apps.cli.session import session
+from tidegate.apps.cli.terminal import printable
 
 
 class Kind(StrEnum):
@@ -50,4 +51,4 @@ def docs(
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text)
+    sys.stdout.write(printable(text))

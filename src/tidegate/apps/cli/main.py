@@ -22,6 +22,7 @@ from tidegate.apps.cli import (
     updates,
 )
 from tidegate.apps.cli.session import Session
+from tidegate.apps.cli.terminal import printable
 from tidegate.domain.errors import StorageError, TidegateError
 from tidegate.domain.messages import LANGUAGES
 
@@ -121,7 +122,7 @@ def _report(kind: str, text: str, code: int, as_json: bool) -> int:
     if as_json:
         document = {"error": {"kind": kind, "message": text, "exit_code": code}}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-    sys.stderr.write(f"tidegate: {text}\n")
+    sys.stderr.write(f"tidegate: {printable(text)}\n")
     return code
 
 

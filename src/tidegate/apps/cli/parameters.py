@@ -104,11 +104,20 @@ def import_(
     allow_nonfinite: bool = typer.Option(
         False, "--allow-nonfinite", help="Take NaN and infinity as they are."
     ),
+    allow_other_structure: bool = typer.Option(
+        False, "--allow-other-structure", help="Take other names, types and shapes of tensors."
+    ),
 ) -> None:
     """A case file for the parameters in a safetensors file, run as far as it goes."""
     s = session(context)
     with s.workspace() as ws:
-        update = ws.import_params(model, file, reason=reason, allow_nonfinite=allow_nonfinite)
+        update = ws.import_params(
+            model,
+            file,
+            reason=reason,
+            allow_nonfinite=allow_nonfinite,
+            allow_other_structure=allow_other_structure,
+        )
         if s.as_json:
             version, manifest = ws.version(f"{model}@{update.number}")
             document = {

@@ -9,11 +9,11 @@ from typing import Any
 
 import typer
 from pydantic import BaseModel
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from tidegate.apps.cli.progress import Bars
+from tidegate.apps.cli.terminal import Terminal
 from tidegate.domain.messages import Message, say
 from tidegate.domain.update import Level, Update, Verdict
 from tidegate.process.workspace import Workspace
@@ -32,9 +32,9 @@ class Session:
     folder: Path | None = None
     lang: str = "en"
     actor: str | None = None
-    out: Console = field(default_factory=lambda: Console(soft_wrap=True, highlight=False))
-    err: Console = field(
-        default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False)
+    out: Terminal = field(default_factory=lambda: Terminal(soft_wrap=True, highlight=False))
+    err: Terminal = field(
+        default_factory=lambda: Terminal(stderr=True, soft_wrap=True, highlight=False)
     )
 
     def workspace(self) -> Workspace:
@@ -50,7 +50,7 @@ class Session:
         self.err.print(f"{mark} [bold]{self.text(say(str(verdict.stage)))}[/] {update.id}")
         self.show_findings(self.err, verdict)
 
-    def show_findings(self, console: Console, verdict: Verdict) -> None:
+    def show_findings(self, console: Terminal, verdict: Verdict) -> None:
         """Print what a gate found, the gravest first; of many alike, the first few."""
         gravest = sorted(verdict.findings, key=lambda finding: _GRAVITY.index(finding.level))
         for finding in gravest[:_FEW]:

@@ -32,6 +32,10 @@ def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
         found.append(
             warn("not_converged", "training stopped before it converged; allow more iterations")
         )
+    for difference in e.differences:
+        found.append(
+            warn("structure", "another structure than the parent's: {what}", what=difference)
+        )
     limit = spec.policy.training.max_relative_step
     for step in e.steps:
         if step.frozen and (step.changed_tensors or step.added_tensors):

@@ -21,6 +21,10 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
                 champion=e.champion,
             )
         )
+    for difference in e.incompatible:
+        found.append(
+            refuse("incompatible", "it does not fit where it is to answer: {why}", why=difference)
+        )
     if e.stopped_by is not None:
         found.append(
             refuse(
@@ -37,7 +41,8 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
         found.append(_harm(e, policy.alpha))
     short = [t for t, s in zip(e.tallies, e.steps, strict=False) if t.labels < s.min_labels]
     unfinished = len(e.tallies) < len(e.steps) or bool(short)
-    if e.champion is not None and unfinished and not found:
+    # Parameters that are not served here meet no traffic: there are no steps to finish.
+    if spec.trains and e.champion is not None and unfinished and not found:
         found.append(_by_hand(e))
     if not found:
         found.append(_canary_note(e))

@@ -99,4 +99,6 @@ PROCESS = {
     "'{which}' is neither a number nor an alias of a version": "“{which}”既不是版本号，也不是版本别名",
     "did you mean {near}?": "是不是想写 {near}？",
     "model '{model}' is not served here, so there is nothing to watch": "模型“{model}”不在这里服务，没有可观察的",
+    "these parameters do not fit where {version} is loaded: {differences}": "这些参数装不进 {version} 所在的位置：{differences}",
+    "correct the file; or, where the program that loads them changes too, say --allow-other-structure": "请改正文件；如果加载它们的程序也一起换，请加 --allow-other-structure",
 }

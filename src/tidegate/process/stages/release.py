@@ -1,15 +1,26 @@
 """Release: the approved version meets real traffic, a growing share at a time."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from tidegate.domain.evidence import ApproveEvidence, ReleaseEvidence, ValidateEvidence
+from tidegate.domain.compatibility import differences
+from tidegate.domain.errors import Incompatible
+from tidegate.domain.evidence import (
+    ApproveEvidence,
+    ReleaseEvidence,
+    TrainEvidence,
+    ValidateEvidence,
+)
 from tidegate.domain.messages import Message, say
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, promoted
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
+from tidegate.params.checkout import load_manifest
+from tidegate.params.repack import shorten
 from tidegate.process.canary import catch_up
 from tidegate.process.case import Case, Done, Waiting, Write
 from tidegate.process.home import Home
+from tidegate.process.loading import load_version
 from tidegate.release.controller import start
 
 
@@ -22,9 +33,10 @@ def run(case: Case) -> Done | Waiting:
         if release is not None and release.status is ReleaseStatus.CANARY:
             return Waiting(say("update {other} is on traffic; one at a time", other=release.update))
         approved = case.earlier(Stage.APPROVE, ApproveEvidence).digest == update.case_digest
-        if deployment.champion != update.champion or not approved:
+        unfit = _unfit(case)
+        if deployment.champion != update.champion or not approved or unfit:
             # The gate will say why; nothing goes on traffic.
-            return Done(_evidence(case, None, deployment.champion))
+            return Done(_evidence(case, None, deployment.champion, unfit))
         deployment = _start(case, deployment)
     assert deployment.release is not None  # noqa: S101 - just started, or found
     judged = catch_up(home, update.spec, deployment.release)
@@ -35,6 +47,28 @@ def run(case: Case) -> Done | Waiting:
             moved = deployment.model_copy(update={"release": judged})
             tx.put(moved, "release.step", was=deployment, note={"step": judged.step})
     return Waiting(waiting_for(judged))
+
+
+def _unfit(case: Case) -> list[Message]:
+    """Why the candidate cannot answer here; empty where it can, and then it is at hand.
+
+    What is on traffic, and what was before, must be back at once: its blocks are stored no more
+    than one difference away from an anchor.
+    """
+    home, update = case.home, case.update
+    trained = case.earlier(Stage.TRAIN, TrainEvidence)
+    try:
+        if update.spec.trains:
+            load_version(home, update.model, update.number).predictor()
+    except Incompatible as problem:
+        return [say(problem.what, **problem.values)]
+    if not update.spec.trains and trained.parent_params is not None:
+        was, now = (load_manifest(home.objects, p) for p in (trained.parent_params, trained.params))
+        unfit = [each for each in differences(was, now) if each not in trained.differences]
+        if unfit:
+            return unfit
+    shorten(home.objects, trained.params)
+    return []
 
 
 def current(home: Home, model: str) -> Deployment:
@@ -84,7 +118,9 @@ def _end(case: Case, deployment: Deployment, release: Release) -> Done:
     return Done(evidence, [Write(ended, event, was=deployment)])
 
 
-def _evidence(case: Case, release: Release | None, champion: int | None) -> ReleaseEvidence:
+def _evidence(
+    case: Case, release: Release | None, champion: int | None, unfit: Sequence[Message] = ()
+) -> ReleaseEvidence:
     update: Update = case.update
     approved = case.earlier(Stage.APPROVE, ApproveEvidence)
     facts: dict[str, Any] = {
@@ -93,6 +129,7 @@ def _evidence(case: Case, release: Release | None, champion: int | None) -> Rele
         "validated_against": update.champion,
         "approved_digest": approved.digest,
         "digest": update.case_digest,
+        "incompatible": list(unfit),
     }
     if release is not None:
         facts |= {

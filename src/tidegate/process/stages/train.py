@@ -10,6 +10,7 @@ from tidegate.data.clean import clean
 from tidegate.data.features import fit_transform
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.table import stacked
+from tidegate.domain.compatibility import differences
 from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Contract
@@ -131,12 +132,14 @@ def _parent_params(case: Case, number: int | None) -> str | None:
 
 def _imported(case: Case, plan: PlanEvidence) -> Done:
     assert case.update.source is not None  # noqa: S101 - imports have one
-    load_manifest(case.home.objects, case.update.source)
+    objects, parent = case.home.objects, _parent_params(case, plan.parent)
+    manifest = load_manifest(objects, case.update.source)
     evidence = TrainEvidence(
         version=case.update.number,
         params=case.update.source,
-        parent_params=_parent_params(case, plan.parent),
+        parent_params=parent,
         strategy=Strategy.IMPORT,
+        differences=differences(load_manifest(objects, parent), manifest) if parent else [],
         environment=environment(),
     )
     return _done(case, evidence)

@@ -1,0 +1,27 @@
+"""A terminal that shows every character and obeys none that came with the data."""
+
+import re
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+#: Control characters but tab and line end, and those that turn the direction of writing.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    r"""The text with characters that a terminal would obey written out.
+
+    >>> printable("\x1b[31mred")
+    '\\x1b[31mred'
+    """
+    return _UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+class Terminal(Console):
+    """A rich console that writes out control characters in whatever it is given to print."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """As rich does it, control characters written out."""
+        return super().render_str(printable(text), **how)

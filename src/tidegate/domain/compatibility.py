@@ -1,0 +1,95 @@
+"""Whether parameters fit where others of the same model are loaded, and where they do not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tidegate.domain.messages import Message, say
+from tidegate.domain.version import Manifest, TensorInfo
+
+#: Differences of one kind that are spelled out; the rest are counted.
+_FEW = 5
+#: What a file says of itself is no part of the structure that parameters load into.
+_NOT_STRUCTURE = frozenset({"metadata"})
+
+
+def differences(was: Manifest, now: Manifest) -> list[Message]:
+    """What a program that loads ``was`` would stumble over in ``now``; empty where it fits.
+
+    Adapter, architecture, the columns the transform reads, library ranges, and the names, dtypes
+    and shapes of the tensors. Their values are of no concern.
+    """
+    old, new = was.structure, now.structure
+    found = []
+    if old.adapter != new.adapter:
+        found.append(say("adapter {was} became {now}", was=old.adapter, now=new.adapter))
+    found += _keys(old.architecture, new.architecture)
+    found += _columns(old.transform, new.transform)
+    for library in sorted(old.libraries.keys() | new.libraries.keys()):
+        before, after = (
+            libraries.get(library, "-") for libraries in (old.libraries, new.libraries)
+        )
+        if before != after:
+            found.append(
+                say("library {library}: {was} became {now}", library=library, was=before, now=after)
+            )
+    return found + _tensors(
+        {info.name: info for info in was.tensors}, {info.name: info for info in now.tensors}
+    )
+
+
+def _keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Message]:
+    changed = [
+        key
+        for key in sorted((old.keys() | new.keys()) - _NOT_STRUCTURE)
+        if old.get(key) != new.get(key)
+    ]
+    return [say("the architecture differs in {keys}", keys=changed)] if changed else []
+
+
+def _columns(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[Message]:
+    before, after = (_names(transform) for transform in (old, new))
+    found = []
+    if after - before:
+        found.append(
+            say("columns it did not read before: {columns}", columns=sorted(after - before))
+        )
+    if before - after:
+        found.append(say("columns it no longer reads: {columns}", columns=sorted(before - after)))
+    return found
+
+
+def _names(transform: Mapping[str, Any] | None) -> set[str]:
+    """The columns that a stored transform reads: the names in its lists of features."""
+    lists = [value for value in (transform or {}).values() if isinstance(value, list)]
+    features = [feature for features in lists for feature in features]
+    return {str(f["name"]) for f in features if isinstance(f, Mapping) and "name" in f}
+
+
+def _tensors(old: Mapping[str, TensorInfo], new: Mapping[str, TensorInfo]) -> list[Message]:
+    found = []
+    missing, added = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
+    if missing:
+        found.append(
+            say("{count} tensor(s) are missing: {names}", count=len(missing), names=missing[:_FEW])
+        )
+    if added:
+        found.append(
+            say("{count} tensor(s) are new: {names}", count=len(added), names=added[:_FEW])
+        )
+    odd = [
+        say(
+            "tensor '{tensor}': {was} became {now}",
+            tensor=name,
+            was=_form(old[name]),
+            now=_form(new[name]),
+        )
+        for name in sorted(old.keys() & new.keys())
+        if _form(old[name]) != _form(new[name])
+    ]
+    if len(odd) > _FEW:
+        odd[_FEW:] = [say("and {count} more like these", count=len(odd) - _FEW)]
+    return found + odd
+
+
+def _form(info: TensorInfo) -> str:
+    return f"{info.dtype} {info.shape}"

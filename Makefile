@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 
-.PHONY: demo test lint format lock docs bench-backtest clean help
+.PHONY: demo test lint format lock docs bench-backtest bench-params clean help
 
 help:  ## what can be made here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,7 +25,25 @@ docs: $(RUN)  ## draw the pictures in docs/
 	$(BIN)/python docs/draw_loop.py
 
 bench-backtest: $(RUN)  ## the standard policy on three real streams; writes docs/benchmarks.md
-	$(BIN)/python benchmarks/backtest.py
+	$(BIN)/python -m benchmarks.backtest
+
+# The peers live in environments of their own; what they need stays out of Tidegate's.
+PEERS := .venv/peers
+THETA := .venv/theta
+
+$(PEERS)/.built: benchmarks/params/peers.txt
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+# git-theta and the optimiser's steps share torch.
+$(THETA)/.built: benchmarks/params/theta.txt
+	@$(PYTHON) -m venv $(THETA)
+	@$(THETA)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+bench-params: $(RUN) $(PEERS)/.built $(THETA)/.built  ## versions against DVC, MLflow and others; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks.params --peers $(PEERS)/bin/python --theta $(THETA)/bin/python
 
 format: $(DEV)  ## put the code in the house style
 	$(BIN)/ruff format .

@@ -14,7 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.page import ROOT, write
+
 BATCH_ROWS = 336
 
 STREAMS = {
@@ -75,15 +76,6 @@ def table(found: dict[str, dict]) -> str:
         )
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
     return "\n".join(lines) + f"\n\nOne run, {machine}, {BATCH_ROWS} rows a batch, seed 0.\n"
-
-
-def write(section: str, text: str) -> None:
-    """Put ``text`` between the markers of ``section`` in docs/benchmarks.md."""
-    path = ROOT / "docs" / "benchmarks.md"
-    start, end = f"<!-- {section} -->", f"<!-- /{section} -->"
-    before, rest = path.read_text(encoding="utf-8").split(start)
-    after = rest.split(end)[1]
-    path.write_text(f"{before}{start}\n{text}{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Parameter versions: what they cost here, at peers, and at the machine's limit."""

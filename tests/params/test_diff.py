@@ -56,7 +56,7 @@ def test_laws_between_any_two_versions(data, new_objects, any_tensors):
         assert row.cosine == (mirrored.cosine and pytest.approx(mirrored.cosine, abs=1e-6))
         if row.status is Status.CHANGED and row.changed_share is not None:
             assert 0 < row.changed_share <= 1
-    json.dumps([row.model_dump() for row in there], allow_nan=False)
+    json.dumps([row._asdict() for row in there], allow_nan=False)
 
 
 PAIR = hnp.arrays(

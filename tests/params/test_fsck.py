@@ -125,6 +125,6 @@ def test_an_object_that_cannot_be_read_is_a_damage(objects, monkeypatch):
     def broken(*given):
         raise StorageError("the disk cannot read '{key}'", do="replace the disk", key="k")
 
-    monkeypatch.setattr(type(objects), "get_range", broken)
+    monkeypatch.setattr(type(objects), "read_into", broken)
     (damage,) = fsck(objects, [("m@1", manifest.id)])
     assert (damage.tensor, str(damage.message)) == ("a", "the disk cannot read 'k'")

@@ -1,6 +1,7 @@
 """Bytes in and out, exactly; nothing is stored of a file that is refused."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -140,8 +141,11 @@ def test_one_bad_tensor_and_nothing_of_the_file_is_stored(objects, tmp_path):
     assert list(objects.list("")) == []
 
 
-def test_a_file_changed_meanwhile_is_refused(objects, tmp_path, monkeypatch):
+@pytest.mark.parametrize("age_seconds", [0, 60])
+def test_a_file_changed_meanwhile_is_refused(objects, tmp_path, monkeypatch, age_seconds):
     write_safetensors(tmp_path / "f", {"w": Tensor("U8", (100_000,), bytes(100_000))})
+    later = time.time_ns() + age_seconds * 10**9
+    monkeypatch.setattr("tidegate.params.files.safetensors_file.time.time_ns", lambda: later)
     real = SafetensorsFile.read_part
 
     def then_changed(self, name, start, room):

@@ -40,6 +40,18 @@ def frontier_root(frontier: Sequence[bytes]) -> bytes:
     return root
 
 
+def root_of_all(leaves: Sequence[bytes]) -> bytes:
+    """The same root, faster: level by level, with all leaf hashes in memory."""
+    sha256, level = hashlib.sha256, leaves
+    while len(level) > 1:
+        above = [
+            sha256(b"\x01" + left + right).digest()
+            for left, right in zip(level[::2], level[1::2], strict=False)
+        ]
+        level = [*above, level[-1]] if len(level) % 2 else above
+    return level[0] if level else EMPTY_ROOT
+
+
 def root(leaves: Iterable[bytes]) -> bytes:
     """The root over leaf hashes, in order, in memory that grows with the logarithm."""
     frontier: list[bytes] = []

@@ -1,12 +1,15 @@
 """A parameter version: named tensors and the structure they belong to."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate.domain.messages import Frozen
 
 
-class TensorInfo(Frozen):
-    """One tensor of a version: ``id`` is the BLAKE3 of dtype, shape and bytes, in hex."""
+class TensorInfo(NamedTuple):
+    """One tensor of a version: ``id`` is the BLAKE3 of dtype, shape and bytes, in hex.
+
+    A plain tuple, as a version may have tens of thousands.
+    """
 
     name: str
     id: str
@@ -30,7 +33,7 @@ class Structure(Frozen):
     libraries: dict[str, str] = {}
 
 
-class Manifest(Frozen):
+class Manifest(NamedTuple):
     """A version's content: its id is the Merkle root over the structure and the tensors."""
 
     id: str

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tidegate.domain.errors import IntegrityError, ParamsError, StorageError, TidegateError
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Manifest, Structure, TensorInfo
-from tidegate.params.finite import NonfiniteCount
+from tidegate.params.finite import NonfiniteCount, count_parts
 from tidegate.params.identity import name_bytes, tensor_hasher
 from tidegate.params.packed.blocks import Span, cut, element_width
 from tidegate.params.packed.codec import (
@@ -35,11 +35,13 @@ from tidegate.params.parallel import on_threads
 from tidegate.params.progress import Meter, Progress
 from tidegate.params.rows import TensorDiff, keep, same_row, told_row
 from tidegate.params.source import Held, Source
-from tidegate.params.tally import Tally
+from tidegate.params.tally import Tally, tally_parts
 from tidegate.store.objects import Objects
 
 #: A sheet younger than this is left as it is when the same version is committed again.
 _FRESH_SECONDS = 60.0
+#: After so many large tensors of which no version has any, the next is taken for new.
+_TAKEN_FOR_NEW = 3
 
 
 def commit(
@@ -105,17 +107,20 @@ class _Commit:
         self._meter = Meter(progress, sum(info.size_bytes for info in self._infos))
         parent = near.sheets[0].manifest if near.sheets else None
         self._parent = {info.name: info for info in parent.tensors} if parent else {}
+        #: Several threads count here; a lost count costs a second look, no more.
+        self._new_in_a_row = 0
 
     def run(
         self, structure: Structure, *, allow_nonfinite: bool
     ) -> tuple[Sheet, list[TensorDiff] | None]:
         """The sheet, its packs written, and how far each tensor moved from the parent if known."""
         stored = on_threads(self._store, self._jobs())
+        self._source.check()
         found = {info.name: info for done in stored for info in done.infos}
         for info in self._infos:
             if not info.size_bytes:
                 id_ = tensor_hasher(info.dtype, info.shape).hexdigest()
-                found[info.name] = info.model_copy(update={"id": id_})
+                found[info.name] = info._replace(id=id_)
         nonfinite = {name: told for done in stored for name, told in done.nonfinite.items()}
         if nonfinite and not allow_nonfinite:
             raise _not_finite(*min(nonfinite.items()))
@@ -143,40 +148,54 @@ class _Commit:
         return stored
 
     def _large(self, job: _Job) -> _Stored:
-        """One tensor: hashed first, so that one that is known is not looked at further."""
+        """One tensor: hashed first, so that one that is known is not looked at further.
+
+        Where the tensors before it were all new, this one is taken for new too and read once.
+        """
         (part,) = job.parts
+        known_as = ""
+        looks_new = not self._near.sheets or self._new_in_a_row >= _TAKEN_FOR_NEW
+        if not (looks_new and self._source.watched):
+            hasher = tensor_hasher(part.dtype, part.shape)
+            for span in job.spans:
+                hasher.update(self._read(part, span))
+            known_as = hasher.hexdigest()
+            known = self._near.whole(part._replace(id=known_as), job.spans)
+            if known:
+                self._new_in_a_row = 0
+                return self._again(part._replace(id=known_as), job.spans, known)
         hasher = tensor_hasher(part.dtype, part.shape)
-        for span in job.spans:
-            hasher.update(self._read(part, span))
-        info = part.model_copy(update={"id": hasher.hexdigest()})
-        known = self._near.whole(info, job.spans)
-        if known:
-            blocks = [
-                Block(span, block.chain) for span, block in zip(job.spans, known, strict=True)
-            ]
-            told = self._near.nonfinite.get(info.id)
-            nonfinite = {info.name: told} if told else {}
-            return _Stored((info,), blocks, [self._same(info)], nonfinite)
-        again = tensor_hasher(part.dtype, part.shape)
-        tally, counted = self._tally(info), NonfiniteCount(part.dtype)
+        tally, counted = self._tally(part), NonfiniteCount(part.dtype)
         blocks = []
         for span in job.spans:
             content = self._read(part, span)
-            again.update(content)
+            hasher.update(content)
             new = bits_of(content, element_width(part.dtype))
-            counted.add(new)
             block, steps, old = self._block(new, span, self._near.at((part,), span), part)
             blocks.append(block)
+            finite = False
             if tally is not None and old is not None and steps is not None:
-                tally.add(old, new, steps)
-        if again.hexdigest() != info.id:
+                finite = tally.add(old, new, steps)
+            counted.add(new, finite=finite)
+        info = part._replace(id=hasher.hexdigest())
+        if known_as and info.id != known_as:
             raise ParamsError(
                 "tensor '{tensor}' was changed while it was read",
                 do="wait until nothing writes to it, then try again",
                 tensor=info.name,
             )
+        known = self._near.whole(info, job.spans)
+        self._new_in_a_row = 0 if known else self._new_in_a_row + 1
+        if known:
+            return self._again(info, job.spans, known)
         row = self._row(info, tally, counted)
         return _Stored((info,), blocks, [row], _told(info, counted))
+
+    def _again(self, info: TensorInfo, spans: Sequence[Span], known: Sequence[Block]) -> _Stored:
+        """A tensor that a near version has: its blocks are referred to."""
+        blocks = [Block(span, block.chain) for span, block in zip(spans, known, strict=True)]
+        told = self._near.nonfinite.get(info.id)
+        return _Stored((info,), blocks, [self._same(info)], {info.name: told} if told else {})
 
     def _shared(self, job: _Job) -> _Stored:
         """Small tensors that share a block: read once, hashed and stored together."""
@@ -187,7 +206,7 @@ class _Commit:
             place = room[start : start + part.size_bytes]
             place[:] = self._source.read_part(part.name, 0, place)
             id_ = tensor_hasher(part.dtype, part.shape).update(place).hexdigest()
-            infos.append(part.model_copy(update={"id": id_}))
+            infos.append(part._replace(id=id_))
             start += part.size_bytes
         base = self._near.at(job.parts, span)
         ids = tuple(info.id for info in infos)
@@ -198,19 +217,26 @@ class _Commit:
             return _Stored(tuple(infos), [block], [self._same(i) for i in infos], nonfinite)
         new = bits_of(room, element_width(job.parts[0].dtype))
         block, steps, old = self._block(new, span, base, job.parts[0])
-        rows: list[TensorDiff | None] = []
+        sizes = [info.size_bytes // new.itemsize for info in infos]
+        counts = count_parts(infos[0].dtype, new, sizes)
         nonfinite = {}
-        start = 0
-        for info in infos:
-            mine = slice(start, start + info.size_bytes // new.itemsize)
-            start = mine.stop
-            counted = NonfiniteCount(info.dtype)
-            counted.add(new[mine])
+        for info, counted in zip(infos, counts, strict=True):
             nonfinite |= _told(info, counted)
-            tally = self._tally(info)
-            if tally is not None and old is not None and steps is not None:
-                tally.add(old[mine], new[mine], steps[mine])
-            rows.append(self._row(info, tally, counted))
+        if not self._near.sheets:
+            return _Stored(tuple(infos), [block], [], nonfinite)
+        if old is None or steps is None:
+            tallies = [self._tally(info) for info in infos]
+        else:  # a base has tensors of the same shapes; the parent may not
+            tallies = [
+                tally if self._tally(info) else None
+                for info, tally in zip(
+                    infos, tally_parts(infos[0].dtype, old, new, steps, sizes), strict=True
+                )
+            ]
+        rows = [
+            self._row(info, tally, counted)
+            for info, tally, counted in zip(infos, tallies, counts, strict=True)
+        ]
         return _Stored(tuple(infos), [block], rows, nonfinite)
 
     def _block(

@@ -1,5 +1,6 @@
 """NaN and infinity, found by bit pattern in every floating-point dtype."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,29 @@ def nonfinite(dtype: str, data: bytes | memoryview) -> NDArray[np.bool_]:
     return found[0::2] | found[1::2] if dtype == "C64" else found
 
 
+def bits_of_finite_apart(dtype: str) -> int:
+    """How far the bits of two finite values of unlike sign differ at least, modulo the width."""
+    if dtype in _FNUZ:
+        return 0
+    _, mask, least = _PATTERN[dtype]
+    return mask + 1 - least
+
+
 def is_float(dtype: str) -> bool:
     """Whether elements of this dtype can be NaN or infinite."""
     return dtype in _PATTERN or dtype in _FNUZ
+
+
+def count_parts(
+    dtype: str, bits: NDArray[np.unsignedinteger[Any]], sizes: Sequence[int]
+) -> list["NonfiniteCount"]:
+    """A count for each of some tensors that lie one after another; ``sizes`` in ``bits``."""
+    counts = [NonfiniteCount(dtype) for _ in sizes]
+    if counts and counts[0].possible(bits):
+        edges = np.cumsum([0, *sizes]).tolist()
+        for counted, start, end in zip(counts, edges, edges[1:], strict=False):
+            counted.add(bits[start:end])
+    return counts
 
 
 class NonfiniteCount:
@@ -53,10 +74,10 @@ class NonfiniteCount:
         #: How many there are, and the flat position of the first.
         self.count = self.first = 0
 
-    def add(self, bits: NDArray[np.unsignedinteger[Any]]) -> None:
-        """Count in a part, given as unsigned integers."""
+    def add(self, bits: NDArray[np.unsignedinteger[Any]], *, finite: bool = False) -> None:
+        """Count in a part, given as unsigned integers; ``finite``: it is known to hold none."""
         size = bits.nbytes // DTYPE_BYTES[self._dtype]
-        if self._possible(bits):
+        if not finite and self.possible(bits):
             found = nonfinite(self._dtype, bits.data.cast("B"))
             here = int(np.count_nonzero(found))
             if here and not self.count:
@@ -64,7 +85,7 @@ class NonfiniteCount:
             self.count += here
         self._seen += size
 
-    def _possible(self, bits: NDArray[np.unsignedinteger[Any]]) -> bool:
+    def possible(self, bits: NDArray[np.unsignedinteger[Any]]) -> bool:
         """Whether the part may hold any; a quick look, which the usual case ends with."""
         if not bits.size or not is_float(self._dtype):
             return False

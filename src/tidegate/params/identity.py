@@ -5,6 +5,7 @@ frozen: golden vectors in the tests fail on any change.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from blake3 import blake3
 
 from tidegate.domain.canonical import canonical_json
 from tidegate.domain.errors import ParamsError
-from tidegate.domain.merkle import leaf_hash, root
+from tidegate.domain.merkle import leaf_hash, root_of_all
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Structure, TensorInfo
 
@@ -28,8 +29,12 @@ def tensor_hasher(dtype: str, shape: Sequence[int]) -> blake3:
     the tag, the dtype, the shape as decimals joined by commas (empty for 0-d). Neither dtype nor
     shape can hold a line end, so no two tensors frame to the same input.
     """
-    header = f"{dtype}\n{','.join(str(int(size)) for size in shape)}\n"
-    return blake3(TENSOR_TAG + header.encode())
+    return blake3(_header(dtype, tuple(shape)))
+
+
+@lru_cache(maxsize=1024)
+def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    return TENSOR_TAG + f"{dtype}\n{','.join(str(int(size)) for size in shape)}\n".encode()
 
 
 def tensor_id(tensor: Tensor) -> str:
@@ -90,4 +95,4 @@ def version_id(structure: Structure, tensors: Iterable[TensorInfo]) -> str:
             )
     leaves = [STRUCTURE_TAG + canonical_json(structure_json(structure))]
     leaves += [MEMBER_TAG + f"{id_}\n".encode() + name for name, id_ in members]
-    return root(leaf_hash(leaf) for leaf in leaves).hex()
+    return root_of_all([leaf_hash(leaf) for leaf in leaves]).hex()

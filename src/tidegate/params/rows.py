@@ -2,13 +2,12 @@
 
 import json
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 from pydantic import TypeAdapter, ValidationError
 
 from tidegate.domain.errors import Missing
-from tidegate.domain.messages import Frozen
 from tidegate.domain.version import TensorInfo
 from tidegate.store.objects import Objects
 
@@ -24,7 +23,7 @@ class Status(StrEnum):
     REMOVED = "removed"
 
 
-class TensorDiff(Frozen):
+class TensorDiff(NamedTuple):
     """One row of a diff; dtype and shape are the new ones (the old ones of a removed tensor).
 
     ``changed_share`` (0 to 1) counts elements whose bits differ. Steps are ``|new - old|``;
@@ -79,7 +78,7 @@ def told_row(was: TensorInfo | None, now: TensorInfo | None, **figures: Any) -> 
 
 def keep(objects: Objects, old: str, new: str, rows: list[TensorDiff]) -> None:
     """Keep the diff from one version to another; it can be worked out again at any time."""
-    body = json.dumps([row.model_dump(exclude_defaults=True) for row in rows]).encode()
+    body = json.dumps(rows).encode()
     objects.put(_key(old, new), blake3(body).hexdigest().encode() + b"\n" + body, durable=False)
 
 

@@ -30,6 +30,13 @@ class Source(Protocol):
     def names(self) -> list[str]:
         """Names of all tensors, each once."""
 
+    @property
+    def watched(self) -> bool:
+        """Whether ``check`` tells of every change; else tensors are read twice to find one."""
+
+    def check(self) -> None:
+        """Raise ParamsError where the source was changed since it was opened."""
+
     def info(self, name: str) -> Part:
         """Dtype, shape and size of a tensor."""
 
@@ -40,11 +47,16 @@ class Source(Protocol):
 class Held:
     """A source of tensors that are in memory."""
 
+    watched = False
+
     def __init__(self, tensors: Mapping[str, Tensor]):
         for name in tensors:
             name_bytes(name)
         self._tensors = tensors
         self.names = list(tensors)
+
+    def check(self) -> None:
+        """Nothing tells whether memory was written to."""
 
     def info(self, name: str) -> Tensor:
         """The tensor itself."""

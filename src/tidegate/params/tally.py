@@ -1,13 +1,14 @@
 """How far a tensor moved: figures over the elements of two tensors of one dtype, fed in parts."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.domain.tensor import OPAQUE, Tensor
-from tidegate.params.finite import is_float, nonfinite
+from tidegate.params.finite import bits_of_finite_apart, is_float, nonfinite
 from tidegate.params.packed.codec import Bits, bytes_of
 
 #: Elements handled at a time.
@@ -29,19 +30,24 @@ class Tally:
     of 8,192 are too; everything else is float64.
     """
 
-    def __init__(self, dtype: str):
+    def __init__(
+        self, dtype: str, elements: int = 0, changed: int = 0, max_ulp: int = 0,
+        max_step: float = 0.0, step_sum: float = 0.0, aa: float = 0.0, ab: float = 0.0,
+        bb: float = 0.0, dd: float = 0.0, gap: float = 0.0,
+    ):  # fmt: skip
         self._dtype = dtype
         #: How many elements were given.
-        self.elements = 0
-        self._changed = self._new_nonfinite = self._pairs = 0
-        self._max_ulp = 0
-        self._max_step = self._step_sum = 0.0
-        self._aa = self._ab = self._bb = self._dd = self._gap = 0.0
+        self.elements = elements
+        self._changed, self._pairs, self._new_nonfinite = changed, elements, 0
+        self._max_ulp, self._max_step, self._step_sum = max_ulp, max_step, step_sum
+        #: ``_gap`` is b.b - a.a.
+        self._aa, self._ab, self._bb, self._dd, self._gap = aa, ab, bb, dd, gap
 
-    def add(self, old: Bits, new: Bits, steps: Bits) -> None:
+    def add(self, old: Bits, new: Bits, steps: Bits) -> bool:
         """Count in a part; ``steps`` is ``codec.difference(new, old)``.
 
-        Parts without a change must be given too: norms and means are over all elements.
+        Parts without a change must be given too: norms and means are over all elements. Gives
+        whether every element was seen to be finite on both sides.
         """
         moved = steps
         if self._dtype == "C64":
@@ -49,10 +55,12 @@ class Tally:
         changed = int(np.count_nonzero(moved))
         self.elements += moved.size
         self._changed += changed
+        finite = True
         with np.errstate(all="ignore"):  # overflow is told as None in ``figures``
             for start in range(0, new.size, _PART):
                 part = slice(start, start + _PART)
-                self._add_part(old[part], new[part], steps[part] if changed else None)
+                finite &= self._add_part(old[part], new[part], steps[part] if changed else None)
+        return finite
 
     def figures(self) -> dict[str, Any]:
         """The row's figures: finite numbers, or None."""
@@ -75,14 +83,15 @@ class Tally:
             "new_nonfinite": self._new_nonfinite,
         }
 
-    def _add_part(self, old: Bits, new: Bits, steps: Bits | None) -> None:
+    def _add_part(self, old: Bits, new: Bits, steps: Bits | None) -> bool:
         if self._dtype in OPAQUE:
             self._count_nonfinite(old, new)
-            return
+            return False
         a, b = self._values(old), self._values(new)
         d = np.subtract(b, a)
         aa, dd = _dot(a, a), _dot(d, d)
-        if not (math.isfinite(aa) and math.isfinite(dd)):
+        all_finite = math.isfinite(aa) and math.isfinite(dd)
+        if not all_finite:
             self._count_nonfinite(old, new)
             finite = np.isfinite(a) & np.isfinite(b)
             a, b = (values[finite].astype(np.float64) for values in (a, b))
@@ -106,6 +115,7 @@ class Tally:
             self._pairs += d.size
             self._max_step = max(self._max_step, float(d.max()))
             self._step_sum += _sum(d)
+        return all_finite
 
     def _values(self, bits: Bits) -> NDArray[Any]:
         """The elements as float32 where that holds them exactly, as float64 otherwise."""
@@ -124,6 +134,47 @@ class Tally:
             self._new_nonfinite += int(np.count_nonzero(now & ~was))
 
 
+def tally_parts(
+    dtype: str, old: Bits, new: Bits, steps: Bits, sizes: Sequence[int]
+) -> list[Tally]:
+    """A tally for each of some small tensors that lie one after another.
+
+    ``sizes`` are their numbers of elements, as ``Bits`` counts them. What is finite and read as
+    numbers is summed for all of them at once, in float64.
+    """
+    edges = np.cumsum([0, *sizes])
+    summed = None if dtype in OPAQUE else _sums(dtype, old, new, steps, edges[:-1])
+    if summed is None:
+        apart = [Tally(dtype) for _ in sizes]
+        for tally, start, end in zip(apart, edges.tolist(), edges[1:].tolist(), strict=False):
+            tally.add(old[start:end], new[start:end], steps[start:end])
+        return apart
+    return [Tally(dtype, size, *figures) for size, *figures in zip(sizes, *summed, strict=True)]
+
+
+def _sums(
+    dtype: str, old: Bits, new: Bits, steps: Bits, starts: NDArray[np.int64]
+) -> list[list[Any]] | None:
+    """The fields of ``Tally`` for each part; None where a value or a sum is not finite."""
+    a, b = (Tensor(dtype, (side.size,), side.data.cast("B")).float64() for side in (old, new))
+    with np.errstate(all="ignore"):
+        d = b - a
+        aa, bb, ad, dd = (np.add.reduceat(x, starts) for x in (a * a, b * b, a * d, d * d))
+        if not all(np.isfinite(sums).all() for sums in (aa, bb, ad, dd)):
+            return None
+        small = dd < _SMALL * aa
+        gap = np.where(small, 2 * ad + dd, bb - aa)
+        np.abs(d, out=d)
+        fields = (
+            np.add.reduceat(steps != 0, starts, dtype=np.int64),
+            np.maximum.reduceat(_ulps(old, new, steps, dtype), starts),
+            np.maximum.reduceat(d, starts),
+            np.add.reduceat(d, starts),
+            aa, np.where(small, aa + ad, np.add.reduceat(a * b, starts)), bb, dd, gap,
+        )  # fmt: skip
+    return [field.tolist() for field in fields]
+
+
 def _dot(one: NDArray[Any], other: NDArray[Any]) -> float:
     """The scalar product."""
     whole = one.size - one.size % _ROW
@@ -139,23 +190,28 @@ def _sum(values: NDArray[Any]) -> float:
 
 def _largest_ulp(old: Bits, new: Bits, steps: Bits, dtype: str) -> int:
     """The largest number of representable values between two elements."""
-    width = 8 * new.itemsize
+    if is_float(dtype):
+        largest = (int(steps.max()) + 1) >> 1
+        # From one sign to the other, finite bits are at least so far apart.
+        if largest < bits_of_finite_apart(dtype):
+            return largest
+    return int(_ulps(old, new, steps, dtype).max())
+
+
+def _ulps(old: Bits, new: Bits, steps: Bits, dtype: str) -> Bits:
+    """The number of representable values between each two elements; none overflows its width."""
     if not is_float(dtype):
-        if dtype in ("U64", "U32", "U16", "U8", "BOOL"):
-            return int((np.maximum(old, new) - np.minimum(old, new)).max())
-        signed = np.dtype(f"<i{new.itemsize}")
-        was, now = old.view(signed), new.view(signed)
-        return int(
-            (np.maximum(was, now).view(new.dtype) - np.minimum(was, now).view(new.dtype)).max()
-        )
-    crossed = np.bitwise_xor(old, new)
-    if int(crossed.view(f"<i{new.itemsize}").min()) >= 0:  # no sign changed
-        return (int(steps.max()) + 1) >> 1
-    crossing = (crossed >> crossed.dtype.type(width - 1)).astype(np.bool_)
-    magnitude = new.dtype.type((1 << (width - 1)) - 1)
-    across = (old[crossing] & magnitude).astype(np.uint64) + (new[crossing] & magnitude)
-    within = steps[~crossing]
-    return max(int(across.max()), (int(within.max()) + 1) >> 1 if within.size else 0)
+        as_read = np.dtype(f"<i{new.itemsize}") if dtype.startswith("I") else new.dtype
+        was, now = old.view(as_read), new.view(as_read)
+        high, low = (order(was, now).view(new.dtype) for order in (np.maximum, np.minimum))
+        apart: Bits = np.subtract(high, low)
+        return apart
+    sign = new.dtype.type(8 * new.itemsize - 1)
+    magnitude = new.dtype.type((1 << int(sign)) - 1)
+    # Where the sign changed, by way of zero; elsewhere half of the zigzag step, rounded up.
+    across = (old & magnitude) + (new & magnitude)
+    within = (steps >> new.dtype.type(1)) + (steps & new.dtype.type(1))
+    return np.where((old ^ new) >> sign, across, within)
 
 
 def _precise(square: float) -> bool:

@@ -210,7 +210,7 @@ def version(ws: Acting, version: str) -> dict[str, Any]:
 @router.get("/diff")
 def diff(ws: Acting, old: str, new: str) -> dict[str, Any]:
     """What changed between two versions, tensor by tensor."""
-    return {"old": old, "new": new, "tensors": plain(ws.diff(old, new))}
+    return {"old": old, "new": new, "tensors": [row._asdict() for row in ws.diff(old, new)]}
 
 
 @router.get("/audit")

@@ -72,7 +72,7 @@ def show(context: typer.Context, version: str) -> None:
         **found.model_dump(mode="json"),
         "version": found.number,
         "structure": manifest.structure.model_dump(mode="json"),
-        "tensors": [tensor.model_dump(mode="json") for tensor in manifest.tensors],
+        "tensors": [tensor._asdict() for tensor in manifest.tensors],
     }
     s.emit(document, shown)
 
@@ -92,7 +92,10 @@ def diff(context: typer.Context, old: str, new: str) -> None:
         numbers = [row.max_step, row.mean_step, row.norm_ratio, row.cosine]
         shown = ["-" if value is None else f"{value:.4g}" for value in numbers]
         table.add_row(row.name, s.text(say(row.status)), share, *shown)
-    s.emit({"old": old, "new": new, "tensors": found}, lambda: s.out.print(table))
+    s.emit(
+        {"old": old, "new": new, "tensors": [row._asdict() for row in found]},
+        lambda: s.out.print(table),
+    )
 
 
 @group.command("import")

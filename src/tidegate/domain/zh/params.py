@@ -72,6 +72,7 @@ PARAMS = {
     "run the command again; keep the store's and this machine's connection alive meanwhile": "请重新运行命令，期间保持本机与存储的连接",
     "file '{file}' is no index of safetensors files (at '{where}')": "文件“{file}”不是 safetensors 分片索引（问题在“{where}”）",
     "give a safetensors file, or an index whose weight_map names files beside it": "请给 safetensors 文件，或者给一个索引，其 weight_map 只提到同目录下的文件",
+    "file '{file}' was changed while it was read": "文件“{file}”在读取期间被改动",
     "index '{file}' and file '{shard}' do not agree on tensor '{tensor}'": "索引“{file}”和文件“{shard}”对张量“{tensor}”说法不一",
     "write the index and its files again from their source": "请从来源重新生成索引和分片文件",
     "adapter {was} became {now}": "适配器由 {was} 变成 {now}",

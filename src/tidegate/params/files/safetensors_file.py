@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,14 @@ from tidegate.params.files.safetensors_header import (
 )
 from tidegate.params.identity import name_bytes
 
+#: A file last changed longer ago shows any further change by its times.
+_SETTLED_NS = 100_000_000
+
+
+def _stamp(descriptor: int) -> tuple[int, int, int]:
+    told = os.fstat(descriptor)
+    return told.st_size, told.st_mtime_ns, told.st_ctime_ns
+
 
 class SafetensorsFile:
     """An open safetensors file whose header was found true; a context manager."""
@@ -34,6 +43,18 @@ class SafetensorsFile:
         self.metadata = header.metadata
         #: Names of the tensors, in the order of their bytes.
         self.names = list(self._entries)
+        #: Times are kept in steps of some milliseconds: a change so soon after another is unseen.
+        self._stamp = _stamp(descriptor)
+        self.watched = time.time_ns() - max(self._stamp[1:]) > _SETTLED_NS
+
+    def check(self) -> None:
+        """Raise ParamsError where the file was changed since it was opened."""
+        if _stamp(self._descriptor) != self._stamp:
+            raise ParamsError(
+                "file '{file}' was changed while it was read",
+                do="wait until nothing writes to it, then try again",
+                file=self.file,
+            )
 
     def info(self, name: str) -> Entry:
         """Name, dtype, shape and place of one tensor; NotFound where the file has no such one."""

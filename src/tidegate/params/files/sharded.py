@@ -24,6 +24,12 @@ class ShardedFile:
         self._shards, self._closing = shards, closing
         #: Names of the tensors.
         self.names = list(shards)
+        self.watched = all(shard.watched for shard in shards.values())
+
+    def check(self) -> None:
+        """Raise ParamsError where one of the files was changed since it was opened."""
+        for shard in dict.fromkeys(self._shards.values()):
+            shard.check()
 
     @property
     def metadata(self) -> dict[str, str] | None:

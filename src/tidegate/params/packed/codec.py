@@ -22,6 +22,8 @@ Bits = NDArray[np.unsignedinteger[Any]]
 
 #: A block is never longer, whatever a sheet says: this bounds the memory of a reader.
 MAX_BLOCK_BYTES = 4 << 20
+#: Nor is a frame, encoded.
+MAX_FRAME_BYTES = 2 * MAX_BLOCK_BYTES
 
 #: zstd's level, and how many bytes it sees at a time.
 _LEVEL, _INNER = 1, 1 << 20
@@ -38,6 +40,8 @@ _SPARSE = 16
 _WORTH = 0.02
 #: A delta must be smaller than this share of the block alone, or a new anchor is made.
 _PAYS = 0.9
+#: Where a short sample takes so much more than that, a long one is not tried.
+_HOPELESS = 1.1
 
 
 class Kind(StrEnum):
@@ -113,15 +117,18 @@ def encode(new: Bits, old: Bits, steps: Bits, alone_size: int) -> Encoded:
     if sparse is not None and len(sparse.data) * _SPARSE < limit:
         return sparse  # what others might save is not worth the time
     kind, content = Kind.ULP, steps
-    if _bit_planes(_runs(new) ^ _runs(old)) < _bit_planes(_runs(steps)):
+    told, crossed = _bit_planes(_runs(steps)), _bit_planes(_runs(new) ^ _runs(old))
+    if crossed < told:
         kind, content = Kind.XOR, new ^ old
-    data = _pack(content, limit)
+    sample = _runs(steps).nbytes
+    hopeless = min(told, crossed) * steps.nbytes > _HOPELESS * limit * sample
+    data = None if hopeless else _pack(content, limit)
     if sparse is not None and (data is None or len(sparse.data) < len(data)):
         return sparse
     return encode_alone(new) if data is None else Encoded(kind, data)
 
 
-def decode(kind: Kind, data: bytes, old: Bits | None, out: Bits) -> None:
+def decode(kind: Kind, data: bytes | memoryview, old: Bits | None, out: Bits) -> None:
     """Write the block that ``data`` tells to ``out``; ``old`` may not be ``out``.
 
     Raises Damaged where ``data`` cannot be a block of this size.
@@ -189,7 +196,7 @@ def _compress(bits: Bits, filtered: int) -> bytes:
     return bytes(blosc.compress(bits, b"zstd", _LEVEL, filtered, _INNER))
 
 
-def _unpack(data: bytes, out: Bits) -> None:
+def _unpack(data: bytes | memoryview, out: Bits) -> None:
     if not out.size:
         if data:
             raise Damaged
@@ -214,7 +221,7 @@ def _sparse(steps: Bits, changed: int) -> Encoded:
     return Encoded(Kind.SPARSE, head + first + second)
 
 
-def _apply_sparse(data: bytes, old: Bits, out: Bits) -> None:
+def _apply_sparse(data: bytes | memoryview, old: Bits, out: Bits) -> None:
     changed, length = (int.from_bytes(data[at : at + 4], "little") for at in (0, 4))
     if not 0 < changed <= out.size or len(data) < 8 + length:
         raise Damaged

@@ -22,17 +22,16 @@ def pack_key(pack: str) -> str:
     return PACKS + pack
 
 
-def read_frame(objects: Objects, frame: Frame) -> bytes:
-    """The frame's bytes, as they were written; raises IntegrityError where they are not."""
-    data = objects.get_range(pack_key(frame.pack), frame.offset, frame.size)
-    if len(data) != frame.size or blake3(data).hexdigest() != frame.hash:
+def read_frame(objects: Objects, frame: Frame, room: memoryview) -> None:
+    """Fill ``room`` with the frame's bytes; raises IntegrityError where they were changed."""
+    read = objects.read_into(pack_key(frame.pack), frame.offset, room)
+    if read != frame.size or blake3(room).hexdigest() != frame.hash:
         raise IntegrityError(
             "object '{key}' was changed near byte {offset:,}",
             do="bring the object back from a backup, then run 'tidegate params fsck'",
             key=pack_key(frame.pack),
             offset=frame.offset,
         )
-    return data
 
 
 class PackWriter:

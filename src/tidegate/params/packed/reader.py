@@ -13,7 +13,14 @@ from tidegate.domain.errors import IntegrityError, Missing
 from tidegate.domain.version import TensorInfo
 from tidegate.params.identity import tensor_hasher
 from tidegate.params.packed.blocks import element_width
-from tidegate.params.packed.codec import MAX_BLOCK_BYTES, Bits, Damaged, bytes_of, decode
+from tidegate.params.packed.codec import (
+    MAX_BLOCK_BYTES,
+    MAX_FRAME_BYTES,
+    Bits,
+    Damaged,
+    bytes_of,
+    decode,
+)
 from tidegate.params.packed.packs import pack_key, read_frame
 from tidegate.params.packed.sheet import Block, Frame, Sheet
 from tidegate.store.objects import Objects
@@ -31,6 +38,11 @@ class Place(IntEnum):
     BASE = 3
     STEPS = 4
     FARTHER_STEPS = 5
+    FRAME = 6
+
+
+#: A frame may be longer than its block, as its sheet allows.
+_ROOM_BYTES = dict.fromkeys(Place, MAX_BLOCK_BYTES) | {Place.FRAME: MAX_FRAME_BYTES}
 
 
 class Bench:
@@ -42,7 +54,7 @@ class Bench:
     def room(self, place: Place, size: int, width: int = 1) -> Bits:
         """Room for a block of ``size`` bytes; what lay there before is gone."""
         if place not in self._places:
-            self._places[place] = np.empty(MAX_BLOCK_BYTES, np.uint8)
+            self._places[place] = np.empty(_ROOM_BYTES[place], np.uint8)
         return self._places[place][:size].view(np.dtype(f"<u{width}"))
 
 
@@ -148,7 +160,9 @@ def read_chain(objects: Objects, block: Block, info: TensorInfo) -> Iterator[tup
     for turn, frame in enumerate(block.chain):
         room = place.room(Place(turn % 2), block.span.size, width)
         with _naming(info, frame):
-            decode(frame.kind, read_frame(objects, frame), content, room)
+            data = bytes_of(place.room(Place.FRAME, frame.size))
+            read_frame(objects, frame, data)
+            decode(frame.kind, data, content, room)
         content = room
         yield frame, content
 

@@ -17,9 +17,9 @@ from tidegate.domain.canonical import canonical_json
 from tidegate.domain.errors import ParamsError
 from tidegate.domain.tensor import DTYPE_BYTES
 from tidegate.domain.version import Manifest, Structure, TensorInfo
-from tidegate.params.identity import name_bytes, structure_json, version_id
+from tidegate.params.identity import structure_json, version_id
 from tidegate.params.packed.blocks import Span
-from tidegate.params.packed.codec import MAX_BLOCK_BYTES, Kind
+from tidegate.params.packed.codec import MAX_BLOCK_BYTES, MAX_FRAME_BYTES, Kind
 
 FORMAT = "tidegate/params/1"
 
@@ -69,7 +69,8 @@ class Sheet(NamedTuple):
 
 def manifest_of(structure: Structure, tensors: Iterable[TensorInfo]) -> Manifest:
     """The manifest with its id, tensors in the order of their names' UTF-8 bytes."""
-    infos = sorted(tensors, key=lambda info: name_bytes(info.name))
+    # Code points sort as their UTF-8 does.
+    infos = sorted(tensors, key=lambda info: info.name)
     # Through JSON and back, so that what is committed equals what will be loaded.
     plain = Structure.model_validate_json(canonical_json(structure_json(structure)))
     return Manifest(id=version_id(plain, infos), structure=plain, tensors=infos)
@@ -152,7 +153,7 @@ def _block(packs: list[str], members: Any, start: Any, size: Any, chain: Any) ->
 def _frame(
     packs: list[str], pack: int, offset: int, size: int, kind: str, hash_: str, step: int
 ) -> Frame:
-    if min(pack, offset, size, step) < 0 or size > 2 * MAX_BLOCK_BYTES or not _is_hash(hash_):
+    if min(pack, offset, size, step) < 0 or size > MAX_FRAME_BYTES or not _is_hash(hash_):
         raise ValueError
     return Frame(packs[pack], int(offset), int(size), Kind(kind), hash_, int(step))
 
@@ -163,24 +164,27 @@ def _is_hash(told: Any) -> bool:
 
 def _tiles(infos: list[TensorInfo], blocks: tuple[Block, ...]) -> bool:
     """Whether the blocks hold every byte of every tensor exactly once, whole elements each."""
-    held: dict[int, list[tuple[int, int]]] = {}
-    for span, _ in blocks:
-        if any(not 0 <= member < len(infos) for member in span.members):
+    whole: set[int] = set()
+    parts: dict[int, list[tuple[int, int]]] = {}
+    for (members, start, size), _ in blocks:
+        if not members or min(members) < 0 or max(members) >= len(infos):
             return False
-        if len({infos[member].dtype for member in span.members}) != 1:
+        if len(members) == 1 and size < infos[members[0]].size_bytes:
+            parts.setdefault(members[0], []).append((start, start + size))
+            continue
+        if start or size != sum([infos[m].size_bytes for m in members]):
             return False
-        if len(span.members) > 1 or span.size == infos[span.members[0]].size_bytes:
-            if span.start or span.size != sum(infos[m].size_bytes for m in span.members):
-                return False
-            for member in span.members:
-                held.setdefault(member, []).append((0, infos[member].size_bytes))
-        else:
-            held.setdefault(span.members[0], []).append((span.start, span.start + span.size))
-    for position, info in enumerate(infos):
-        parts = sorted(held.get(position, []))
-        edges = [(0, 0), *parts, (info.size_bytes, info.size_bytes)]
-        if any(before[1] != after[0] for before, after in pairwise(edges)):
+        if len({infos[m].dtype for m in members}) != 1 or len(set(members)) != len(members):
             return False
-        if any(start % DTYPE_BYTES[info.dtype] for start, _ in parts):
+        if not whole.isdisjoint(members):
             return False
-    return True
+        whole.update(members)
+    for position, found in parts.items():
+        info, edges = infos[position], sorted(found)
+        if position in whole or any(edge[0] % DTYPE_BYTES[info.dtype] for edge in edges):
+            return False
+        if any(b[1] != a[0] for b, a in pairwise([(0, 0), *edges, (info.size_bytes,) * 2])):
+            return False
+    empty = [position for position, info in enumerate(infos) if not info.size_bytes]
+    held = whole.difference(empty)
+    return len(held) + len(parts) + len(empty) == len(infos)

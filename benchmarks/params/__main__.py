@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks.page import write
 from benchmarks.params import kinds, machine, tables
 from benchmarks.params.arms import ARMS, NAME
@@ -102,7 +101,7 @@ def run(kind: str, files, arms: dict[str, str], folder: Path, versions: int) -> 
 
 def stores(options: argparse.Namespace, folder: Path) -> dict[str, dict]:
     """All workloads, all stores."""
-    python = {name: options.peers for name in ARMS} | {"Tidegate": sys.executable}
+    python = dict.fromkeys(ARMS, options.peers) | {"Tidegate": sys.executable}
     del python["git-theta"]
     found = {}
     for kind, make in kinds.KINDS.items():

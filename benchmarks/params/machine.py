@@ -8,14 +8,13 @@ from pathlib import Path
 
 import blake3
 import numpy as np
-
 from benchmarks.params import kinds
+
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Structure
 from tidegate.params.checkout import checkout, load, load_manifest
 from tidegate.params.commit import commit
 from tidegate.params.files.import_file import import_file
-from tidegate.params.packed.references import read_sheet
 from tidegate.params.packed.codec import (
     MAX_BLOCK_BYTES,
     Encoded,
@@ -23,6 +22,7 @@ from tidegate.params.packed.codec import (
     difference,
     encode,
 )
+from tidegate.params.packed.references import read_sheet
 from tidegate.params.parallel import on_threads
 from tidegate.store.objects import Objects
 

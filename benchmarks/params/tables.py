@@ -2,6 +2,7 @@
 
 import os
 import platform
+from itertools import pairwise
 from statistics import mean, median
 
 MIB = 1 << 20
@@ -34,7 +35,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 def _growth(arm: dict, raw: int) -> list[float]:
     """What each version after the first adds, as a share of the plain bytes."""
     sizes = arm["stored"]
-    return [(new - old) / raw for old, new in zip(sizes, sizes[1:], strict=False)]
+    return [(new - old) / raw for old, new in pairwise(sizes)]
 
 
 def _targets(found: dict) -> str:
@@ -68,7 +69,8 @@ def _targets(found: dict) -> str:
             row(kind, "stored, of raw (mean of ten)", grew, 0.50, ".4f")
             row(kind, "stored, of raw (one step from an anchor)", min(sizes), 0.50, ".4f")
             row(kind, "commit, times faster than DVC", faster["DVC"], 2.2, ".1f", most=False)
-            slow = max(a / b for a, b in zip(own["checkout"], others["DVC"]["checkout"], strict=True))
+            both = zip(own["checkout"], others["DVC"]["checkout"], strict=True)
+            slow = max(mine / theirs for mine, theirs in both)
             middle = median(own["checkout"]) / median(others["DVC"]["checkout"])
             row(kind, "checkout, of DVC's time (medians)", middle, 0.6, ".2f")
             row(kind, "checkout, of DVC's time (worst of ten)", slow, 0.6, ".2f")

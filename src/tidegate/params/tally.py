@@ -134,9 +134,7 @@ class Tally:
             self._new_nonfinite += int(np.count_nonzero(now & ~was))
 
 
-def tally_parts(
-    dtype: str, old: Bits, new: Bits, steps: Bits, sizes: Sequence[int]
-) -> list[Tally]:
+def tally_parts(dtype: str, old: Bits, new: Bits, steps: Bits, sizes: Sequence[int]) -> list[Tally]:
     """A tally for each of some small tensors that lie one after another.
 
     ``sizes`` are their numbers of elements, as ``Bits`` counts them. What is finite and read as

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from tidegate.domain.errors import Missing
 from tidegate.store.objects import Objects
 
 LEASES = "params/leases/"
@@ -95,10 +96,10 @@ def live_leases(objects: Objects, now: float) -> Held:
 
 
 def _uses(objects: Objects, key: str) -> list[str]:
-    if not objects.exists(key):  # given back meanwhile
-        return []
     try:
         uses = json.loads(objects.get(key))["uses"]
         return [str(version) for version in uses]
+    except Missing:  # given back meanwhile
+        return []
     except (ValueError, TypeError, KeyError):
         return []

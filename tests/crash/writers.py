@@ -80,7 +80,7 @@ class Killer:
 def promised(journal):
     """The versions that commits have returned, by number."""
     lines = journal.read_text().splitlines() if journal.exists() else []
-    return {number: id_ for number, id_ in map(json.loads, lines)}
+    return dict(map(json.loads, lines))
 
 
 def write(store, journal, life):

@@ -29,6 +29,7 @@ from tidegate.params.packed.references import (
     newest,
     read_reference,
     reference_key,
+    references,
 )
 from tidegate.params.packed.sheet import Block, Sheet, manifest_of, to_bytes
 from tidegate.params.parallel import on_threads
@@ -69,12 +70,22 @@ def commit(
         work = _Commit(objects, source, Near(near_sheets(objects, near)), lease, progress)
         try:
             sheet, rows = work.run(structure, allow_nonfinite=allow_nonfinite)
-            if not _publish(objects, sheet, lease):
-                work.packs.abandon()
         except BaseException:
             with suppress(TidegateError):
                 work.packs.abandon()
             raise
+        try:
+            published = _publish(objects, sheet, lease)
+        except TidegateError:
+            # A store at a distance may put the sheet in force, even later, and fail to tell: there
+            # the packs stay, and those that no sheet names are for ``gc``.
+            with suppress(TidegateError):
+                if not objects.remote and not _in_force(objects, sheet.manifest.id, lease):
+                    work.packs.abandon()
+            raise
+        if not published:
+            with suppress(TidegateError):
+                work.packs.abandon()
         if rows is not None:
             keep(objects, near[0], sheet.manifest.id, rows)
     return sheet.manifest
@@ -326,11 +337,17 @@ class _Commit:
 
 
 def _publish(objects: Objects, sheet: Sheet, lease: Lease) -> bool:
-    """Put the sheet in force; False where one of the same version is already, and was kept."""
+    """Put the sheet in force; False where one of the same version is already, and was kept.
+
+    A store at a distance may write the sheet, lose its answer and refuse the second try: then the
+    one in force is this one, or was made from it.
+    """
     version = sheet.manifest.id
     while True:
         there = newest(objects, version)
         standing = _standing(objects, there) if there and not there.gone else None
+        if standing and _ours(standing, lease):
+            return True
         if there and standing and lease.written_at() - there.modified < _FRESH_SECONDS:
             return False
         # What stands is written again, so that nobody takes it for abandoned meanwhile.
@@ -340,6 +357,20 @@ def _publish(objects: Objects, sheet: Sheet, lease: Lease) -> bool:
     if not lease.held():
         _check_packs(objects, standing or sheet, number)
     return standing is None
+
+
+def _ours(sheet: Sheet, lease: Lease) -> bool:
+    """Whether a sheet needs packs of this writer's."""
+    return any(pack.startswith(f"{lease.writer}/") for pack in sheet.packs)
+
+
+def _in_force(objects: Objects, version: str, lease: Lease) -> bool:
+    """Whether some sheet of the version needs packs of this writer's."""
+    return any(
+        _ours(read_reference(objects, there), lease)
+        for there in references(objects, version)
+        if not there.gone
+    )
 
 
 def _standing(objects: Objects, there: Reference) -> Sheet | None:

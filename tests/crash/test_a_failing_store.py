@@ -48,7 +48,7 @@ class Between:
             def answer(self):
                 between.handle(self)
 
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
 
             def log_message(self, *_given):
                 pass
@@ -56,10 +56,10 @@ class Between:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.endpoint = "http://127.0.0.1:%d" % self.server.server_address[1]
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
 
     def fail(self, how, at, times=10_000):
-        """From the ``at``-th change, ``times`` times: "500", "lost" (done, but told 500), "hang"."""
+        """From the ``at``-th change on: "500", "lost" (done, but told 500), or "hang"."""
         self.how, self.at, self.times, self.changes = how, at, times, 0
 
     def handle(self, request):

@@ -124,7 +124,9 @@ def test_one_small_tensor_more_moves_few_others(objects):
 def test_killed_between_two_writes_no_version_is_there_and_repeating_works(objects, fails_at):
     with pytest.raises(KeyboardInterrupt):
         commit(Counting(objects, fails_at), STRUCTURE, TENSORS)
-    assert everything(objects) == {}
+    # At a distance, a sheet that was sent may yet arrive: its packs are left to gc.
+    left = {key.split("/")[1] for key in everything(objects)}
+    assert left == ({"packs"} if objects.remote and fails_at == 2 else set())
     assert load(objects, commit(objects, STRUCTURE, TENSORS)) == TENSORS
 
 

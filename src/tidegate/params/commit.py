@@ -76,7 +76,7 @@ def commit(
             raise
         try:
             published = _publish(objects, sheet, lease)
-        except TidegateError:
+        except BaseException:
             # A store at a distance may put the sheet in force, even later, and fail to tell: there
             # the packs stay, and those that no sheet names are for ``gc``.
             with suppress(TidegateError):
@@ -87,7 +87,8 @@ def commit(
             with suppress(TidegateError):
                 work.packs.abandon()
         if rows is not None:
-            keep(objects, near[0], sheet.manifest.id, rows)
+            with suppress(TidegateError):  # the version is there; a diff can be worked out again
+                keep(objects, near[0], sheet.manifest.id, rows)
     return sheet.manifest
 
 

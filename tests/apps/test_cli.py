@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +44,8 @@ def test_every_command_speaks_to_people_and_to_machines(lived, line):
 
 
 def test_the_documents_of_interface_md(lived):
-    diff = lived("params diff m@1 m@2 --json").json
+    diff = lived("params diff m@1 m@2 --svg diff.svg --json").json
+    assert Path(diff["picture"]).read_text().startswith("<svg")
     assert {"name", "status", "changed_share"} <= diff["tensors"][0].keys()
     compared = lived("data compare 1.csv 2.csv --json").json
     assert {
@@ -150,3 +152,14 @@ def test_json_is_the_only_thing_on_standard_output():
     )  # fmt: skip
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["kind"] == "WorkspaceError"
+
+
+def test_a_part_of_a_version_is_proved_without_the_workspace(lived, tmp_path):
+    id_ = lived("params show m@1 --json").json["params"]
+    name = lived("params show m@1 --json").json["tensors"][0]["name"]
+    lived(["params", "checkout", "m@1", "-o", "part", "--tensor", name, "--proof", "proof"])
+    assert lived("params verify part --proof proof m@1 --json").json["tensors"] == 1
+    nowhere = f"params verify part --proof proof {id_} --workspace {tmp_path / 'none'}"
+    assert lived(nowhere).code == 0
+    assert lived(f"params verify part --proof proof {'0' * 64}").code == 3
+    assert lived("params verify part --proof part m@1").code != 0

@@ -60,3 +60,21 @@ def test_appending_one_by_one_gives_the_defined_root(datas):
 @given(st.binary(max_size=64))
 def test_a_leaf_is_never_a_node(data):
     assert merkle.leaf_hash(data) != merkle.node_hash(data[:32], data[32:])
+
+
+@given(st.lists(st.binary(max_size=8), min_size=1, max_size=70), st.data())
+def test_a_path_leads_from_its_leaf_to_the_root_and_from_nothing_else(content, data):
+    leaves = [merkle.leaf_hash(leaf) for leaf in content]
+    assert merkle.root_of_all(leaves) == merkle.root(leaves) == recursive(leaves)
+    index = data.draw(st.integers(0, len(leaves) - 1))
+    path, size = merkle.inclusion_path(leaves, index), len(leaves)
+    root = merkle.root(leaves)
+    assert merkle.root_from_path(leaves[index], index, size, path) == root
+    assert merkle.root_from_path(merkle.leaf_hash(b"another"), index, size, path) != root
+    assert merkle.root_from_path(leaves[index], index, size, [*path, root]) is None
+    assert merkle.root_from_path(leaves[index], size, size, path) is None
+    if path:
+        assert merkle.root_from_path(leaves[index], index, size, path[:-1]) is None
+        place = data.draw(st.integers(0, len(path) - 1))
+        other = [*path[:place], merkle.leaf_hash(path[place]), *path[place + 1 :]]
+        assert merkle.root_from_path(leaves[index], index, size, other) != root

@@ -52,6 +52,39 @@ def root_of_all(leaves: Sequence[bytes]) -> bytes:
     return level[0] if level else EMPTY_ROOT
 
 
+def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The audit path of one leaf hash (RFC 6962, section 2.1.1), from the leaf upwards."""
+    path, level = [], leaves
+    while len(level) > 1:
+        beside = index ^ 1
+        if beside < len(level):
+            path.append(level[beside])
+        above = [
+            node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)
+        ]
+        level = [*above, level[-1]] if len(level) % 2 else above
+        index //= 2
+    return path
+
+
+def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that an audit path gives for a leaf among ``size``; None where it fits none.
+
+    After RFC 9162, section 2.1.3.2.
+    """
+    if not 0 <= index < size:
+        return None
+    last, hash_, left = size - 1, leaf, list(path)
+    while last:
+        if index % 2 or index != last:  # a last node without a neighbour moves up as it is
+            if not left:
+                return None
+            other = left.pop(0)
+            hash_ = node_hash(other, hash_) if index % 2 else node_hash(hash_, other)
+        index, last = index // 2, last // 2
+    return None if left else hash_
+
+
 def root(leaves: Iterable[bytes]) -> bytes:
     """The root over leaf hashes, in order, in memory that grows with the logarithm."""
     frontier: list[bytes] = []

@@ -85,6 +85,11 @@ def version_id(structure: Structure, tensors: Iterable[TensorInfo]) -> str:
     its name, in the order of the names' UTF-8 bytes. Each kind of leaf has its tag, and an id
     has a fixed length, so no leaf can pose as another. Raises ParamsError for a name given twice.
     """
+    return root_of_all(version_leaves(structure, tensors)).hex()
+
+
+def version_leaves(structure: Structure, tensors: Iterable[TensorInfo]) -> list[bytes]:
+    """The leaf hashes of a version's tree: its structure, then its tensors by their names."""
     members = sorted((name_bytes(tensor.name), tensor.id) for tensor in tensors)
     for (before, _), (name, _) in pairwise(members):
         if before == name:
@@ -93,6 +98,10 @@ def version_id(structure: Structure, tensors: Iterable[TensorInfo]) -> str:
                 do="give every tensor its own name",
                 name=name.decode(),
             )
-    leaves = [STRUCTURE_TAG + canonical_json(structure_json(structure))]
-    leaves += [MEMBER_TAG + f"{id_}\n".encode() + name for name, id_ in members]
-    return root_of_all([leaf_hash(leaf) for leaf in leaves]).hex()
+    leaves = [leaf_hash(STRUCTURE_TAG + canonical_json(structure_json(structure)))]
+    return leaves + [tensor_leaf(name, id_) for name, id_ in members]
+
+
+def tensor_leaf(name: bytes, id_: str) -> bytes:
+    """The leaf hash of one tensor."""
+    return leaf_hash(MEMBER_TAG + f"{id_}\n".encode() + name)

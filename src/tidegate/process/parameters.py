@@ -15,6 +15,8 @@ from tidegate.params.diff import diff
 from tidegate.params.files.import_file import import_file
 from tidegate.params.fsck import Damage, fsck
 from tidegate.params.gc import Freed, gc
+from tidegate.params.proof import Proof, prove, read_proof
+from tidegate.params.proof import check as check_file
 from tidegate.params.rows import TensorDiff
 from tidegate.process.home import Home
 from tidegate.process.stages.release import current
@@ -118,6 +120,16 @@ def checkout(home: Home, name: str, out: Path, tensors: Sequence[str] | None = N
         tensors or None,
         progress=lambda done, total: home.progress(say("writing parameters"), done, total),
     )
+
+
+def proof_of(home: Home, name: str, tensors: Sequence[str] | None = None) -> Proof:
+    """A proof that the named tensors, or all, are part of a version."""
+    return prove(manifest_of(home, name), tensors or None)
+
+
+def verify_file(file: Path, proof: Path, params: str) -> int:
+    """How many tensors the file holds, all proved to be part of these parameters."""
+    return check_file(file, read_proof(proof), params)
 
 
 def compare(home: Home, old: str, new: str) -> list[TensorDiff]:

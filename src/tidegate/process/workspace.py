@@ -18,6 +18,7 @@ from tidegate.governance import people
 from tidegate.ledger.verify import Report
 from tidegate.params.fsck import Damage
 from tidegate.params.gc import Freed
+from tidegate.params.proof import Proof
 from tidegate.params.rows import TensorDiff
 from tidegate.process import (
     auditing,
@@ -254,6 +255,10 @@ class Workspace:
     def checkout(self, name: str, out: str | Path, tensors: Sequence[str] | None = None) -> int:
         """Write a version to a safetensors file, exactly; gives the bytes written."""
         return parameters.checkout(self.home, name, Path(out), tensors)
+
+    def prove(self, name: str, tensors: Sequence[str] | None = None) -> Proof:
+        """That a version, or the named tensors of it, hash to the version's id."""
+        return parameters.proof_of(self.home, name, tensors)
 
     def fsck(self) -> list[Damage]:
         """Every damaged or missing byte of every version."""

@@ -1,13 +1,15 @@
 """``tidegate params``: versions and tensors, in, out and compared."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from tidegate.apps.cli.session import session, size, when
 from tidegate.apps.cli.updates import show_standing
 from tidegate.domain.messages import say
-from tidegate.process.parameters import summary_of
+from tidegate.params.picture import picture
+from tidegate.process.parameters import summary_of, verify_file
 
 group = typer.Typer(no_args_is_help=True, help="Versions and tensors: in, out and compared.")
 
@@ -78,24 +80,40 @@ def show(context: typer.Context, version: str) -> None:
 
 
 @group.command("diff")
-def diff(context: typer.Context, old: str, new: str) -> None:
+def diff(
+    context: typer.Context,
+    old: str,
+    new: str,
+    svg: Path = typer.Option(None, "--svg", help="Draw it too, layer by layer, to this file."),
+) -> None:
     """What changed from one version to another, tensor by tensor."""
     s = session(context)
     with s.workspace() as ws:
         found = ws.diff(old, new)
     table = s.table(
         say("Tensor"), say("Status"), say("Changed share"), say("Largest step"), say("Mean step"),
-        say("Norm ratio"), say("Cosine"), right=(2, 3, 4, 5, 6),
+        say("Largest ULP step"), say("Norm ratio"), say("Cosine"), say("New NaN, infinity"),
+        right=(2, 3, 4, 5, 6, 7, 8),
     )  # fmt: skip
     for row in found:
         share = "-" if row.changed_share is None else f"{row.changed_share:.1%}"
-        numbers = [row.max_step, row.mean_step, row.norm_ratio, row.cosine]
+        numbers = [row.max_step, row.mean_step, row.max_ulp_step, row.norm_ratio, row.cosine]
         shown = ["-" if value is None else f"{value:.4g}" for value in numbers]
-        table.add_row(row.name, s.text(say(row.status)), share, *shown)
-    s.emit(
-        {"old": old, "new": new, "tensors": [row._asdict() for row in found]},
-        lambda: s.out.print(table),
-    )
+        table.add_row(
+            row.name, s.text(say(row.status)), share, *shown, f"{row.new_nonfinite or ''}"
+        )
+    document: dict[str, Any] = {"old": old, "new": new}
+    document["tensors"] = [row._asdict() for row in found]
+    if svg is not None:
+        svg.write_text(picture(found, old, new, s.lang), encoding="utf-8")
+        document["picture"] = str(svg)
+
+    def told() -> None:
+        s.out.print(table)
+        if svg is not None:
+            s.out.print(s.say("written to {file}", file=svg))
+
+    s.emit(document, told)
 
 
 @group.command("import")
@@ -144,15 +162,43 @@ def checkout(
     version: str,
     out: Path = typer.Option(..., "-o", "--out", help="The safetensors file to write."),
     tensor: list[str] = typer.Option(None, "--tensor", help="Only this tensor (repeatable)."),
+    proof: Path = typer.Option(
+        None, "--proof", help="Write a proof that the tensors are part of the version, too."
+    ),
 ) -> None:
     """Write a version to a safetensors file, exactly."""
     s = session(context)
+    chosen = list(tensor or []) or None
     with s.workspace() as ws:
-        written = ws.checkout(version, out, list(tensor or []) or None)
+        written = ws.checkout(version, out, chosen)
+        if proof is not None:
+            proof.write_text(ws.prove(version, chosen).model_dump_json(), encoding="utf-8")
     s.emit(
         {"version": version, "file": str(out), "size_bytes": written},
         lambda: s.out.print(
             s.say("{version} is in {file} ({size})", version=version, file=out, size=size(written))
+        ),
+    )
+
+
+@group.command("verify")
+def verify(
+    context: typer.Context,
+    file: Path,
+    version: str = typer.Argument(..., help="MODEL@V, or the id of its parameters."),
+    proof: Path = typer.Option(..., "--proof", help="The proof that checkout wrote."),
+) -> None:
+    """Whether every tensor of a file is part of a version; with an id, no workspace is needed."""
+    s = session(context)
+    params = version
+    if "@" in version:
+        with s.workspace() as ws:
+            params = ws.version(version)[1].id
+    count = verify_file(file, proof, params)
+    s.emit(
+        {"ok": True, "params": params, "tensors": count},
+        lambda: s.out.print(
+            s.say("{count} tensor(s) are part of parameters {params}", count=count, params=params)
         ),
     )
 

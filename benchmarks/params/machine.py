@@ -1,7 +1,10 @@
 """The machine's own limits, and work of Tidegate's that no peer has a match for."""
 
 import os
+import shutil
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,24 +190,33 @@ def _bytes_read() -> int:
 
 
 def memory(folder: Path, size: int) -> Iterator[tuple[str, float]]:
-    """MiB of memory at the most, above what the process held before, for a model of ``size``."""
+    """MiB of memory at the most, for a model of ``size``: above what the modules take.
+
+    Each step is a process of its own, so that nothing is used again that was freed before.
+    """
     rng = np.random.default_rng(0)
     path = folder / "large.safetensors"
-    count = size // (64 * MIB)
-    kinds.save_streaming(path, count, 1 << 24, rng)
-    objects = Objects.open(str(folder / "large"))
-    ids: list[str] = []
-    yield "first commit", _peak(lambda: ids.append(import_file(objects, path).id))
-    kinds.nudge(path, rng)
-    yield "next commit", _peak(lambda: ids.append(import_file(objects, path, near=ids).id))
-    yield "checkout", _peak(lambda: checkout(objects, load_manifest(objects, ids[1]), path))
+    kinds.save_streaming(path, size // (64 * MIB), 1 << 24, rng)
+    for step in ("first commit", "next commit", "checkout"):
+        program = [sys.executable, "-m", "benchmarks.params.machine", str(folder), step]
+        done = subprocess.run(program, stdout=subprocess.PIPE, check=True, text=True)
+        yield step, float(done.stdout)
+        if step == "first commit":
+            kinds.nudge(path, rng)
     path.unlink()
+    shutil.rmtree(folder / "large")
 
 
-def _peak(work: Callable[[], object]) -> float:
-    Path("/proc/self/clear_refs").write_text("5")
+def _memory_step(folder: Path, step: str) -> float:
+    objects, path, noted = Objects.open(str(folder / "large")), folder / "large.safetensors", ""
+    ids = folder / "large" / "ids"
+    if step != "first commit":
+        noted = ids.read_text()
     before = _kib("VmRSS")
-    work()
+    if step == "checkout":
+        checkout(objects, load_manifest(objects, noted.split()[-1]), path)
+    else:
+        ids.write_text(f"{noted} {import_file(objects, path, near=noted.split()).id}")
     return (_kib("VmHWM") - before) / 1024
 
 
@@ -242,3 +254,7 @@ def own_codec(old_file: str, new_file: str, width: int) -> dict[str, dict[str, f
             "out": new.nbytes / min(seconds["out"]) / 1e9,
         }
     }
+
+
+if __name__ == "__main__":
+    print(_memory_step(Path(sys.argv[1]), sys.argv[2]))

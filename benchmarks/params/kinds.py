@@ -56,6 +56,7 @@ def bf16_one_ulp(rng: np.random.Generator) -> Iterator[Tensors]:
         yield weights
         for name in weights:
             step = np.array([1, -1] * 3 + [0] * 14, np.int16)[rng.integers(0, 20, SHAPE)]
+            step[weights[name] & 0x7FFF == 0] = 1  # below zero's magnitude there is nothing
             weights[name] = weights[name] + step.view(np.uint16)
 
 

@@ -229,3 +229,27 @@ def test_equal_tensors_are_never_read_and_others_are_verified(objects):
         objects.put(key, raw[: size // 2] + bytes([raw[size // 2] ^ 1]) + raw[size // 2 + 1 :])
     with pytest.raises(IntegrityError, match="'w' is damaged"):
         diff(objects, first, second)
+
+
+def small(**values):
+    return {name: Tensor.of(np.full(8, value)) for name, value in values.items()}
+
+
+def test_a_kept_diff_is_from_the_parent_whatever_a_block_was_built_on(new_objects):
+    """The parent's small tensors share other blocks than the grandparent's and the new one's."""
+    objects = new_objects()
+    first = commit(objects, STRUCTURE, small(a=1.0, b=1.0))
+    parent = commit(objects, STRUCTURE, small(a=3.0, b=1.0, c=1.0), [first.id])
+    new = commit(objects, STRUCTURE, small(a=4.0, b=1.0), [parent.id, first.id])
+    steps = {row.name: row.max_step for row in diff(objects, parent, new)}
+    assert steps == {"a": 1.0, "b": 0.0, "c": None}
+
+
+def test_a_parent_that_is_gone_is_not_the_one_a_kept_diff_is_from(new_objects):
+    objects = new_objects()
+    first = commit(objects, STRUCTURE, small(a=1.0))
+    new = commit(objects, STRUCTURE, small(a=4.0), ["0" * 64, first.id])
+    assert [key for key, _ in objects.list("params/diffs/")] == [
+        f"params/diffs/{new.id}/{first.id}"
+    ]
+    assert [row.max_step for row in diff(objects, first, new)] == [3.0]

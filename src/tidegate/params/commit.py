@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from tidegate.domain.errors import IntegrityError, ParamsError, StorageError, TidegateError
+from tidegate.domain.errors import IntegrityError, ParamsError, TidegateError
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Manifest, Structure, TensorInfo
 from tidegate.params.finite import NonfiniteCount, count_parts
@@ -21,17 +21,10 @@ from tidegate.params.packed.codec import (
 )
 from tidegate.params.packed.leases import Lease
 from tidegate.params.packed.near import Base, Near, near_sheets, prefix_to_build_on
-from tidegate.params.packed.packs import PackWriter, pack_key
+from tidegate.params.packed.packs import PackWriter
+from tidegate.params.packed.publish import publish, surely_not_in_force
 from tidegate.params.packed.reader import Place, bench, read_chain
-from tidegate.params.packed.references import (
-    GONE,
-    Reference,
-    newest,
-    read_reference,
-    reference_key,
-    references,
-)
-from tidegate.params.packed.sheet import Block, Sheet, manifest_of, to_bytes
+from tidegate.params.packed.sheet import Block, Sheet, manifest_of
 from tidegate.params.parallel import on_threads
 from tidegate.params.progress import Meter, Progress
 from tidegate.params.rows import TensorDiff, keep, same_row, told_row
@@ -39,8 +32,6 @@ from tidegate.params.source import Held, Source
 from tidegate.params.tally import Tally, tally_parts
 from tidegate.store.objects import Objects
 
-#: A sheet younger than this is left as it is when the same version is committed again.
-_FRESH_SECONDS = 60.0
 #: After so many large tensors of which no version has any, the next is taken for new.
 _TAKEN_FOR_NEW = 3
 
@@ -75,20 +66,17 @@ def commit(
                 work.packs.abandon()
             raise
         try:
-            published = _publish(objects, sheet, lease)
+            published = publish(objects, sheet, lease)
         except BaseException:
-            # A store at a distance may put the sheet in force, even later, and fail to tell: there
-            # the packs stay, and those that no sheet names are for ``gc``.
             with suppress(TidegateError):
-                if not objects.remote and not _in_force(objects, sheet.manifest.id, lease):
+                if surely_not_in_force(objects, sheet, lease):
                     work.packs.abandon()
             raise
-        if not published:
-            with suppress(TidegateError):
+        with suppress(TidegateError):  # the version is there, whatever fails now
+            if not published:
                 work.packs.abandon()
-        if rows is not None:
-            with suppress(TidegateError):  # the version is there; a diff can be worked out again
-                keep(objects, near[0], sheet.manifest.id, rows)
+            if rows is not None:
+                keep(objects, work.parent, sheet.manifest.id, rows)
     return sheet.manifest
 
 
@@ -117,8 +105,11 @@ class _Commit:
         names = sorted(source.names, key=name_bytes)
         self._infos = [_unnamed(source, name) for name in names]
         self._meter = Meter(progress, sum(info.size_bytes for info in self._infos))
-        parent = near.sheets[0].manifest if near.sheets else None
-        self._parent = {info.name: info for info in parent.tensors} if parent else {}
+        #: The id of the version that rows are told against: the first that is there whole.
+        self.parent = near.sheets[0].manifest.id if near.sheets else ""
+        self._parent = (
+            {info.name: info for info in near.sheets[0].manifest.tensors} if near.sheets else {}
+        )
         #: Several threads count here; a lost count costs a second look, no more.
         self._new_in_a_row = 0
 
@@ -183,10 +174,11 @@ class _Commit:
             content = self._read(part, span)
             hasher.update(content)
             new = bits_of(content, element_width(part.dtype))
-            block, steps, old = self._block(new, span, self._near.at((part,), span), part)
+            base = self._near.at((part,), span)
+            block, steps, old = self._block(new, span, base, part)
             blocks.append(block)
             finite = False
-            if tally is not None and old is not None and steps is not None:
+            if tally is not None and self._is_parents(base) and old is not None:
                 finite = tally.add(old, new, steps)
             counted.add(new, finite=finite)
         info = part._replace(id=hasher.hexdigest())
@@ -236,15 +228,10 @@ class _Commit:
             nonfinite |= _told(info, counted)
         if not self._near.sheets:
             return _Stored(tuple(infos), [block], [], nonfinite)
-        if old is None or steps is None:
+        if old is not None and self._is_parents(base):
+            tallies: Sequence[Tally | None] = tally_parts(infos[0].dtype, old, new, steps, sizes)
+        else:
             tallies = [self._tally(info) for info in infos]
-        else:  # a base has tensors of the same shapes; the parent may not
-            tallies = [
-                tally if self._tally(info) else None
-                for info, tally in zip(
-                    infos, tally_parts(infos[0].dtype, old, new, steps, sizes), strict=True
-                )
-            ]
         rows = [
             self._row(info, tally, counted)
             for info, tally, counted in zip(infos, tallies, counts, strict=True)
@@ -253,9 +240,10 @@ class _Commit:
 
     def _block(
         self, new: Bits, span: Span, base: Base | None, info: TensorInfo
-    ) -> tuple[Block, Bits | None, Bits | None]:
-        """The stored block, its steps from the base and the base's content, where there is one."""
+    ) -> tuple[Block, Bits, Bits | None]:
+        """The stored block; the steps from the base's content, and that, where there is one."""
         place = bench()
+        steps = place.room(Place.STEPS, span.size, new.itemsize)
         built_on, old = None, None
         if base is not None:
             length = prefix_to_build_on(base.block)
@@ -271,9 +259,8 @@ class _Commit:
                 old = None  # damaged: nothing to build on, as ``fsck`` will tell
         if base is None or old is None:
             frame = self.packs.add(encode_alone(new), 0)
-            return Block(span, (frame,)), None, None
-        steps = difference(new, old, place.room(Place.STEPS, span.size, new.itemsize))
-        if not steps.any():
+            return Block(span, (frame,)), steps, None
+        if not difference(new, old, steps).any():
             return Block(span, base.block.chain), steps, old
         chain, ground, apart = base.block.chain[:length], old, steps
         if built_on is not None:
@@ -290,6 +277,9 @@ class _Commit:
     def _read(self, part: TensorInfo, span: Span) -> memoryview:
         room = bytes_of(bench().room(Place.SOURCE, span.size))
         return self._source.read_part(part.name, span.start, room)
+
+    def _is_parents(self, base: Base | None) -> bool:
+        return base is not None and base.sheet is self._near.sheets[0]
 
     def _tally(self, info: TensorInfo) -> Tally | None:
         """For a tensor that the parent has too, in the same dtype and shape."""
@@ -335,63 +325,6 @@ class _Commit:
         for name in self._parent.keys() - rows.keys():
             rows[name] = told_row(self._parent[name], None)
         return [rows[name] for name in sorted(rows)]
-
-
-def _publish(objects: Objects, sheet: Sheet, lease: Lease) -> bool:
-    """Put the sheet in force; False where one of the same version is already, and was kept.
-
-    A store at a distance may write the sheet, lose its answer and refuse the second try: then the
-    one in force is this one, or was made from it.
-    """
-    version = sheet.manifest.id
-    while True:
-        there = newest(objects, version)
-        standing = _standing(objects, there) if there and not there.gone else None
-        if standing and _ours(standing, lease):
-            return True
-        if there and standing and lease.written_at() - there.modified < _FRESH_SECONDS:
-            return False
-        # What stands is written again, so that nobody takes it for abandoned meanwhile.
-        number = there.number + 1 if there else 0
-        if objects.put(reference_key(version, number), to_bytes(standing or sheet)):
-            break
-    if not lease.held():
-        _check_packs(objects, standing or sheet, number)
-    return standing is None
-
-
-def _ours(sheet: Sheet, lease: Lease) -> bool:
-    """Whether a sheet needs packs of this writer's."""
-    return any(pack.startswith(f"{lease.writer}/") for pack in sheet.packs)
-
-
-def _in_force(objects: Objects, version: str, lease: Lease) -> bool:
-    """Whether some sheet of the version needs packs of this writer's."""
-    return any(
-        _ours(read_reference(objects, there), lease)
-        for there in references(objects, version)
-        if not there.gone
-    )
-
-
-def _standing(objects: Objects, there: Reference) -> Sheet | None:
-    """The sheet in force, where it is whole and all its packs are there."""
-    try:
-        sheet = read_reference(objects, there)
-    except IntegrityError:
-        return None
-    return sheet if all(objects.exists(pack_key(pack)) for pack in sheet.packs) else None
-
-
-def _check_packs(objects: Objects, sheet: Sheet, number: int) -> None:
-    """After the lease was taken for abandoned: withdraw the sheet where it names what is gone."""
-    if all(objects.exists(pack_key(pack)) for pack in sheet.packs):
-        return
-    objects.put(reference_key(sheet.manifest.id, number + 1), GONE)
-    raise StorageError(
-        "the commit took so long that 'tidegate params gc' took its packs for abandoned",
-        do="run the command again; keep the store's and this machine's connection alive meanwhile",
-    )
 
 
 def _unnamed(source: Source, name: str) -> TensorInfo:

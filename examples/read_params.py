@@ -52,7 +52,7 @@ def read(store, version):
     for members, _start, size, chain in sorted(sheet["blocks"], key=lambda block: block[:2]):
         infos, block, at = [sheet["tensors"][member] for member in members], None, 0
         width = 4 if infos[0][1] == "C64" else SIZES.get(infos[0][1], 1)
-        for pack, offset, length, kind, digest, _step in chain:
+        for pack, offset, length, kind, digest in chain:
             path = store / "params" / "packs" / sheet["packs"][pack]
             check(data := np.fromfile(path, "u1", length, offset=offset).tobytes(), digest, path)
             block = decode(kind, data, block, f"<u{width}")

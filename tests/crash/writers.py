@@ -27,13 +27,13 @@ from tidegate.params.gc import gc
 from tidegate.params.packed import leases
 from tidegate.params.packed.packs import PACKS
 from tidegate.params.packed.references import newest, read_reference, references
-from tidegate.store.objects import Objects
+from tidegate.store.objects import Objects, Upload
 
 WRITERS, LIVES = 8, 120
 #: Versions that writers make; those of an even number are kept, the others may be collected.
 VERSIONS = 10
 #: Changes of the store in a whole life, about, one before and one after each.
-BOUNDARIES = 40
+BOUNDARIES = 80
 #: Seconds, of the store's clock: S3 tells whole ones.
 GRACE, HOLDS = 1.0, 3.0
 TENSORS = Structure(adapter="tensors")
@@ -59,8 +59,13 @@ class Killer:
 
     def __init__(self, at):
         self.at, self.count = at, 0
-        for name in ("put", "delete"):
-            setattr(Objects, name, self.around(getattr(Objects, name)))
+        for owner, name in (
+            (Objects, "put"),
+            (Objects, "delete"),
+            (Upload, "write"),
+            (Upload, "finish"),
+        ):
+            setattr(owner, name, self.around(getattr(owner, name)))
 
     def around(self, change):
         def cut(*given, **named):

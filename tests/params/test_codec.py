@@ -95,14 +95,15 @@ def bf16(size=N):
          0.007),
         (floats(), lambda old: old ^ RNG.choice([0, 1 << 3, 1 << 17, 1 << 30], old.size), Kind.XOR,
          0.09),
-        (floats(), lambda old: floats(), Kind.PLANES, 0.85),
+        (bf16(), lambda old: bf16(), Kind.PLANES, 0.75),
+        (floats(), lambda old: floats(), Kind.RAW, 1.0),
         (RNG.integers(0, 1 << 32, N, dtype="<u4"), lambda old: RNG.integers(0, 1 << 32, N, "<u4"),
          Kind.RAW, 1.0),
     ],
 )  # fmt: skip
 def test_the_smallest_is_used(old, change, kind, share):
     new = change(old).astype(old.dtype)
-    frame = encoded(new, old, alone=0.85 * old.nbytes if kind is Kind.PLANES else None)
+    frame = encoded(new, old, alone=0.75 * old.nbytes if kind is Kind.PLANES else None)
     assert frame.kind is kind
     assert len(frame.data) <= share * new.nbytes
     assert (decoded(frame, old, new) == new).all()

@@ -22,7 +22,7 @@ TENSORS = {
 
 
 class Counting:
-    """The store, counting puts, and failing at the ``fails_at``-th."""
+    """The store, counting objects put, and failing at the ``fails_at``-th."""
 
     def __init__(self, objects, fails_at=None):
         self.objects, self.fails_at, self.puts = objects, fails_at, 0
@@ -31,10 +31,19 @@ class Counting:
         return getattr(self.objects, name)
 
     def put(self, key, data, *, durable=True):
+        return self.counted(lambda: self.objects.put(key, data, durable=durable))
+
+    def upload(self, key):
+        upload = self.objects.upload(key)
+        finish = upload.finish
+        upload.finish = lambda: self.counted(finish)
+        return upload
+
+    def counted(self, put):
         if self.puts == self.fails_at:
             raise KeyboardInterrupt
         self.puts += 1
-        return self.objects.put(key, data, durable=durable)
+        return put()
 
 
 def everything(objects):

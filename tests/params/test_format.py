@@ -34,12 +34,13 @@ def store(tmp_path_factory):
     objects, made, used = Objects.open(str(folder)), [], set()
     values = {d: np.frombuffer(RNG.bytes(30_000 * w), f"<u{w}") for d, w in DTYPE_BYTES.items()}
     values["large"] = RNG.normal(size=600_000).astype("<f4").view("<u4")
+    values["narrow"] = RNG.integers(0, 1 << 9, 30_000, "<u4")
     small = {f"s{i}": Tensor.of(RNG.normal(size=i)) for i in range(5)}
     small |= {"scalar": Tensor.of(np.array(-0.0)), "empty": Tensor.of(np.zeros((0, 3)))}
     for turn in range(7):
         tensors = dict(small)
         for name, bits in values.items():
-            dtype = "F32" if name == "large" else name
+            dtype = {"large": "F32", "narrow": "U32"}.get(name, name)
             tensors[name] = Tensor(dtype, (bits.size,), bits.tobytes())
         made.append(commit(objects, STRUCTURE, tensors, [m.id for m in made[-1:]]))
         sheet = read_sheet(objects, made[-1].id)
@@ -68,7 +69,7 @@ def test_every_version_is_read_and_verified(store):
         ]
 
 
-@pytest.mark.parametrize("name", ["large", "BF16", "C64", "s3", "scalar", "empty"])
+@pytest.mark.parametrize("name", ["large", "narrow", "BF16", "C64", "s3", "scalar", "empty"])
 def test_a_tensor_comes_out_with_every_bit(store, tmp_path, name):
     folder, objects, made = store
     assert program(folder, made[-1].id, name, tmp_path / "out").returncode == 0

@@ -12,11 +12,10 @@ from tidegate.domain.tensor import DTYPE_BYTES, Tensor
 from tidegate.domain.version import Structure, TensorInfo
 from tidegate.params.checkout import load
 from tidegate.params.commit import commit
-from tidegate.params.packed.blocks import SMALL_BYTES, Span, cut
+from tidegate.params.packed.blocks import SMALL_BYTES, cut
 from tidegate.params.packed.codec import MAX_BLOCK_BYTES
-from tidegate.params.packed.near import prefix_to_build_on
 from tidegate.params.packed.references import read_sheet
-from tidegate.params.packed.sheet import MAX_DELTAS, Block, Frame, from_bytes, to_bytes
+from tidegate.params.packed.sheet import MAX_DELTAS, from_bytes, to_bytes
 from tidegate.params.repack import shorten
 
 STRUCTURE = Structure(adapter="tensors", architecture={"note": "é", "sizes": [1, 2.5]})
@@ -158,21 +157,24 @@ def test_chains_are_bounded_and_shortened_without_changing_the_id(objects):
         assert load(objects, read_sheet(objects, id_).manifest) == tensors
 
 
-def test_bases_are_those_of_skip_deltas():
-    def block_at(steps, size=100):
-        chain = tuple(
-            Frame("w/0", 0, size, "planes" if not step else "ulp", "0" * 64, step) for step in steps
-        )
-        return Block(Span((0,), 0, 10_000), chain)
+def depths_of(objects, step, versions):
+    """How many deltas each of some versions has, each made of the one before by ``step``."""
+    values, near, depths = np.random.default_rng(0).normal(size=300_000).astype("f4"), [], []
+    for _ in range(versions):
+        near = [commit(objects, STRUCTURE, {"w": Tensor.of(values)}, near).id]
+        depths.append(len(read_sheet(objects, near[0]).blocks[0].chain) - 1)
+        values = step(values)
+    return depths
 
-    chain = [0]
-    for step in range(1, 200):
-        length = prefix_to_build_on(block_at(chain))
-        chain = [*chain[:length], step]
-        assert len(chain) <= 1 + MAX_DELTAS
-        if bin(step).count("1") <= MAX_DELTAS:
-            assert chain[-2] == step & (step - 1)
-    # Large deltas are not stacked: their bytes would make reading slow.
-    assert prefix_to_build_on(block_at([0, 1], size=5000)) == 1
-    assert prefix_to_build_on(block_at([0, 2], size=5000)) == 2
-    assert prefix_to_build_on(block_at([0, 2, 3], size=5000)) == 1
+
+def test_chains_grow_only_where_that_saves_much(objects):
+    rng = np.random.default_rng(1)
+
+    def all_moved(values):  # the second step from the anchor is 3% larger than the first
+        return values * (1 + rng.normal(scale=1e-3, size=values.size)).astype("f4")
+
+    def some_moved(values):  # the second step from the anchor is twice as large
+        return np.where(rng.random(values.size) < 0.01, all_moved(values), values)
+
+    assert depths_of(objects, all_moved, 5) == [0, 1, 1, 1, 1]
+    assert depths_of(objects, some_moved, 9) == [0, 1, 2, 3, 4, 5, 1, 2, 3]

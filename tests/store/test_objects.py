@@ -28,6 +28,46 @@ def test_the_first_to_put_wins(objects):
     assert objects.get("k") == b"first"
 
 
+def test_an_object_written_in_parts_is_there_when_it_is_finished(objects):
+    upload, changing = objects.upload("a/b"), bytearray(b"456")
+    upload.write(4, changing)
+    changing[:] = b"xyz"
+    upload.write(0, b"0123")
+    assert not objects.exists("a/b")
+    assert upload.finish()
+    upload.abandon()
+    assert objects.get("a/b") == b"0123456"
+    second = objects.upload("a/b")
+    second.write(0, b"other")
+    assert not second.finish()
+    second.abandon()
+    assert objects.get("a/b") == b"0123456"
+
+
+def test_an_upload_that_is_abandoned_leaves_nothing(objects):
+    upload = objects.upload("a")
+    upload.write(0, b"data")
+    upload.abandon()
+    assert list(objects.list("")) == []
+
+
+def test_what_killed_writers_left_aside_is_forgotten(tmp_path):
+    objects = Objects.open(str(tmp_path))
+    objects.forget_uploads(0)
+    left = objects.upload("killed")
+    left.write(0, b"data")
+    (staged,) = (tmp_path / ".staging").iterdir()
+    written = staged.stat().st_mtime
+    objects.forget_uploads(written - 1)
+    assert staged.exists()
+    objects.forget_uploads(written)
+    assert not staged.exists()
+    with pytest.raises(StorageError):
+        left.finish()
+    left.abandon()
+    assert list(objects.list("")) == []
+
+
 def test_an_empty_object_is_an_object(objects):
     assert objects.put("empty", b"")
     assert objects.get("empty") == b""

@@ -13,18 +13,20 @@ from tidegate.params.identity import name_bytes, tensor_hasher
 from tidegate.params.packed.blocks import Span, cut, element_width
 from tidegate.params.packed.codec import (
     Bits,
+    Encoded,
     bits_of,
     bytes_of,
     difference,
     encode,
     encode_alone,
+    nearer,
 )
 from tidegate.params.packed.leases import Lease
-from tidegate.params.packed.near import Base, Near, near_sheets, prefix_to_build_on
+from tidegate.params.packed.near import Base, Near, near_sheets
 from tidegate.params.packed.packs import PackWriter
 from tidegate.params.packed.publish import publish, surely_not_in_force
 from tidegate.params.packed.reader import Place, bench, read_chain
-from tidegate.params.packed.sheet import Block, Sheet, manifest_of
+from tidegate.params.packed.sheet import MAX_DELTAS, Block, Sheet, manifest_of
 from tidegate.params.parallel import on_threads
 from tidegate.params.progress import Meter, Progress
 from tidegate.params.rows import TensorDiff, keep, same_row, told_row
@@ -92,6 +94,19 @@ class _Stored(NamedTuple):
     blocks: list[Block]
     rows: list[TensorDiff | None]
     nonfinite: dict[str, tuple[int, int]]
+
+
+class _Written(NamedTuple):
+    """A block as it is stored, and what it was compared with.
+
+    ``steps`` are those from ``old``, the base's content, where there is one; ``encoded`` is what
+    was added for it, if anything was.
+    """
+
+    block: Block
+    steps: Bits
+    old: Bits | None
+    encoded: Encoded | None
 
 
 class _Commit:
@@ -170,16 +185,18 @@ class _Commit:
         hasher = tensor_hasher(part.dtype, part.shape)
         tally, counted = self._tally(part), NonfiniteCount(part.dtype)
         blocks = []
+        like: Encoded | None = None
         for span in job.spans:
             content = self._read(part, span)
             hasher.update(content)
             new = bits_of(content, element_width(part.dtype))
             base = self._near.at((part,), span)
-            block, steps, old = self._block(new, span, base, part)
-            blocks.append(block)
+            written = self._block(new, span, base, part, like)
+            blocks.append(written.block)
+            like = written.encoded or like
             finite = False
-            if tally is not None and self._is_parents(base) and old is not None:
-                finite = tally.add(old, new, steps)
+            if tally is not None and self._is_parents(base) and written.old is not None:
+                finite = tally.add(written.old, new, written.steps)
             counted.add(new, finite=finite)
         info = part._replace(id=hasher.hexdigest())
         if known_as and info.id != known_as:
@@ -220,7 +237,7 @@ class _Commit:
             block = Block(span, base.block.chain)
             return _Stored(tuple(infos), [block], [self._same(i) for i in infos], nonfinite)
         new = bits_of(room, element_width(job.parts[0].dtype))
-        block, steps, old = self._block(new, span, base, job.parts[0])
+        block, steps, old, _ = self._block(new, span, base, job.parts[0])
         sizes = [info.size_bytes // new.itemsize for info in infos]
         counts = count_parts(infos[0].dtype, new, sizes)
         nonfinite = {}
@@ -239,40 +256,41 @@ class _Commit:
         return _Stored(tuple(infos), [block], rows, nonfinite)
 
     def _block(
-        self, new: Bits, span: Span, base: Base | None, info: TensorInfo
-    ) -> tuple[Block, Bits, Bits | None]:
-        """The stored block; the steps from the base's content, and that, where there is one."""
+        self,
+        new: Bits,
+        span: Span,
+        base: Base | None,
+        info: TensorInfo,
+        like: Encoded | None = None,
+    ) -> _Written:
+        """The block stored; ``like`` is what was added for the block before in its tensor."""
         place = bench()
         steps = place.room(Place.STEPS, span.size, new.itemsize)
-        built_on, old = None, None
+        anchor = old = None
         if base is not None:
-            length = prefix_to_build_on(base.block)
             try:
-                for index, (_, content) in enumerate(
-                    read_chain(self._objects, base.block, info), 1
-                ):
-                    if index == length < len(base.block.chain):
-                        built_on = place.room(Place.BASE, span.size, new.itemsize)
-                        built_on[:] = content
+                for frame, content in read_chain(self._objects, base.block, info):
+                    if frame is base.block.chain[0] and len(base.block.chain) > 1:
+                        anchor = place.room(Place.ANCHOR, span.size, new.itemsize)
+                        anchor[:] = content
                     old = content
             except IntegrityError:
                 old = None  # damaged: nothing to build on, as ``fsck`` will tell
         if base is None or old is None:
-            frame = self.packs.add(encode_alone(new), 0)
-            return Block(span, (frame,)), steps, None
+            encoded = encode_alone(new, like)
+            return _Written(Block(span, (self.packs.add(encoded),)), steps, None, encoded)
         if not difference(new, old, steps).any():
-            return Block(span, base.block.chain), steps, old
-        chain, ground, apart = base.block.chain[:length], old, steps
-        if built_on is not None:
-            ground = built_on
-            apart = place.room(Place.FARTHER_STEPS, span.size, new.itemsize)
-            if not difference(new, built_on, apart).any():  # back to what it was
-                return Block(span, chain), steps, old
-        encoded = encode(new, ground, apart, chain[0].size)
-        if not encoded.kind.is_delta:
-            return Block(span, (self.packs.add(encoded, 0),)), steps, old
-        frame = self.packs.add(encoded, base.block.chain[-1].step + 1)
-        return Block(span, (*chain, frame)), steps, old
+            return _Written(Block(span, base.block.chain), steps, old, None)
+        chain, ground, apart = base.block.chain, old, steps
+        if anchor is not None and not (len(chain) <= MAX_DELTAS and nearer(new, old, anchor)):
+            chain, ground = chain[:1], anchor
+            apart = place.room(Place.ANCHOR_STEPS, span.size, new.itemsize)
+            if not difference(new, anchor, apart).any():  # back to what it was
+                return _Written(Block(span, chain), steps, old, None)
+        encoded = encode(new, ground, apart, chain[0].size, like)
+        frame = self.packs.add(encoded)
+        block = Block(span, (*chain, frame) if encoded.kind.is_delta else (frame,))
+        return _Written(block, steps, old, encoded)
 
     def _read(self, part: TensorInfo, span: Span) -> memoryview:
         room = bytes_of(bench().room(Place.SOURCE, span.size))

@@ -103,7 +103,7 @@ class _Comparison:
         tally = Tally(info.dtype)
         hashers = [tensor_hasher(info.dtype, info.shape) for _ in range(2)]
         for old_block, new_block in zip(old.blocks, new.blocks, strict=True):
-            before = place.room(Place.BASE, old_block.span.size, width)
+            before = place.room(Place.ANCHOR, old_block.span.size, width)
             np.copyto(before, read_block(self._objects, old_block, was))
             after = read_block(self._objects, new_block, info)
             for hasher, content in zip(hashers, (before, after), strict=True):

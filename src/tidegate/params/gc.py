@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from tidegate.domain.messages import Frozen
+from tidegate.params.packed import leases
 from tidegate.params.packed.leases import Held, Lease, live_leases
 from tidegate.params.packed.packs import PACKS
 from tidegate.params.packed.references import (
@@ -61,6 +62,7 @@ def gc(objects: Objects, live_params_ids: set[str], grace_seconds: float) -> Fre
         for reference in dead:  # a version's mark is its newest reference, and goes last
             objects.delete(reference.key)
         _forget_diffs(objects, freed)
+        objects.forget_uploads(min(before, now - leases.HOLDS_SECONDS))
     return Freed(versions=len(freed), packs=len(loose), size_bytes=sum(sizes))
 
 

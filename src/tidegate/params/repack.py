@@ -70,8 +70,7 @@ def _shorter(objects: Objects, unit: Unit, packs: PackWriter) -> list[Block]:
         steps = difference(content, anchor, bench().room(Place.STEPS, len(view), width))
         encoded = encode(content, anchor, steps, block.chain[0].size)
         kept = block.chain[:1] if encoded.kind.is_delta else ()
-        step = block.chain[-1].step if encoded.kind.is_delta else 0
-        blocks.append(Block(block.span, (*kept, packs.add(encoded, step))))
+        blocks.append(Block(block.span, (*kept, packs.add(encoded))))
     for info, hasher in zip(unit.infos, hashers, strict=True):
         verify(info, hasher.hexdigest(), unit.blocks[-1])
     return blocks
@@ -81,7 +80,7 @@ def _anchor_and_content(
     objects: Objects, block: Block, unit: Unit, width: int
 ) -> tuple[Bits, Bits]:
     """What the anchor gives, and what the whole chain gives."""
-    anchor = bench().room(Place.BASE, block.span.size, width)
+    anchor = bench().room(Place.ANCHOR, block.span.size, width)
     content = anchor
     for frame, content in read_chain(objects, block, unit.infos[0]):
         if frame is block.chain[0]:

@@ -188,12 +188,17 @@ def _sum(values: NDArray[Any]) -> float:
 
 def _largest_ulp(old: Bits, new: Bits, steps: Bits, dtype: str) -> int:
     """The largest number of representable values between two elements."""
-    if is_float(dtype):
-        largest = (int(steps.max()) + 1) >> 1
-        # From one sign to the other, finite bits are at least so far apart.
-        if largest < bits_of_finite_apart(dtype):
-            return largest
-    return int(_ulps(old, new, steps, dtype).max())
+    if not is_float(dtype):
+        return int(_ulps(old, new, steps, dtype).max())
+    # From one sign to the other, finite bits are at least so far apart.
+    least = bits_of_finite_apart(dtype)
+    largest = (int(steps.max()) + 1) >> 1
+    if largest < least:
+        return largest
+    # Few elements change their sign in an update; those that may have are looked at alone.
+    far = steps >= steps.dtype.type(max(2 * least - 1, 0))
+    largest = (int(np.multiply(steps, ~far).max()) + 1) >> 1
+    return max(largest, int(_ulps(old[far], new[far], steps[far], dtype).max()))
 
 
 def _ulps(old: Bits, new: Bits, steps: Bits, dtype: str) -> Bits:

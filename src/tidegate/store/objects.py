@@ -4,6 +4,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,19 +76,26 @@ class Objects:
     def _put_durably(self, folder: Path, key: str, data: bytes) -> bool:
         if (folder / key).exists():
             return False
-        staged = _STAGING + uuid.uuid4().hex
+        upload = Upload(self, folder, key)
         try:
-            obstore.put(self._store, staged, data)
-            _flush(folder / staged)
-            known = _existing(folder / key)
-            obstore.copy(self._store, staged, key, overwrite=False)
-            for parent in (folder / key).parents:
-                _flush(parent)
-                if parent == known:
-                    break
+            upload.write(0, data)
+            return upload.finish()
         finally:
-            (folder / staged).unlink(missing_ok=True)
-        return True
+            upload.abandon()
+
+    def upload(self, key: str) -> "Upload":
+        """For an object that is written in parts; raises StorageError where none can be."""
+        _check(key)
+        return Upload(self, self._folder, key)
+
+    def forget_uploads(self, before: float) -> None:
+        """Remove what killed writers left aside, if it was last written ``before``."""
+        if self._folder is None or not (self._folder / _STAGING).is_dir():
+            return
+        for staged in (self._folder / _STAGING).iterdir():
+            with suppress(FileNotFoundError):
+                if staged.stat().st_mtime <= before:
+                    staged.unlink()
 
     def get(self, key: str) -> bytes:
         """The bytes under ``key``; raises Missing where there are none."""
@@ -164,6 +172,76 @@ class Objects:
             return
         except (exceptions.BaseError, OSError) as error:
             raise _failed(key, error) from error
+
+
+class Upload:
+    """An object that is written in parts, from several threads; it is there when finished.
+
+    On a local store the parts go to a file aside; for a store at a distance they are gathered.
+    """
+
+    def __init__(self, objects: Objects, folder: Path | None, key: str):
+        self._objects, self._folder, self._key = objects, folder, key
+        self._parts: dict[int, bytes] = {}
+        self._handle = -1
+        if folder is not None:
+            self._staged = folder / _STAGING / uuid.uuid4().hex
+            with _telling(key):
+                self._staged.parent.mkdir(exist_ok=True)
+                self._handle = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+
+    def write(self, start: int, data: bytes | memoryview) -> None:
+        """Put ``data`` at byte ``start``; it may be changed afterwards."""
+        if self._folder is None:
+            self._parts[start] = bytes(data)
+            return
+        rest = memoryview(data)
+        with _telling(self._key):
+            while rest:
+                written = os.pwrite(self._handle, rest, start)
+                start, rest = start + written, rest[written:]
+
+    def finish(self) -> bool:
+        """Put the object in its place, whole and flushed; False where something is."""
+        if self._folder is None:
+            whole = [data for _, data in sorted(self._parts.items())]
+            return self._objects.put(self._key, whole[0] if len(whole) == 1 else b"".join(whole))
+        target = self._folder / self._key
+        with _telling(self._key):
+            os.fsync(self._handle)
+            known = _existing(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(self._staged, target)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                raise StorageError(
+                    "what was written for '{key}' was removed before it was complete",
+                    do="see who removes files from the store's folder, and run the command again",
+                    key=self._key,
+                ) from None
+            for parent in target.parents:
+                _flush(parent)
+                if parent == known:
+                    break
+        return True
+
+    def abandon(self) -> None:
+        """Keep nothing aside; what was finished stays."""
+        self._parts = {}
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+            self._staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def _telling(key: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _failed(key, error) from error
 
 
 def _check(key: str) -> None:

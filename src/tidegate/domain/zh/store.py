@@ -18,6 +18,8 @@ STORE = {
     "use letters, digits and _ . - / only": "只能用字母、数字和 _ . - /",
     "object '{key}' is missing from the store": "对象“{key}”不在存储里",
     "bring it back from a backup": "请从备份恢复它",
+    "what was written for '{key}' was removed before it was complete": "为“{key}”写的内容还没写完就被删掉了",
+    "see who removes files from the store's folder, and run the command again": "请看看是谁在删存储目录里的文件，然后再运行命令",
     "there is no space left to store '{key}'": "没有空间存“{key}”了",
     "free some space (tidegate params gc may help) and run the command again": "腾出空间（tidegate params gc 也许有用）再运行命令",
 }

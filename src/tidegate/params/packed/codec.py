@@ -27,8 +27,8 @@ MAX_FRAME_BYTES = 2 * MAX_BLOCK_BYTES
 
 #: zstd's level, and how many bytes it sees at a time.
 _LEVEL, _INNER = 1, 1 << 20
-#: Bytes of a Blosc header.
-_HEADER = 16
+#: Bytes of a Blosc header, which of them holds the flags, and the flag that bit planes are apart.
+_HEADER, _FLAGS, _BIT_PLANES = 16, 2, 4
 #: Elements handled at a time: small enough for a cache, long enough for two threads to overlap.
 _STEP = 1 << 18
 #: The sample that chooses, in runs spread over the block. In less than 512 KiB zstd does worse with
@@ -36,12 +36,16 @@ _STEP = 1 << 18
 _SAMPLE_BYTES, _RUNS = 512 << 10, 16
 #: Fewer changed elements than one in so many are tried as positions and values.
 _SPARSE = 16
-#: An encoding must save this share of the block, or the plain bytes are kept.
-_WORTH = 0.02
-#: A delta must be smaller than this share of the block alone, or a new anchor is made.
-_PAYS = 0.9
+#: Alone, an encoding must be smaller than this share of the plain bytes, and a delta than this
+#: share of the block alone: whatever is built on the larger form is read that much faster.
+_PAYS = 0.8
 #: Where a short sample takes so much more than that, a long one is not tried.
 _HOPELESS = 1.1
+#: What did for the block before is taken again where it gives at most so much more.
+_ALIKE = 1.02
+#: A difference from the parent must be smaller than this share of that from the anchor, or the
+#: chain is not made longer.
+_NEARER = 0.8
 
 
 class Kind(StrEnum):
@@ -64,10 +68,14 @@ class Damaged(ValueError):
 
 
 class Encoded(NamedTuple):
-    """A block's frame."""
+    """A block's frame, and what share of the plain bytes it is.
+
+    Plain bytes are not copied: they are those of the block as long as it is not changed.
+    """
 
     kind: Kind
-    data: bytes
+    data: bytes | memoryview
+    share: float
 
 
 def bits_of(data: bytes | bytearray | memoryview | NDArray[Any], width: int) -> Bits:
@@ -99,23 +107,37 @@ def difference(new: Bits, old: Bits, out: Bits) -> Bits:
     return out
 
 
-def encode_alone(new: Bits) -> Encoded:
-    """The block by itself: its planes compressed, or its plain bytes."""
-    data = _pack(new, limit=(1 - _WORTH) * new.nbytes)
-    return Encoded(Kind.RAW, new.tobytes()) if data is None else Encoded(Kind.PLANES, data)
+def encode_alone(new: Bits, like: Encoded | None = None) -> Encoded:
+    """The block by itself: its planes compressed, or its plain bytes.
+
+    ``like`` is what did for the block before.
+    """
+    data = _as_before(new, like) if like is not None and like.kind is Kind.PLANES else None
+    if data is None:
+        data = _pack(new, limit=_PAYS * new.nbytes)
+    if data is None:
+        return _encoded(Kind.RAW, bytes_of(new), new)
+    return _encoded(Kind.PLANES, data, new)
 
 
-def encode(new: Bits, old: Bits, steps: Bits, alone_size: int) -> Encoded:
+def encode(
+    new: Bits, old: Bits, steps: Bits, alone_size: int, like: Encoded | None = None
+) -> Encoded:
     """The block against ``old``, of which it differs; ``steps`` is their ``difference``.
 
-    ``alone_size`` is about what the block takes by itself, in bytes (its anchor's size tells).
-    Gives an encoding that stands alone where a delta would not pay.
+    ``alone_size`` is about what the block takes by itself, in bytes (its anchor's size tells);
+    ``like`` is what did for the block before. Gives an encoding that stands alone where a delta
+    would not pay.
     """
     limit = _PAYS * alone_size
     changed = int(np.count_nonzero(steps))
     sparse = _sparse(steps, changed) if changed * _SPARSE < new.size else None
     if sparse is not None and len(sparse.data) * _SPARSE < limit:
         return sparse  # what others might save is not worth the time
+    if sparse is None and like is not None and like.kind in (Kind.ULP, Kind.XOR):
+        data = _as_before(steps if like.kind is Kind.ULP else new ^ old, like)
+        if data is not None and len(data) <= limit:
+            return _encoded(like.kind, data, new)
     kind, content = Kind.ULP, steps
     told, crossed = _bit_planes(_runs(steps)), _bit_planes(_runs(new) ^ _runs(old))
     if crossed < told:
@@ -125,7 +147,16 @@ def encode(new: Bits, old: Bits, steps: Bits, alone_size: int) -> Encoded:
     data = None if hopeless else _pack(content, limit)
     if sparse is not None and (data is None or len(sparse.data) < len(data)):
         return sparse
-    return encode_alone(new) if data is None else Encoded(kind, data)
+    return encode_alone(new, like) if data is None else _encoded(kind, data, new)
+
+
+def nearer(new: Bits, parent: Bits, anchor: Bits) -> bool:
+    """Whether ``new`` is so much closer to its parent than to the anchor below that a longer
+    chain is worth its reading; a sample tells."""
+    now, last, first = (_runs(bits) for bits in (new, parent, anchor))
+    steps = np.empty_like(now)
+    from_parent = _bit_planes(difference(now, last, steps))
+    return from_parent < _NEARER * _bit_planes(difference(now, first, steps))
 
 
 def decode(kind: Kind, data: bytes | memoryview, old: Bits | None, out: Bits) -> None:
@@ -163,6 +194,17 @@ def _add_steps(steps: Bits, old: Bits) -> None:
         np.right_shift(part, 1, out=part)
         np.bitwise_xor(part, odd, out=part)
         np.add(part, old[start : start + _STEP], out=part)
+
+
+def _encoded(kind: Kind, data: bytes | memoryview, new: Bits) -> Encoded:
+    return Encoded(kind, data, len(data) / new.nbytes)
+
+
+def _as_before(bits: Bits, like: Encoded) -> bytes | None:
+    """The bits compressed in the way of the block before, where that does as well again."""
+    planes = blosc.BITSHUFFLE if like.data[_FLAGS] & _BIT_PLANES else blosc.SHUFFLE
+    data = _compress(bits, planes)
+    return data if len(data) <= _ALIKE * like.share * bits.nbytes else None
 
 
 def _pack(bits: Bits, limit: float) -> bytes | None:
@@ -218,7 +260,8 @@ def _sparse(steps: Bits, changed: int) -> Encoded:
     gaps = np.diff(where, prepend=0).astype("<u4")
     first, second = (_compress(part, blosc.SHUFFLE) for part in (gaps, steps[where]))
     head = changed.to_bytes(4, "little") + len(first).to_bytes(4, "little")
-    return Encoded(Kind.SPARSE, head + first + second)
+    data = head + first + second
+    return Encoded(Kind.SPARSE, data, len(data) / steps.nbytes)
 
 
 def _apply_sparse(data: bytes | memoryview, old: Bits, out: Bits) -> None:

@@ -8,11 +8,8 @@ from tidegate.domain.version import TensorInfo
 from tidegate.params.packed.blocks import Span
 from tidegate.params.packed.packs import PACKS
 from tidegate.params.packed.references import read_sheet
-from tidegate.params.packed.sheet import MAX_DELTAS, Block, Sheet
+from tidegate.params.packed.sheet import Block, Sheet
 from tidegate.store.objects import Objects
-
-#: Encoded bytes of the deltas that a further one may build on, as a share of the block.
-_BUILT_ON = 0.6
 
 
 class Base(NamedTuple):
@@ -85,25 +82,6 @@ def near_sheets(objects: Objects, versions: Iterable[str]) -> list[Sheet]:
         if sheet.packs <= present:
             found.append(sheet)
     return found
-
-
-def prefix_to_build_on(block: Block) -> int:
-    """How many frames of the block's chain the next version's delta is put on.
-
-    Of the version that is ``n`` steps from the anchor, the base is the one at ``n`` without its
-    lowest bit (the skip-deltas of Subversion): so most deltas go against the version just
-    before, and chains grow with the logarithm of ``n``. Chains that would grow longer than
-    ``MAX_DELTAS``, or whose deltas are large, are put on an earlier frame.
-    """
-    step = block.chain[-1].step + 1
-    aim = step & (step - 1)
-    length = max(n for n, frame in enumerate(block.chain, 1) if n == 1 or frame.step <= aim)
-    while length > 1 and (
-        length > MAX_DELTAS
-        or sum(frame.size for frame in block.chain[1:length]) > _BUILT_ON * block.span.size
-    ):
-        length -= 1
-    return length
 
 
 def _key(part: tuple[TensorInfo, ...]) -> _Part:

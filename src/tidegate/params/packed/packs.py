@@ -34,57 +34,73 @@ def read_frame(objects: Objects, frame: Frame, room: memoryview) -> None:
         )
 
 
+class _Pack:
+    """A pack that is being filled; ``writing`` counts who has a place in it and is not done."""
+
+    def __init__(self, objects: Objects, name: str):
+        self.name, self.upload = name, objects.upload(pack_key(name))
+        self.size = self.writing = 0
+
+
 class PackWriter:
-    """Gathers frames, from several threads, into packs that one thread of its own writes."""
+    """Frames, from several threads, put into packs; one thread of its own flushes full ones."""
 
     def __init__(self, objects: Objects, lease: Lease):
         self._objects, self._lease = objects, lease
         self._lock = threading.Lock()
-        self._parts: list[bytes] = []
-        self._size = self._packs = 0
+        self._packs: list[_Pack] = []
+        self._filling: _Pack | None = None
         self._pool = ThreadPoolExecutor(1, "packs")
         self._room = threading.Semaphore(_WAITING)
-        self._writing: list[Future[None]] = []
+        self._flushed: list[Future[None]] = []
 
-    def add(self, encoded: Encoded, step: int) -> Frame:
-        """The frame under which ``encoded`` will lie; waits while too much is unwritten."""
-        hash_ = blake3(encoded.data).hexdigest()
+    def add(self, encoded: Encoded) -> Frame:
+        """The frame under which ``encoded`` lies; waits while too many packs are not flushed."""
+        hash_, size = blake3(encoded.data).hexdigest(), len(encoded.data)
         with self._lock:
-            name, offset = f"{self._lease.writer}/{self._packs:06d}", self._size
-            self._parts.append(encoded.data)
-            self._size += len(encoded.data)
-            if self._size >= PACK_BYTES:
-                self._write()
-        return Frame(name, offset, len(encoded.data), encoded.kind, hash_, step)
+            pack = self._filling or self._next()
+            offset = pack.size
+            pack.size, pack.writing = pack.size + size, pack.writing + 1
+            self._filling = pack if pack.size < PACK_BYTES else None
+        pack.upload.write(offset, encoded.data)
+        with self._lock:
+            pack.writing -= 1
+            full = pack is not self._filling and not pack.writing
+        if full:
+            self._flush(pack)
+        return Frame(pack.name, offset, size, encoded.kind, hash_)
 
     def finish(self) -> None:
         """Return when every pack is in the store; raises what went wrong with any."""
-        with self._lock:
-            if self._parts:
-                self._write()
+        if self._filling:
+            self._flush(self._filling)
         self._pool.shutdown()
-        for written in self._writing:
-            written.result()
+        for flushed in self._flushed:
+            flushed.result()
 
     def abandon(self) -> None:
         """Remove what was written; for a commit that failed. Nothing refers to it."""
         self._pool.shutdown(cancel_futures=True)
-        for number in range(self._packs):
-            self._objects.delete(pack_key(f"{self._lease.writer}/{number:06d}"))
+        for pack in self._packs:
+            pack.upload.abandon()
+            self._objects.delete(pack_key(pack.name))
 
-    def _write(self) -> None:
-        for written in self._writing:
-            if written.done():
-                written.result()  # a full disk is told now, not after the whole model
-        parts, number = self._parts, self._packs
-        self._parts, self._size, self._packs = [], 0, number + 1
+    def _next(self) -> _Pack:
+        pack = _Pack(self._objects, f"{self._lease.writer}/{len(self._packs):06d}")
+        self._packs.append(pack)
+        return pack
+
+    def _flush(self, pack: _Pack) -> None:
+        for flushed in self._flushed:
+            if flushed.done():
+                flushed.result()  # what went wrong is told now, not after the whole model
         self._room.acquire()
-        self._writing.append(self._pool.submit(self._put, parts, number))
+        self._flushed.append(self._pool.submit(self._put, pack))
 
-    def _put(self, parts: list[bytes], number: int) -> None:
+    def _put(self, pack: _Pack) -> None:
         try:
             self._lease.renew()
-            key = pack_key(f"{self._lease.writer}/{number:06d}")
-            self._objects.put(key, parts[0] if len(parts) == 1 else b"".join(parts))
+            pack.upload.finish()
+            pack.upload.abandon()
         finally:
             self._room.release()

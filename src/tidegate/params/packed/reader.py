@@ -35,9 +35,9 @@ class Place(IntEnum):
     EVEN = 0
     ODD = 1
     SOURCE = 2
-    BASE = 3
+    ANCHOR = 3
     STEPS = 4
-    FARTHER_STEPS = 5
+    ANCHOR_STEPS = 5
     FRAME = 6
 
 

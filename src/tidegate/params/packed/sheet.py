@@ -24,23 +24,19 @@ from tidegate.params.packed.codec import MAX_BLOCK_BYTES, MAX_FRAME_BYTES, Kind
 FORMAT = "tidegate/params/1"
 
 #: Frames read for one block: an anchor and at most so many deltas on it.
-MAX_DELTAS = 4
+MAX_DELTAS = 5
 
 _HEX = frozenset("0123456789abcdef")
 
 
 class Frame(NamedTuple):
-    """Encoded bytes: ``size`` from ``offset`` of a pack, with their BLAKE3.
-
-    ``step`` counts the versions since the anchor, which is step 0.
-    """
+    """Encoded bytes: ``size`` from ``offset`` of a pack, with their BLAKE3."""
 
     pack: str
     offset: int
     size: int
     kind: Kind
     hash: str
-    step: int
 
 
 class Block(NamedTuple):
@@ -93,10 +89,7 @@ def to_bytes(sheet: Sheet) -> bytes:
                     list(block.span.members),
                     block.span.start,
                     block.span.size,
-                    [
-                        [number[f.pack], f.offset, f.size, f.kind, f.hash, f.step]
-                        for f in block.chain
-                    ],
+                    [[number[f.pack], f.offset, f.size, f.kind, f.hash] for f in block.chain],
                 ]
                 for block in sheet.blocks
             ],
@@ -150,12 +143,10 @@ def _block(packs: list[str], members: Any, start: Any, size: Any, chain: Any) ->
     return Block(span, frames)
 
 
-def _frame(
-    packs: list[str], pack: int, offset: int, size: int, kind: str, hash_: str, step: int
-) -> Frame:
-    if min(pack, offset, size, step) < 0 or size > MAX_FRAME_BYTES or not _is_hash(hash_):
+def _frame(packs: list[str], pack: int, offset: int, size: int, kind: str, hash_: str) -> Frame:
+    if min(pack, offset, size) < 0 or size > MAX_FRAME_BYTES or not _is_hash(hash_):
         raise ValueError
-    return Frame(packs[pack], int(offset), int(size), Kind(kind), hash_, int(step))
+    return Frame(packs[pack], int(offset), int(size), Kind(kind), hash_)
 
 
 def _is_hash(told: Any) -> bool:

@@ -132,7 +132,7 @@ class _Commit:
         self, structure: Structure, *, allow_nonfinite: bool
     ) -> tuple[Sheet, list[TensorDiff] | None]:
         """The sheet, its packs written, and how far each tensor moved from the parent if known."""
-        stored = on_threads(self._store, self._jobs())
+        stored = [done for group in on_threads(self._store, self._jobs()) for done in group]
         self._source.check()
         found = {info.name: info for done in stored for info in done.infos}
         for info in self._infos:
@@ -147,22 +147,28 @@ class _Commit:
         blocks = tuple(block for done in stored for block in done.blocks)
         return Sheet(manifest, blocks, nonfinite), self._rows(manifest, stored)
 
-    def _jobs(self) -> list[_Job]:
-        spans = cut(self._infos)
+    def _jobs(self) -> list[list[_Job]]:
+        """What to do, in groups for one thread each.
+
+        All blocks that small tensors share are one group: what they take is Python's time, and
+        two threads would only wait for each other.
+        """
+        shared: list[_Job] = []
         large: dict[int, list[Span]] = {}
-        jobs = []
-        for span in spans:
+        for span in cut(self._infos):
             if len(span.members) == 1:
                 large.setdefault(span.members[0], []).append(span)
             else:
-                jobs.append(_Job((span,), tuple(self._infos[m] for m in span.members)))
-        jobs += [_Job(tuple(spans), (self._infos[m],)) for m, spans in large.items()]
-        return jobs
+                shared.append(_Job((span,), tuple(self._infos[m] for m in span.members)))
+        alone = [[_Job(tuple(spans), (self._infos[m],))] for m, spans in large.items()]
+        return [shared, *alone]
 
-    def _store(self, job: _Job) -> _Stored:
-        self._lease.renew()
-        stored = self._shared(job) if len(job.parts) > 1 else self._large(job)
-        self._meter.add(sum(info.size_bytes for info in job.parts))
+    def _store(self, group: list[_Job]) -> list[_Stored]:
+        stored = []
+        for job in group:
+            self._lease.renew()
+            stored.append(self._shared(job) if len(job.parts) > 1 else self._large(job))
+            self._meter.add(sum([info.size_bytes for info in job.parts]))
         return stored
 
     def _large(self, job: _Job) -> _Stored:

@@ -11,7 +11,7 @@ from tidegate.params.packed.codec import MAX_BLOCK_BYTES
 #: Tensors up to this size share a block with their neighbours by name.
 SMALL_BYTES = 64 << 10
 #: A shared block is closed at the first name that says so beyond the least size, and at the most.
-_LEAST, _MOST, _ONE_IN = 16 << 10, 256 << 10, 32
+_LEAST, _MOST, _ONE_IN = 64 << 10, 256 << 10, 32
 
 
 class Span(NamedTuple):

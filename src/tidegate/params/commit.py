@@ -20,6 +20,7 @@ from tidegate.params.packed.codec import (
     encode,
     encode_alone,
     nearer,
+    same,
 )
 from tidegate.params.packed.leases import Lease
 from tidegate.params.packed.near import Base, Near, near_sheets
@@ -99,12 +100,11 @@ class _Stored(NamedTuple):
 class _Written(NamedTuple):
     """A block as it is stored, and what it was compared with.
 
-    ``steps`` are those from ``old``, the base's content, where there is one; ``encoded`` is what
-    was added for it, if anything was.
+    ``old`` is the base's content, where there is one; ``encoded`` is what was added for it, if
+    anything was.
     """
 
     block: Block
-    steps: Bits
     old: Bits | None
     encoded: Encoded | None
 
@@ -202,7 +202,7 @@ class _Commit:
             like = written.encoded or like
             finite = False
             if tally is not None and self._is_parents(base) and written.old is not None:
-                finite = tally.add(written.old, new, written.steps)
+                finite = tally.add(written.old, new)
             counted.add(new, finite=finite)
         info = part._replace(id=hasher.hexdigest())
         if known_as and info.id != known_as:
@@ -243,7 +243,7 @@ class _Commit:
             block = Block(span, base.block.chain)
             return _Stored(tuple(infos), [block], [self._same(i) for i in infos], nonfinite)
         new = bits_of(room, element_width(job.parts[0].dtype))
-        block, steps, old, _ = self._block(new, span, base, job.parts[0])
+        block, old, _ = self._block(new, span, base, job.parts[0])
         sizes = [info.size_bytes // new.itemsize for info in infos]
         counts = count_parts(infos[0].dtype, new, sizes)
         nonfinite = {}
@@ -252,7 +252,7 @@ class _Commit:
         if not self._near.sheets:
             return _Stored(tuple(infos), [block], [], nonfinite)
         if old is not None and self._is_parents(base):
-            tallies: Sequence[Tally | None] = tally_parts(infos[0].dtype, old, new, steps, sizes)
+            tallies: Sequence[Tally | None] = tally_parts(infos[0].dtype, old, new, sizes)
         else:
             tallies = [self._tally(info) for info in infos]
         rows = [
@@ -270,33 +270,31 @@ class _Commit:
         like: Encoded | None = None,
     ) -> _Written:
         """The block stored; ``like`` is what was added for the block before in its tensor."""
-        place = bench()
-        steps = place.room(Place.STEPS, span.size, new.itemsize)
         anchor = old = None
         if base is not None:
             try:
                 for frame, content in read_chain(self._objects, base.block, info):
-                    if frame is base.block.chain[0] and len(base.block.chain) > 1:
-                        anchor = place.room(Place.ANCHOR, span.size, new.itemsize)
-                        anchor[:] = content
+                    if frame is base.block.chain[0]:
+                        anchor = content
                     old = content
             except IntegrityError:
                 old = None  # damaged: nothing to build on, as ``fsck`` will tell
-        if base is None or old is None:
+        if base is None or anchor is None or old is None:
             encoded = encode_alone(new, like)
-            return _Written(Block(span, (self.packs.add(encoded),)), steps, None, encoded)
-        if not difference(new, old, steps).any():
-            return _Written(Block(span, base.block.chain), steps, old, None)
-        chain, ground, apart = base.block.chain, old, steps
-        if anchor is not None and not (len(chain) <= MAX_DELTAS and nearer(new, old, anchor)):
+            return _Written(Block(span, (self.packs.add(encoded),)), None, encoded)
+        chain = base.block.chain
+        if same(new, old):
+            return _Written(Block(span, chain), old, None)
+        ground = old
+        if old is not anchor and not (len(chain) <= MAX_DELTAS and nearer(new, old, anchor)):
             chain, ground = chain[:1], anchor
-            apart = place.room(Place.ANCHOR_STEPS, span.size, new.itemsize)
-            if not difference(new, anchor, apart).any():  # back to what it was
-                return _Written(Block(span, chain), steps, old, None)
-        encoded = encode(new, ground, apart, chain[0].size, like)
+            if same(new, anchor):  # back to what it was
+                return _Written(Block(span, chain), old, None)
+        steps = difference(new, ground, bench().room(Place.STEPS, span.size, new.itemsize))
+        encoded = encode(new, ground, steps, chain[0].size, like)
         frame = self.packs.add(encoded)
         block = Block(span, (*chain, frame) if encoded.kind.is_delta else (frame,))
-        return _Written(block, steps, old, encoded)
+        return _Written(block, old, encoded)
 
     def _read(self, part: TensorInfo, span: Span) -> memoryview:
         room = bytes_of(bench().room(Place.SOURCE, span.size))

@@ -8,7 +8,7 @@ from tidegate.domain.version import Manifest, TensorInfo
 from tidegate.params.finite import NonfiniteCount, is_float
 from tidegate.params.identity import tensor_hasher
 from tidegate.params.packed.blocks import element_width
-from tidegate.params.packed.codec import bits_of, bytes_of, difference
+from tidegate.params.packed.codec import bits_of, bytes_of
 from tidegate.params.packed.reader import (
     Place,
     Unit,
@@ -103,13 +103,12 @@ class _Comparison:
         tally = Tally(info.dtype)
         hashers = [tensor_hasher(info.dtype, info.shape) for _ in range(2)]
         for old_block, new_block in zip(old.blocks, new.blocks, strict=True):
-            before = place.room(Place.ANCHOR, old_block.span.size, width)
+            before = place.room(Place.BEFORE, old_block.span.size, width)
             np.copyto(before, read_block(self._objects, old_block, was))
             after = read_block(self._objects, new_block, info)
             for hasher, content in zip(hashers, (before, after), strict=True):
                 hasher.update(bytes_of(content))
-            steps = place.room(Place.STEPS, new_block.span.size, width)
-            tally.add(before, after, difference(after, before, steps))
+            tally.add(before, after)
         verify(was, hashers[0].hexdigest(), old.blocks[-1])
         verify(info, hashers[1].hexdigest(), new.blocks[-1])
         return told_row(was, info, **tally.figures())
@@ -122,7 +121,7 @@ class _Comparison:
             count.add(after)
             return told_row(known, info, new_nonfinite=count.count)
         before, tally = bits_of(was, width), Tally(info.dtype)
-        tally.add(before, after, difference(after, before, np.empty_like(after)))
+        tally.add(before, after)
         return told_row(known, info, **tally.figures())
 
 

@@ -1,10 +1,8 @@
 """Writing a version's bytes in another way; its id stays what it is."""
 
-import numpy as np
-
 from tidegate.params.identity import tensor_hasher
 from tidegate.params.packed.blocks import element_width
-from tidegate.params.packed.codec import Bits, bytes_of, difference, encode
+from tidegate.params.packed.codec import bytes_of, difference, encode
 from tidegate.params.packed.leases import Lease
 from tidegate.params.packed.packs import PackWriter
 from tidegate.params.packed.reader import Place, Unit, bench, read_chain, units, verify
@@ -58,7 +56,8 @@ def _shorter(objects: Objects, unit: Unit, packs: PackWriter) -> list[Block]:
     hashers = [tensor_hasher(info.dtype, info.shape) for info in unit.infos]
     width, blocks = element_width(unit.infos[0].dtype), []
     for block in unit.blocks:
-        anchor, content = _anchor_and_content(objects, block, unit, width)
+        contents = [content for _, content in read_chain(objects, block, unit.infos[0])]
+        anchor, content = contents[0], contents[-1]
         view, start = bytes_of(content), 0
         for info, hasher in zip(unit.infos, hashers, strict=True):
             size = len(view) if len(unit.infos) == 1 else info.size_bytes
@@ -74,15 +73,3 @@ def _shorter(objects: Objects, unit: Unit, packs: PackWriter) -> list[Block]:
     for info, hasher in zip(unit.infos, hashers, strict=True):
         verify(info, hasher.hexdigest(), unit.blocks[-1])
     return blocks
-
-
-def _anchor_and_content(
-    objects: Objects, block: Block, unit: Unit, width: int
-) -> tuple[Bits, Bits]:
-    """What the anchor gives, and what the whole chain gives."""
-    anchor = bench().room(Place.ANCHOR, block.span.size, width)
-    content = anchor
-    for frame, content in read_chain(objects, block, unit.infos[0]):
-        if frame is block.chain[0]:
-            np.copyto(anchor, content)
-    return anchor, content

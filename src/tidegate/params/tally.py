@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tidegate.domain.tensor import OPAQUE, Tensor
 from tidegate.params.finite import bits_of_finite_apart, is_float, nonfinite
-from tidegate.params.packed.codec import Bits, bytes_of
+from tidegate.params.packed.codec import Bits, bytes_of, difference
 
 #: Elements handled at a time.
 _PART = 1 << 18
@@ -36,6 +36,7 @@ class Tally:
         bb: float = 0.0, dd: float = 0.0, gap: float = 0.0,
     ):  # fmt: skip
         self._dtype = dtype
+        self._rooms: dict[int, NDArray[Any]] = {}
         #: How many elements were given.
         self.elements = elements
         self._changed, self._pairs, self._new_nonfinite = changed, elements, 0
@@ -43,23 +44,17 @@ class Tally:
         #: ``_gap`` is b.b - a.a.
         self._aa, self._ab, self._bb, self._dd, self._gap = aa, ab, bb, dd, gap
 
-    def add(self, old: Bits, new: Bits, steps: Bits) -> bool:
-        """Count in a part; ``steps`` is ``codec.difference(new, old)``.
+    def add(self, old: Bits, new: Bits) -> bool:
+        """Count in a part of both tensors.
 
         Parts without a change must be given too: norms and means are over all elements. Gives
         whether every element was seen to be finite on both sides.
         """
-        moved = steps
-        if self._dtype == "C64":
-            moved = steps[0::2] | steps[1::2]
-        changed = int(np.count_nonzero(moved))
-        self.elements += moved.size
-        self._changed += changed
         finite = True
         with np.errstate(all="ignore"):  # overflow is told as None in ``figures``
             for start in range(0, new.size, _PART):
                 part = slice(start, start + _PART)
-                finite &= self._add_part(old[part], new[part], steps[part] if changed else None)
+                finite &= self._add_part(old[part], new[part])
         return finite
 
     def figures(self) -> dict[str, Any]:
@@ -83,20 +78,24 @@ class Tally:
             "new_nonfinite": self._new_nonfinite,
         }
 
-    def _add_part(self, old: Bits, new: Bits, steps: Bits | None) -> bool:
+    def _add_part(self, old: Bits, new: Bits) -> bool:
+        steps = difference(new, old, self._room(0, new.dtype)[: new.size])
+        moved = steps[0::2] | steps[1::2] if self._dtype == "C64" else steps
+        changed = int(np.count_nonzero(moved))
+        self.elements += moved.size
+        self._changed += changed
         if self._dtype in OPAQUE:
             self._count_nonfinite(old, new)
             return False
         a, b = self._values(old), self._values(new)
-        d = np.subtract(b, a)
+        d = np.subtract(b, a, out=self._room(1, b.dtype)[: b.size])
         aa, dd = _dot(a, a), _dot(d, d)
         all_finite = math.isfinite(aa) and math.isfinite(dd)
         if not all_finite:
             self._count_nonfinite(old, new)
             finite = np.isfinite(a) & np.isfinite(b)
             a, b = (values[finite].astype(np.float64) for values in (a, b))
-            old, new = old[finite], new[finite]
-            steps = None if steps is None else steps[finite]
+            old, new, steps = old[finite], new[finite], steps[finite]
             d = b - a
             aa, dd = _dot(a, a), _dot(d, d)
         self._aa, self._dd = self._aa + aa, self._dd + dd
@@ -109,13 +108,19 @@ class Tally:
             self._gap += bb - aa
             self._bb, self._ab = self._bb + bb, self._ab + _dot(a, b)
         if d.size:
-            if steps is not None:
+            if changed:
                 self._max_ulp = max(self._max_ulp, _largest_ulp(old, new, steps, self._dtype))
             np.abs(d, out=d)
             self._pairs += d.size
             self._max_step = max(self._max_step, float(d.max()))
             self._step_sum += _sum(d)
         return all_finite
+
+    def _room(self, place: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Room for the numbers of a part, kept from one to the next."""
+        if place not in self._rooms:
+            self._rooms[place] = np.empty(_PART, dtype)
+        return self._rooms[place]
 
     def _values(self, bits: Bits) -> NDArray[Any]:
         """The elements as float32 where that holds them exactly, as float64 otherwise."""
@@ -134,25 +139,23 @@ class Tally:
             self._new_nonfinite += int(np.count_nonzero(now & ~was))
 
 
-def tally_parts(dtype: str, old: Bits, new: Bits, steps: Bits, sizes: Sequence[int]) -> list[Tally]:
+def tally_parts(dtype: str, old: Bits, new: Bits, sizes: Sequence[int]) -> list[Tally]:
     """A tally for each of some small tensors that lie one after another.
 
     ``sizes`` are their numbers of elements, as ``Bits`` counts them. What is finite and read as
     numbers is summed for all of them at once, in float64.
     """
     edges = np.cumsum([0, *sizes])
-    summed = None if dtype in OPAQUE else _sums(dtype, old, new, steps, edges[:-1])
+    summed = None if dtype in OPAQUE else _sums(dtype, old, new, edges[:-1])
     if summed is None:
         apart = [Tally(dtype) for _ in sizes]
         for tally, start, end in zip(apart, edges.tolist(), edges[1:].tolist(), strict=False):
-            tally.add(old[start:end], new[start:end], steps[start:end])
+            tally.add(old[start:end], new[start:end])
         return apart
     return [Tally(dtype, size, *figures) for size, *figures in zip(sizes, *summed, strict=True)]
 
 
-def _sums(
-    dtype: str, old: Bits, new: Bits, steps: Bits, starts: NDArray[np.int64]
-) -> list[list[Any]] | None:
+def _sums(dtype: str, old: Bits, new: Bits, starts: NDArray[np.int64]) -> list[list[Any]] | None:
     """The fields of ``Tally`` for each part; None where a value or a sum is not finite."""
     a, b = (Tensor(dtype, (side.size,), side.data.cast("B")).float64() for side in (old, new))
     with np.errstate(all="ignore"):
@@ -164,8 +167,8 @@ def _sums(
         gap = np.where(small, 2 * ad + dd, bb - aa)
         np.abs(d, out=d)
         fields = (
-            np.add.reduceat(steps != 0, starts, dtype=np.int64),
-            np.maximum.reduceat(_ulps(old, new, steps, dtype), starts),
+            np.add.reduceat(old != new, starts, dtype=np.int64),
+            np.maximum.reduceat(_ulps(old, new, dtype), starts),
             np.maximum.reduceat(d, starts),
             np.add.reduceat(d, starts),
             aa, np.where(small, aa + ad, np.add.reduceat(a * b, starts)), bb, dd, gap,
@@ -188,33 +191,33 @@ def _sum(values: NDArray[Any]) -> float:
 
 def _largest_ulp(old: Bits, new: Bits, steps: Bits, dtype: str) -> int:
     """The largest number of representable values between two elements."""
-    if not is_float(dtype):
-        return int(_ulps(old, new, steps, dtype).max())
-    # From one sign to the other, finite bits are at least so far apart.
-    least = bits_of_finite_apart(dtype)
-    largest = (int(steps.max()) + 1) >> 1
-    if largest < least:
-        return largest
-    # Few elements change their sign in an update; those that may have are looked at alone.
-    far = steps >= steps.dtype.type(max(2 * least - 1, 0))
-    largest = (int(np.multiply(steps, ~far).max()) + 1) >> 1
-    return max(largest, int(_ulps(old[far], new[far], steps[far], dtype).max()))
+    if is_float(dtype):
+        largest = (int(steps.max()) + 1) >> 1
+        # From one sign to the other, finite bits are at least so far apart.
+        if largest < bits_of_finite_apart(dtype):
+            return largest
+    return int(_ulps(old, new, dtype).max())
 
 
-def _ulps(old: Bits, new: Bits, steps: Bits, dtype: str) -> Bits:
+def _ulps(old: Bits, new: Bits, dtype: str) -> Bits:
     """The number of representable values between each two elements; none overflows its width."""
+    was, now = _ordered(old, dtype), _ordered(new, dtype)
+    high, low = (order(was, now).view(new.dtype) for order in (np.maximum, np.minimum))
+    apart: Bits = np.subtract(high, low, out=high)
+    return apart
+
+
+def _ordered(bits: Bits, dtype: str) -> NDArray[Any]:
+    """Integers in the order of the elements; neighbours differ by one, and both zeros are 0."""
+    signed = np.dtype(f"<i{bits.itemsize}")
     if not is_float(dtype):
-        as_read = np.dtype(f"<i{new.itemsize}") if dtype.startswith("I") else new.dtype
-        was, now = old.view(as_read), new.view(as_read)
-        high, low = (order(was, now).view(new.dtype) for order in (np.maximum, np.minimum))
-        apart: Bits = np.subtract(high, low)
-        return apart
-    sign = new.dtype.type(8 * new.itemsize - 1)
-    magnitude = new.dtype.type((1 << int(sign)) - 1)
-    # Where the sign changed, by way of zero; elsewhere half of the zigzag step, rounded up.
-    across = (old & magnitude) + (new & magnitude)
-    within = (steps >> new.dtype.type(1)) + (steps & new.dtype.type(1))
-    return np.where((old ^ new) >> sign, across, within)
+        return bits.view(signed) if dtype.startswith("I") else bits
+    last = 8 * bits.itemsize - 1
+    sign = bits.view(signed) >> last
+    found = (bits & bits.dtype.type((1 << last) - 1)).view(signed)
+    found ^= sign
+    found -= sign
+    return found
 
 
 def _precise(square: float) -> bool:

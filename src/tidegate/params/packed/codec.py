@@ -107,6 +107,11 @@ def difference(new: Bits, old: Bits, out: Bits) -> Bits:
     return out
 
 
+def same(new: Bits, old: Bits) -> bool:
+    """Whether two blocks hold the same bits."""
+    return bool((new[:_STEP] == old[:_STEP]).all()) and np.array_equal(new, old)
+
+
 def encode_alone(new: Bits, like: Encoded | None = None) -> Encoded:
     """The block by itself: its planes compressed, or its plain bytes.
 

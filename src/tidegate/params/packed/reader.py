@@ -18,6 +18,7 @@ from tidegate.params.packed.codec import (
     MAX_FRAME_BYTES,
     Bits,
     Damaged,
+    Kind,
     bytes_of,
     decode,
 )
@@ -32,13 +33,13 @@ Sink = Callable[[TensorInfo, int, memoryview], None]
 class Place(IntEnum):
     """What a place on a bench is for."""
 
-    EVEN = 0
-    ODD = 1
-    SOURCE = 2
-    ANCHOR = 3
-    STEPS = 4
-    ANCHOR_STEPS = 5
-    FRAME = 6
+    ANCHOR = 0
+    EVEN = 1
+    ODD = 2
+    FRAME = 3
+    SOURCE = 4
+    STEPS = 5
+    BEFORE = 6
 
 
 #: A frame may be longer than its block, as its sheet allows.
@@ -154,15 +155,23 @@ def read_block(objects: Objects, block: Block, info: TensorInfo) -> Bits:
 
 
 def read_chain(objects: Objects, block: Block, info: TensorInfo) -> Iterator[tuple[Frame, Bits]]:
-    """What the anchor gives, then what each delta makes of it; each valid until the next."""
+    """What the anchor gives, then what each delta makes of it.
+
+    What a delta gives is valid until the one after the next; what the anchor gives, until the
+    next block is read.
+    """
     width, place = element_width(info.dtype), bench()
     content: Bits | None = None
     for turn, frame in enumerate(block.chain):
-        room = place.room(Place(turn % 2), block.span.size, width)
+        where = (Place.EVEN, Place.ODD)[turn % 2] if turn else Place.ANCHOR
+        room = place.room(where, block.span.size, width)
         with _naming(info, frame):
-            data = bytes_of(place.room(Place.FRAME, frame.size))
-            read_frame(objects, frame, data)
-            decode(frame.kind, data, content, room)
+            if frame.kind is Kind.RAW and frame.size == block.span.size:
+                read_frame(objects, frame, bytes_of(room))
+            else:
+                data = bytes_of(place.room(Place.FRAME, frame.size))
+                read_frame(objects, frame, data)
+                decode(frame.kind, data, content, room)
         content = room
         yield frame, content
 

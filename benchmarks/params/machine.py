@@ -1,5 +1,6 @@
 """The machine's own limits, and work of Tidegate's that no peer has a match for."""
 
+import json
 import os
 import shutil
 import statistics
@@ -14,10 +15,11 @@ import numpy as np
 from benchmarks.params import kinds
 
 from tidegate.domain.tensor import Tensor
-from tidegate.domain.version import Structure
+from tidegate.domain.version import Manifest, Structure, TensorInfo
 from tidegate.params.checkout import checkout, load, load_manifest
 from tidegate.params.commit import commit
 from tidegate.params.files.import_file import import_file
+from tidegate.params.identity import tensor_id, version_id
 from tidegate.params.packed.codec import (
     MAX_BLOCK_BYTES,
     Encoded,
@@ -27,6 +29,7 @@ from tidegate.params.packed.codec import (
 )
 from tidegate.params.packed.references import read_sheet
 from tidegate.params.parallel import on_threads
+from tidegate.params.repack import shorten
 from tidegate.store.objects import Objects
 
 TENSORS = Structure(adapter="tensors")
@@ -111,15 +114,19 @@ def identical(folder: Path) -> dict[str, float]:
 
 
 def tiny(folder: Path) -> dict[str, float]:
-    """10,000 tensors of 1 KiB: first version, and one in which all have changed."""
+    """10,000 tensors of 1 KiB: first version, and one in which all have changed.
+
+    ``ids`` is what the ids alone take: a hash for each tensor, the tree over them, and a list.
+    """
     objects = Objects.open(str(folder / "tiny"))
     rng = np.random.default_rng(0)
     write_one = write(folder / "ten", 10_000 * 1024, flush=True)
-    found: dict[str, list[float]] = {"first": [], "next": [], "same": [], "write": []}
+    found: dict[str, list[float]] = {"first": [], "next": [], "same": [], "write": [], "ids": []}
     for _ in range(9):
         arrays = {f"t{index:05d}": rng.standard_normal(256, np.float32) for index in range(10_000)}
         tensors = held(arrays)
         near: list[str] = []
+        found["ids"].append(median(lambda: ids(tensors), 1))  # noqa: B023
         found["write"].append(median(write_one, 1))
         found["first"].append(
             median(lambda: near.append(commit(objects, TENSORS, tensors).id), 1)  # noqa: B023
@@ -132,8 +139,20 @@ def tiny(folder: Path) -> dict[str, float]:
     }
 
 
+def ids(tensors: dict[str, Tensor]) -> str:
+    """Derive a version's id, and list what it consists of as JSON."""
+    infos = [
+        TensorInfo(name, tensor_id(tensor), tensor.dtype, list(tensor.shape), tensor.size_bytes)
+        for name, tensor in tensors.items()
+    ]
+    return version_id(TENSORS, infos) + json.dumps(infos)
+
+
 def hundred(folder: Path) -> dict[str, float]:
-    """100 dense versions of 32 MiB: what checking out the first and the last takes."""
+    """100 dense versions of 32 MiB: what checking out the first and the last takes.
+
+    ``released`` is the last as a release leaves it: at most one difference from an anchor.
+    """
     objects = Objects.open(str(folder / "hundred"))
     rng = np.random.default_rng(0)
     arrays = {f"w{index}": rng.standard_normal(1 << 20, np.float32) for index in range(8)}
@@ -144,13 +163,18 @@ def hundred(folder: Path) -> dict[str, float]:
         for array in arrays.values():
             array *= 1 + rng.standard_normal(array.size, np.float32) * np.float32(1e-3)
     out = folder / "out"
-    seconds = [[], []]
-    for _ in range(7):
-        for found, manifest in zip(seconds, (manifests[0], manifests[-1]), strict=True):
-            found.append(median(lambda: checkout(objects, manifest, out), 1))  # noqa: B023
-    every = [median(lambda: checkout(objects, m, out), 1) for m in manifests]  # noqa: B023
-    first, last = (statistics.median(found) for found in seconds)
-    return {"first": first, "last": last, "slowest": max(every)}
+    every = [median(lambda: checkout(objects, m, out), 3) for m in manifests]  # noqa: B023
+    slowest = manifests[every.index(max(every))]
+
+    def seconds(*among: Manifest) -> list[float]:
+        """Medians, measured in turn."""
+        found = [[median(lambda: checkout(objects, m, out), 1) for m in among] for _ in range(9)]  # noqa: B023
+        return [statistics.median(column) for column in zip(*found, strict=True)]
+
+    first, last, slow = seconds(manifests[0], manifests[-1], slowest)
+    shorten(objects, manifests[-1].id)
+    again, released = seconds(manifests[0], manifests[-1])
+    return {"last": last / first, "slowest": slow / first, "released": released / again}
 
 
 def one_of_200(folder: Path) -> dict[str, float]:

@@ -36,7 +36,7 @@ $(PEERS)/.built: benchmarks/params/peers.txt
 	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
-# git-theta and the optimiser's steps share torch.
+# git-theta and the optimiser's steps share torch; git-theta also needs git-lfs on the system.
 $(THETA)/.built: benchmarks/params/theta.txt
 	@$(PYTHON) -m venv $(THETA)
 	@$(THETA)/bin/python -m pip install -q --disable-pip-version-check -r $<

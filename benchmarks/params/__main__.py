@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,13 +55,15 @@ class Arm:
         if self.found.error:
             return {}
         machine.warm()
-        print(json.dumps(order), file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # it could not even start
+            print(json.dumps(order), file=self._process.stdin, flush=True)
         answer = json.loads(self._process.stdout.readline() or '{"error": "it stopped"}')
         self.found.error = answer.get("error", "")
         return {} if self.found.error else answer
 
     def close(self) -> None:
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
 
 

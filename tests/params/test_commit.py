@@ -10,6 +10,7 @@ from tidegate.domain.tensor import DTYPE_BYTES, Tensor
 from tidegate.domain.version import Structure
 from tidegate.params.checkout import load, load_manifest
 from tidegate.params.commit import commit
+from tidegate.params.packed.packs import PackWriter
 from tidegate.params.packed.references import newest, reference_key
 
 STRUCTURE = Structure(adapter="tensors", architecture={"note": "é", "sizes": [1, 2.5]})
@@ -309,3 +310,17 @@ def test_a_tensor_changed_meanwhile_is_refused_and_nothing_stays(objects):
     with pytest.raises(ParamsError, match="'w' was changed while it was read"):
         commit(objects, STRUCTURE, Changing())
     assert everything(objects) == {}
+
+
+def test_what_is_stored_is_what_was_hashed_whoever_writes_to_it_meanwhile(objects, monkeypatch):
+    memory = bytearray(np.random.default_rng(0).bytes(100_000))
+    before = bytes(memory)
+    add = PackWriter.add
+
+    def late(writer, encoded):
+        memory[:] = bytes(len(memory))
+        return add(writer, encoded)
+
+    monkeypatch.setattr(PackWriter, "add", late)
+    manifest = commit(objects, STRUCTURE, {"w": Tensor("U8", (len(memory),), memoryview(memory))})
+    assert bytes(load(objects, manifest)["w"].data) == before

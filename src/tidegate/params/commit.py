@@ -193,7 +193,7 @@ class _Commit:
         blocks = []
         like: Encoded | None = None
         for span in job.spans:
-            content = self._read(part, span)
+            content = self._taken(part, span)
             hasher.update(content)
             new = bits_of(content, element_width(part.dtype))
             base = self._near.at((part,), span)
@@ -299,6 +299,15 @@ class _Commit:
     def _read(self, part: TensorInfo, span: Span) -> memoryview:
         room = bytes_of(bench().room(Place.SOURCE, span.size))
         return self._source.read_part(part.name, span.start, room)
+
+    def _taken(self, part: TensorInfo, span: Span) -> memoryview:
+        """What ``_read`` gives, on this thread's bench: hashed and stored are the same bytes,
+        whoever writes to the source meanwhile."""
+        room = bytes_of(bench().room(Place.SOURCE, span.size))
+        content = self._source.read_part(part.name, span.start, room)
+        if content is not room:
+            room[:] = content
+        return room
 
     def _is_parents(self, base: Base | None) -> bool:
         return base is not None and base.sheet is self._near.sheets[0]

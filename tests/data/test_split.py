@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.data.split import split
-from tidegate.domain.errors import WrongUsage
+from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.model import ModelSpec
 
 
@@ -55,9 +55,66 @@ def test_the_size_is_the_share_where_moments_differ():
     assert parts.train.tolist() == sorted(parts.train.tolist())
 
 
-def test_file_order_where_it_is_time_order():
-    parts = split(pl.DataFrame({"y": range(10)}), _spec(), 0.3, seed=0, ordered=True)
-    assert (parts.how, parts.holdout.tolist()) == ("order", [7, 8, 9])
+@given(DAYS, SHARES, st.sampled_from([0.5, 1.0, 3.0, 40.0]))
+@settings(max_examples=150)
+def test_rows_in_the_gap_before_the_hold_out_are_in_neither(days, share, gap):
+    when = [None if day is None else f"2011-01-{day:02d}" for day in days]
+    frame = pl.DataFrame({"y": [1.0] * len(days), "t": when}, schema_overrides={"t": pl.String})
+    whole = split(frame, _spec(time=["t"]), share, seed=0)
+    if whole.how != "time":
+        return
+    first = min(days[row] for row in whole.holdout)
+    wanted = [row for row in whole.train if days[row] is None or first - days[row] >= gap]
+    if not wanted:
+        with pytest.raises(DataError, match=rf"gap of {gap:g} days.*begins at 2011-01-{first:02d}"):
+            split(frame, _spec(time=["t"]), share, seed=0, gap_days=gap)
+        return
+    parts = split(frame, _spec(time=["t"]), share, seed=0, gap_days=gap)
+    assert (parts.train.tolist(), parts.holdout.tolist()) == (wanted, whole.holdout.tolist())
+
+
+KEYS = st.lists(st.none() | st.sampled_from("abcdefgh"), min_size=1, max_size=60)
+
+
+@given(KEYS, SHARES, st.integers(0, 9), st.sampled_from(["regression", "multiclass"]))
+@settings(max_examples=150)
+def test_no_entity_is_on_both_sides(keys, share, seed, task):
+    frame = pl.DataFrame(
+        {"y": range(len(keys)), "user": keys}, schema_overrides={"user": pl.String}
+    )
+    parts = split(frame, _spec(task, key="user"), share, seed)
+    assert _both(parts) == list(range(len(keys)))
+    sizes = [keys.count(key) for key in set(keys) - {None}] + [1] * keys.count(None)
+    if len(sizes) == 1 or max(sizes) == 1:
+        assert parts.how == ("random" if task == "regression" else "stratified")
+        return
+    assert parts.how == "grouped"
+    assert len(parts.train)
+    assert len(parts.holdout)
+    sides = [{keys[row] for row in side} - {None} for side in (parts.train, parts.holdout)]
+    assert sides[0].isdisjoint(sides[1])
+    # Whatever else had been put aside, one more would have missed the share by more.
+    wanted = min(max(round(len(keys) * share), 1), len(keys) - 1)
+    short = wanted - len(parts.holdout)
+    trained = [keys.count(key) for key in sides[0]] + [1] * sum(
+        keys[r] is None for r in parts.train
+    )
+    assert short <= 0 or all(abs(size - short) >= short or len(trained) == 1 for size in trained)
+
+
+def test_entities_are_drawn_alike_whatever_the_order_of_the_rows():
+    frame = pl.DataFrame({"y": range(60), "user": [row % 12 for row in range(60)]})
+    turned = frame.reverse()
+    there, back = (split(rows, _spec(key="user"), 0.25, seed=3) for rows in (frame, turned))
+    assert set(frame["user"][there.holdout.tolist()]) == set(turned["user"][back.holdout.tolist()])
+    assert len(there.holdout) == 15
+
+
+def test_an_entity_of_nearly_all_rows_is_trained_on():
+    frame = pl.DataFrame({"y": range(100), "user": ["big"] * 90 + ["a", "b"] * 5})
+    for seed in range(10):
+        parts = split(frame, _spec(key="user"), 0.1, seed)
+        assert set(frame["user"][parts.holdout.tolist()]) == {"a", "b"}
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=60), SHARES, st.integers(0, 9))

@@ -247,3 +247,28 @@ def test_codes_that_turn_into_digits_stay_one_column(team, make_rows):
     more = make_rows(3).with_columns(c=pl.Series([8, 7] * 100))
     third = team.start(more, strategy="full")
     assert third.evidence_digest(Stage.VALIDATE) is not None
+
+
+def _prepared(team, update):
+    with team.ws.home.journal.read() as reader:
+        return reader.evidence(update.evidence_digest(Stage.PREPARE))
+
+
+def test_what_is_kept_aside_shares_no_entity_and_no_week_with_what_is_trained_on(team, make_rows):
+    by_user = make_rows(1).with_columns(user=pl.Series([f"u{n % 20}" for n in range(200)]))
+    with team.as_("root") as root:
+        root.apply_model({**team.model, "key": "user"})
+    found = _prepared(team, team.start(by_user))
+    assert (found.split, found.train_rows, found.holdout_rows) == ("grouped", 160, 40)
+
+    by_day = make_rows(2).with_columns(
+        day=pl.Series([f"2026-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(200)])
+    )
+    policy = {**team.model["policy"], "training": {"gap_days": 7}}
+    with team.as_("root") as root:
+        root.apply_model({**team.model, "time": "day", "policy": policy})
+    update = team.start(by_day)
+    found = _prepared(team, update)
+    # The hold-out begins with row 160, on June 21st; the six rows since the 15th are in neither.
+    assert (found.split, found.train_rows, found.holdout_rows) == ("time", 154, 40)
+    assert all(again.same for again in team.ws.replay(update.id))

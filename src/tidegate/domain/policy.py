@@ -52,7 +52,13 @@ class TrainingPolicy(Frozen):
     )  # fmt: skip
     holdout_share: Share = Field(
         0.2, gt=0, lt=0.9, description="Share of the newest snapshot kept aside for validation: "
-        "the last rows in time, or a stratified draw where there is no time.")  # fmt: skip
+        "the last rows in time; where there is no time a draw, of whole entities where the model "
+        "names a key, else in equal shares per class.")  # fmt: skip
+    gap_days: float = Field(
+        0.0, ge=0, description="Rows of so many days before the hold-out are left out of "
+        "training, where time splits: features that look back, and labels that take time, reach "
+        "over the line. None by default, since only the owner knows how far they reach.",
+    )  # fmt: skip
     settings: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the adapter, over its defaults."
     )

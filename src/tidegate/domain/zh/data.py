@@ -91,6 +91,8 @@ DATA = {
     "snapshot {snapshot} does not hold the rows it is named for": "快照 {snapshot} 里的数据行和它的编号对不上",
     "a hold-out share of {share} leaves one side empty": "留出比例 {share} 会让一边没有数据",
     "give a share between 0 and 1": "请给 0 到 1 之间的比例",
+    "a gap of {gap:g} days before the hold-out leaves no row to train on: the hold-out begins at {first}": "留出集从 {first} 开始，前面隔开 {gap:g} 天就没有可训练的行了",
+    "shorten the policy's gap_days, or add older rows": "请调小策略里的 gap_days，或者补充更早的数据",
     "column '{column}' is of type {dtype}, which is neither a number, a text, a truth value nor a time": "列“{column}”的类型是 {dtype}，既不是数字、文本、真假值，也不是时间",
     "the time column '{column}' is missing": "缺少时间列“{column}”",
     "add it, or change 'time' in the model file; the columns are: {columns}": "补上它，或者改模型文件里的“time”；现有的列是：{columns}",

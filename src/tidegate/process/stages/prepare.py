@@ -87,7 +87,7 @@ def contract_for(spec: ModelSpec, reference: pl.DataFrame | None) -> Contract | 
 def split_of(spec: ModelSpec, frame: pl.DataFrame) -> Split:
     """Which labelled rows are trained on and which are kept for validation."""
     policy = spec.policy.training
-    return split(frame, spec, policy.holdout_share, policy.seed)
+    return split(frame, spec, policy.holdout_share, policy.seed, gap_days=policy.gap_days)
 
 
 def _consistency(

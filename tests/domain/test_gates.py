@@ -8,6 +8,7 @@ from tidegate.domain.evidence import (
     ApproveEvidence,
     AssessEvidence,
     Interval,
+    Leak,
     ObserveEvidence,
     PlanEvidence,
     PrepareEvidence,
@@ -56,6 +57,9 @@ def breach(rule, severity="refuse", share=0.1):
                   examples=[1], message=say("broken"))  # fmt: skip
 
 
+LEAK = Leak(kind="repeats", share=0.1, rows=[3], message=say("seen before"))
+
+
 @pytest.mark.parametrize(
     ("evidence", "policy", "refused"),
     [
@@ -70,6 +74,8 @@ def breach(rule, severity="refuse", share=0.1):
         (prepared(age_days=9.0), {"data": {"max_age_days": 7}}, {"stale"}),
         (prepared(age_days=None), {"data": {"max_age_days": 7}}, {"no_time"}),
         (prepared(age_days=5.0), {"data": {"max_age_days": 7}}, set()),
+        (prepared(leaks=[LEAK]), {}, set()),
+        (prepared(leaks=[LEAK]), {"data": {"on_leak": "refuse"}}, {"leak.repeats"}),
         (PrepareEvidence(snapshot=None, source_digest="x"), {}, set()),
     ],
 )  # fmt: skip

@@ -50,6 +50,20 @@ class Cleaning(Frozen):
     message: Message
 
 
+class Leak(Frozen):
+    """How the hold-out, or a column, may know already what is to be told.
+
+    ``kind``: repeats, target_copy or future; ``share`` of the rows that show it, ``rows`` some of
+    them (0-based).
+    """
+
+    kind: str
+    column: str | None = None
+    share: float
+    rows: list[int] = []
+    message: Message
+
+
 class PrepareEvidence(Frozen):
     """Prepare: the data this update learns from."""
 
@@ -65,6 +79,7 @@ class PrepareEvidence(Frozen):
     age_days: float | None = None
     breaches: list[Breach] = []
     cleaning: list[Cleaning] = []
+    leaks: list[Leak] = []
     consistency: Consistency | None = None
     reference: str | None = None  # the snapshot it was compared with
 

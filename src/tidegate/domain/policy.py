@@ -34,6 +34,10 @@ class DataPolicy(Frozen):
     on_drift: Literal["allow", "refuse"] = Field(
         "allow", description="Drift is what updates are for, so it is noted and raises the risk; "
         "'refuse' suits data that must stay as it was.")  # fmt: skip
+    on_leak: Literal["warn", "refuse"] = Field(
+        "warn", description="What follows where rows kept aside are also trained on, a column "
+        "tells the target without fail, or holds times after the row's own. A very good column "
+        "looks the same, so people decide.")  # fmt: skip
     drift_effect: float = Field(
         0.2, gt=0, description="Population stability index from which a column counts as "
         "drifted: a shift by half a standard deviation has 0.24, usual lines are 0.1 to 0.25.",

@@ -20,6 +20,9 @@ def prepare_gate(spec: ModelSpec, e: PrepareEvidence) -> list[Finding]:
         )
         level = Level.REFUSE if refused else Level.WARN
         found.append(Finding(code=f"contract.{breach.rule}", level=level, message=breach.message))
+    level = Level.REFUSE if policy.on_leak == "refuse" else Level.WARN
+    for leak in e.leaks:
+        found.append(Finding(code=f"leak.{leak.kind}", level=level, message=leak.message))
     if e.labelled_rows < policy.min_labelled_rows:
         found.append(
             refuse(

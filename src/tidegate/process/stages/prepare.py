@@ -7,6 +7,7 @@ import polars as pl
 from tidegate.data.clean import clean
 from tidegate.data.contract import check_contract, infer_contract, require_columns
 from tidegate.data.drift import drift_report
+from tidegate.data.leakage import leaks
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.split import Split, split
 from tidegate.domain.evidence import Consistency, PrepareEvidence
@@ -64,14 +65,16 @@ def examine(
         # Nothing beyond can be computed on columns that are not what they were.
         return _evidence(spec, snapshot, frame, None, now=now, breaches=breaches)
     cleaned, cleaning = clean(frame, spec, contract)
+    parts = split_of(spec, cleaned)
     return _evidence(
         spec,
         snapshot,
         cleaned,
-        split_of(spec, cleaned),
+        parts,
         now=now,
         breaches=breaches,
         cleaning=cleaning,
+        leaks=leaks(cleaned, parts, spec),
         consistency=_consistency(spec, reference, cleaned, progress),
         reference=reference_id,
     )

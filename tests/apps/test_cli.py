@@ -55,6 +55,17 @@ def test_the_documents_of_interface_md(lived):
     assert {"drifted", "score", "columns"} <= compared["joint"].keys()
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_number_is_never_broken_in_two(lived, monkeypatch, lang):
+    """Eighty columns hold a diff; where names are long, they are what gives way."""
+    monkeypatch.setenv("COLUMNS", "80")
+    exact = lived("params diff m@1 m@2 --json").json["tensors"]
+    shown = lived(f"params diff m@1 m@2 --lang {lang}").out.split()
+    for row in exact:
+        for figure in ("max_step", "mean_step", "max_ulp_step", "norm_ratio"):
+            assert f"{row[figure]:.3g}" in shown
+
+
 def test_releases_by_hand(lived):
     assert lived("release status m --json").json["release"]["status"] == "canary"
     assert lived("release promote m --json").code == 0

@@ -90,18 +90,21 @@ def diff(
     s = session(context)
     with s.workspace() as ws:
         found = ws.diff(old, new)
-    table = s.table(
+    headings = [
         say("Tensor"), say("Status"), say("Changed share"), say("Largest step"), say("Mean step"),
-        say("Largest ULP step"), say("Norm ratio"), say("Cosine"), say("New NaN, infinity"),
-        right=(2, 3, 4, 5, 6, 7, 8),
-    )  # fmt: skip
+        say("Largest ULP step"), say("Norm ratio"), say("Cosine"),
+    ]  # fmt: skip
+    broken = any(row.new_nonfinite for row in found)
+    if broken:
+        headings.append(say("New NaN, infinity"))
+    table = s.table(*headings, right=tuple(range(2, len(headings))))
     for row in found:
         share = "-" if row.changed_share is None else f"{row.changed_share:.1%}"
         numbers = [row.max_step, row.mean_step, row.max_ulp_step, row.norm_ratio, row.cosine]
-        shown = ["-" if value is None else f"{value:.4g}" for value in numbers]
-        table.add_row(
-            row.name, s.text(say(row.status)), share, *shown, f"{row.new_nonfinite or ''}"
-        )
+        shown = ["-" if value is None else f"{value:.3g}" for value in numbers]
+        if broken:
+            shown.append(f"{row.new_nonfinite or ''}")
+        table.add_row(row.name, s.text(say(row.status)), share, *shown)
     document: dict[str, Any] = {"old": old, "new": new}
     document["tensors"] = [row._asdict() for row in found]
     if svg is not None:

@@ -79,8 +79,13 @@ class Session:
         """An empty table with these headings; columns numbered in ``right`` hold numbers."""
         table = Table(box=None, header_style="bold", pad_edge=False)
         for at, column in enumerate(columns):
-            justify = "right" if at in right else "left"
-            table.add_column(self.text(column), justify=justify, overflow="fold")  # type: ignore[arg-type]
+            heading = self.text(column)
+            if at in right:  # a number in two halves is none; its heading breaks at any blank
+                table.add_column(
+                    heading.replace(" ", "\n").replace("（", "\n（"), justify="right", no_wrap=True
+                )
+            else:
+                table.add_column(heading, overflow="fold")
         return table
 
 

@@ -91,6 +91,7 @@ def test_rows_that_are_on_both_sides():
     pairs = [(n, 400 + n) for n in range(40) if (n in both) != (400 + n in both)]
     assert leak.share == pytest.approx(len(pairs) / len(holdout.holdout))
     assert set(leak.rows) <= {n if n in both else m for n, m in pairs}
+    assert _found(twice.rename({"x": "row"})) == [leak]  # whatever its columns are named
     # Few values make rows alike by nature.
     coarse = pl.DataFrame({"y": [0, 1] * 200, "x": [1, 2, 3, 1] * 100})
     assert _found(coarse) == []

@@ -49,17 +49,20 @@ def _repeats(
     frame: pl.DataFrame, parts: Split, features: list[str], spec: ModelSpec
 ) -> Leak | None:
     names = features + [name for name in [spec.target] if name is not None]
+    # By place, for a column may have any name.
+    columns = frame.select(names)
+    columns.columns = places = [str(place) for place in range(len(names))]
     train, holdout = (
-        frame[side.tolist()].select(names).with_columns(row=pl.Series(side))
+        columns[side.tolist()].with_columns(row=pl.Series(side))
         for side in (parts.train, parts.holdout)
     )
     if not train.height or not holdout.height or not features:
         return None
-    again = holdout.join(train, on=names, how="semi", nulls_equal=True)["row"].sort()
+    again = holdout.join(train, on=places, how="semi", nulls_equal=True)["row"].sort()
     share = len(again) / holdout.height
     if share <= REPEATED:
         return None
-    both = pl.concat([train, holdout]).select(names)
+    both = pl.concat([train, holdout]).select(places)
     if both.n_unique() <= UNLIKE * both.height:
         return None
     rows = again.head(EXAMPLES).to_list()
@@ -78,7 +81,7 @@ def _repeats(
 
 
 def _copy(column: pl.Series, target: pl.Series, task: Task | None) -> Leak | None:
-    """Looked for on some rows first: what fails on them fails on all."""
+    """Looked for on some rows first: what they contradict is no copy."""
     look = _moves_with if task is Task.REGRESSION else _tells_apart
     few = max(1, len(column) // _FIRST_LOOK)
     if not look(column.gather_every(few), target.gather_every(few)):

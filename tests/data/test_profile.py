@@ -1,145 +1,151 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tidegate.data.drift import drift_report
-from tidegate.data.profile import (
-    compare_profiles,
-    load_profile,
-    profile,
-    profile_from_json,
-    profile_to_json,
-    save_profile,
-)
-from tidegate.domain.errors import DataError, NotFound
+from tidegate.data.profile import merged, profile, profile_of
+from tidegate.data.profile_file import to_json
+from tidegate.data.sample import ROWS
+from tidegate.domain.errors import DataError
+from tidegate.domain.schema import Kind
 
 
-def _frame(seed, rows, *, shift=0.0, late=0):
+def _frame(seed, rows):
     random = np.random.default_rng(seed)
     return pl.DataFrame(
         {
-            "x": random.normal(shift, size=rows),
-            "count": random.poisson(3 + 2 * shift, rows),
-            "gaps": np.where(random.random(rows) < 0.2, np.nan, random.lognormal(shift, 1, rows)),
-            "city": random.choice(["Rome", "Oslo", "Bonn"], rows, p=[0.5 - shift / 3, 0.3 + shift / 3, 0.2]),  # noqa: E501
-            "user": random.choice([f"u{n + late}" for n in range(600)], rows),
-        }
+            "x": random.normal(size=rows),
+            "count": random.poisson(3, rows),
+            "gaps": np.where(random.random(rows) < 0.2, np.nan, random.lognormal(0, 1, rows)),
+            "city": random.choice(["Rome", "Oslo", "Bonn"], rows, p=[0.5, 0.3, 0.2]),
+            "user": [f"u{n}" for n in random.integers(0, 10**9, rows)],
+            "day": (np.datetime64("2024-01-01") + random.integers(0, 99, rows)).astype(str),
+            "paid": random.choice(["true", "false"], rows),
+            "said": [f"we were told that it was number {n}" for n in range(rows)],
+            "vector": pl.Series(random.normal(size=(rows, 4)), dtype=pl.Array(pl.Float64, 4)),
+        },
+        nan_to_null=True,
     )  # fmt: skip
 
 
-def test_what_a_profile_says():
-    frame = pl.DataFrame({"x": [1, 2, 2, None], "c": ["b", "b", " a", " "], "none": [None] * 4})
-    x, c, none = profile(frame, "week 1").columns
-    assert (x.values, x.counts, x.missing, x.distinct) == ([1, 2], [1, 2], 1, 2)
-    assert (x.minimum, x.maximum, x.mean) == (1, 2, pytest.approx(5 / 3))
-    assert x.sd == pytest.approx(np.std([1, 2, 2]))
-    assert (c.categories, c.counts, c.missing) == (["b", "a"], [2, 1], 1)
-    assert (none.missing, none.mean, none.rows) == (4, None, 4)
+def test_each_kind_of_column_is_told():
+    found = profile_of(_frame(0, 3000), "week 1")
+    kinds = {column.name: column.kind for column in found.columns}
+    assert kinds == {
+        "x": Kind.NUMERIC, "count": Kind.NUMERIC, "gaps": Kind.NUMERIC, "city": Kind.CATEGORICAL,
+        "user": Kind.CATEGORICAL, "day": Kind.DATE, "paid": Kind.BOOLEAN, "said": Kind.TEXT,
+        "vector": Kind.EMBEDDING,
+    }  # fmt: skip
+    assert (found.rows, found.sample.shape) == (3000, (3000, 9))
+    assert set(found.column("vector").numbers) == {
+        "length",
+        *(f"direction {n}" for n in range(1, 9)),
+    }
+    assert found.column("nobody") is None
 
 
-def test_a_profile_stays_small():
-    rows = pl.DataFrame({"x": np.arange(200_000.0), "c": [f"c{n}" for n in range(200_000)]})
-    x, c = profile(rows, "big").columns
-    assert len(x.values) == 500
-    assert x.error == 1 / 500
-    assert (len(c.categories), c.distinct, sum(c.groups)) == (200, 200_000, 200_000)
+def test_a_column_that_begins_as_dates_and_goes_on_as_text():
+    texts = ["2024-01-01", "2024-02-02", "soon", "2024-03-03"]
+    batches = [pl.DataFrame({"when": texts[:2]}), pl.DataFrame({"when": texts[2:]})]
+    [column] = profile(batches, "x").columns
+    assert (column.kind, column.tally.names) == (Kind.CATEGORICAL, sorted(texts))
 
 
-_COLUMN = st.one_of(
-    st.lists(st.none() | st.floats(), min_size=5, max_size=5),
-    st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=5, max_size=5),
-    st.lists(st.none() | st.text(), min_size=5, max_size=5),
-)
+def test_what_is_missing_is_not_a_value():
+    frame = pl.DataFrame(
+        {
+            "x": [1.0, None, float("inf"), float("-inf")],
+            "c": ["a", None, "", " "],
+            "none": pl.Series([None] * 4, dtype=pl.Float64),
+            "v": pl.Series([[1, 2], None, [1, None], [3, 4]], dtype=pl.Array(pl.Float64, 2)),
+        }
+    )  # fmt: skip
+    missing = [column.missing for column in profile_of(frame, "x").columns]
+    assert missing == [3, 3, 4, 2]
 
 
-@given(_COLUMN, _COLUMN)
-@settings(max_examples=150)
-def test_json_gives_back_every_profile(a, b):
-    made = profile(pl.DataFrame({"a": a, "b": b}, strict=False), "any")
-    assert profile_from_json(profile_to_json(made)) == made
+@pytest.mark.parametrize("size", [7, 1000, 1999, 2000])
+def test_counts_do_not_depend_on_how_rows_are_cut(size):
+    frame = _frame(0, 2000).drop("vector")
+    whole, cut = profile_of(frame, "t"), profile(frame.iter_slices(size), "t")
+    for a, b in zip(whole.columns, cut.columns, strict=True):
+        assert (a.kind, a.rows, a.missing, a.dtype) == (b.kind, b.rows, b.missing, b.dtype)
+        if a.tally is not None:
+            assert a.tally.names == b.tally.names
+            assert a.tally.counts.tolist() == b.tally.counts.tolist()
+        if a.value is not None:
+            assert a.value.summary.rows == b.value.summary.rows
 
 
-def test_a_file_gives_back_the_profile(tmp_path):
-    made, path = profile(_frame(0, 5000), "week 1"), tmp_path / "p.json"
-    save_profile(made, path)
-    save_profile(made, path)
-    assert load_profile(path) == made
-    assert [file.name for file in tmp_path.iterdir()] == ["p.json"]
-    with pytest.raises(DataError, match="cannot be written"):
-        save_profile(made, tmp_path / "gone" / "p.json")
+def test_the_same_rows_have_the_same_profile():
+    frame = _frame(0, 9000)
+    assert to_json(profile_of(frame, "t")) == to_json(profile_of(frame, "t"))
 
 
-@pytest.mark.parametrize(
-    ("rows", "shift", "late"),
-    [(200, 0.0, 0), (200, 1.0, 0), (10_000, 0.0, 0), (10_000, 0.2, 300), (10_000, 1.0, 0)],
-)
-def test_profiles_say_what_the_rows_say(rows, shift, late):
-    a, b = _frame(1, rows), _frame(2, rows, shift=shift, late=late)
-    raw = drift_report(a, b, a.columns)
-    brief = compare_profiles(profile(a, "a"), profile(b, "b"))
-    exact = {column.name: column for column in raw.columns}
-    for column in brief.columns:
-        if column.name == "user":
-            continue
-        assert column.effect == pytest.approx(exact[column.name].effect, rel=0.1, abs=0.02)
-        assert column.drifted == exact[column.name].drifted
-    # Half of many users are new: groups of them show it as clearly as their names do.
-    user = next(column for column in brief.columns if column.name == "user")
-    assert user.drifted == exact["user"].drifted == (late > 0)
-    assert not brief.joint.drifted
+@pytest.mark.parametrize("parts", [2, 5])
+def test_profiles_of_parts_make_the_profile_of_all(parts):
+    frame = _frame(3, 30_000)
+    size = 30_000 // parts
+    found = [profile_of(frame[at : at + size], f"part {at}") for at in range(0, 30_000, size)]
+    together, whole = found[0], profile_of(frame, "all")
+    for part in found[1:]:
+        together = merged(together, part)
+    assert (together.rows, together.sample.height) == (30_000, ROWS)
+    for a, b in zip(together.columns, whole.columns, strict=True):
+        assert (a.name, a.kind, a.rows, a.missing) == (b.name, b.kind, b.rows, b.missing)
+        if a.tally is not None:
+            for counts in ("groups", "lengths", "hashes"):
+                assert getattr(a.tally.beyond, counts).tolist() == (
+                    getattr(b.tally.beyond, counts).tolist()
+                )
+        for side, brief in a.numbers.items():
+            exact = b.numbers[side]
+            assert brief.summary.rows == exact.summary.rows
+            assert brief.moments.mean == pytest.approx(exact.moments.mean, rel=1e-9, abs=1e-9)
+            assert brief.moments.minimum == exact.moments.minimum
+            at = np.linspace(brief.moments.minimum, brief.moments.maximum, 99)
+            shares = [
+                np.append(0, np.cumsum(s.counts))[np.searchsorted(s.values, at, side="right")]
+                / s.rows
+                for s in (brief.summary, exact.summary)
+            ]
+            bound = brief.summary.error + exact.summary.error
+            assert np.max(np.abs(shares[0] - shares[1])) <= bound + 1e-12
 
 
-def test_a_side_that_names_every_category_meets_one_that_does_not():
-    names = [f"c{n}" for n in range(400)]
-    many = profile(pl.DataFrame({"c": names * 50}), "many")
-    few = profile(pl.DataFrame({"c": names[:100] * 200}), "few")
-    [column] = compare_profiles(many, few).columns
-    assert column.drifted
-    [same] = compare_profiles(few, few).columns
-    assert (same.effect, same.p_value) == (0, 1)
-    numbers = profile(pl.DataFrame({"c": np.arange(1000.0)}), "numbers")
-    [kind] = compare_profiles(many, numbers).columns
-    assert kind.drifted
+def test_every_row_has_the_same_chance_to_be_kept():
+    # 20,000 rows of which 5,000 are kept: of each tenth of them about 500, whatever the cut.
+    frame = pl.DataFrame({"row": np.arange(20_000)})
+    for name, size in (("a", 65_536), ("b", 1000), ("c", 37)):
+        kept = profile(frame.iter_slices(size), name).sample["row"].to_numpy()
+        assert len(kept) == len(np.unique(kept)) == ROWS
+        tenths = np.bincount(kept // 2000, minlength=10)
+        assert np.all(np.abs(tenths - 500) < 100)  # five standard deviations
 
 
-def test_too_little_and_nothing_in_common():
-    big, small = profile(_frame(0, 500), "a"), profile(_frame(0, 49), "b")
-    assert compare_profiles(big, small).verdict == "too_little_data"
-    other = profile(pl.DataFrame({"z": np.arange(100.0)}), "c")
-    assert compare_profiles(big, other).verdict == "too_little_data"
+def test_a_wide_table_keeps_fewer_rows():
+    frame = pl.DataFrame({f"x{n}": np.zeros(2000) for n in range(1000)})
+    assert profile_of(frame, "wide").sample.height == 1000
 
 
-def _broken(**changed):
-    made = profile(pl.DataFrame({"x": [1.0, 2.0], "c": ["a", "b"]}), "p")
-    return made.model_copy(
-        update={"columns": [made.columns[0].model_copy(update=changed), made.columns[1]]}
-    )
+def test_progress_is_told_and_nothing_is_an_error():
+    heard = []
+    frame = _frame(0, 100)
+    profile(frame.iter_slices(40), "x", rows=100, progress=lambda *told: heard.append(told))
+    assert heard == [(40, 100), (80, 100), (100, 100)]
+    with pytest.raises(DataError, match="week 9 holds no rows"):
+        profile([], "week 9")
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"counts": [1, 2]},
-        {"counts": [3, -1]},
-        {"counts": [2]},
-        {"values": [2.0, 1.0]},
-        {"missing": 1},
-        {"groups": [1, 1]},
-    ],
-    ids=str,
-)
-def test_a_profile_that_contradicts_itself(changed):
-    with pytest.raises(DataError, match="'x' contradicts itself"):
-        profile_from_json(profile_to_json(_broken(**changed)))
+def test_numbers_and_texts_are_not_taken_together():
+    a, b = (profile_of(pl.DataFrame({"x": values}), "t") for values in ([1.0], ["one"]))
+    with pytest.raises(DataError, match="'x' holds numbers on one side and text on the other"):
+        merged(a, b)
 
 
-def test_what_is_no_profile(tmp_path):
-    path = tmp_path / "p.json"
-    with pytest.raises(NotFound, match=r"p\.json"):
-        load_profile(path)
-    for content, says in ((b"{", "not a profile"), (b"{}", "name"), (b"\xff", "byte 0")):
-        path.write_bytes(content)
-        with pytest.raises(DataError, match=says):
-            load_profile(path)
+def test_an_error_while_reading_is_the_readers():
+    def batches():
+        yield _frame(0, 10)
+        raise DataError("line 11 is broken", do="mend it")
+
+    with pytest.raises(DataError, match="line 11"):
+        profile(batches(), "x")

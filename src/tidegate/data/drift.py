@@ -1,146 +1,70 @@
 """Whether new rows come from where the old ones came: column by column, and all together."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-from scipy import special
 
-from tidegate.data.distribution import Distribution, distribution, quantile
+from tidegate.data.column import ColumnProfile
 from tidegate.data.joint import Separation, separation
+from tidegate.data.measures import Lines, Measured, by_name, measure
+from tidegate.data.numbers import Summary
+from tidegate.data.profile import Profile
+from tidegate.data.words import words
+from tidegate.domain.drift import ColumnDrift, Consistency, Grade, JointDrift, grade_of
 from tidegate.domain.errors import DataError
-from tidegate.domain.evidence import ColumnDrift, Consistency, JointDrift
 from tidegate.domain.messages import Message, say
+from tidegate.domain.policy import DataPolicy
 from tidegate.domain.schema import Kind
 
-Pair = tuple[Distribution, Distribution]
-Counts = NDArray[np.int64]
-
-#: The index from which a column counts as drifted. Usual lines are 0.1, 0.2 and 0.25; a shift by
-#: half a standard deviation has 0.238 on ten bins and would never reach the last of them.
-EFFECT = 0.2
 #: Fewer rows on a side are too few to tell: below 50 even a shift by one standard deviation is
 #: missed more often than one time in ten at the usual significance.
 MIN_ROWS = 50
-#: At most ten bins, the usual number for the index, and ten rows a bin or more on average.
-BINS, ROWS_PER_BIN = 10, 10
-#: Categories that occur fewer times on both sides together are taken as one: the chi-square
-#: distribution, and the correction of the index below, need about five expected on each side.
-MIN_CATEGORY_ROWS = 10
+#: Categories that are named as new or vanished.
+NAMED = 10
+#: A category with a smaller share than this is not news, wherever it is.
+RARE = 0.01
 
 
-def drift_report(
-    reference: pl.DataFrame,
-    current: pl.DataFrame,
-    columns: Sequence[str],
+def drift(
+    reference: Profile,
+    current: Profile,
+    columns: Sequence[str] | None = None,
     *,
-    effect: float = EFFECT,
-    significance: float = 0.01,
-    min_rows: int = MIN_ROWS,
+    target: str | None = None,
+    policy: DataPolicy | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Consistency:
-    """How ``current`` differs from ``reference`` in ``columns``, ranked by effect.
+    """How ``current`` differs from ``reference``, ranked by effect.
 
-    A column has drifted where its index reaches ``effect`` and its p-value, corrected over all
-    columns (Holm 1979), lies below ``significance``: the first keeps 10 million rows from making
-    news of nothing, the second keeps 100 columns from it. The columns together have drifted where
-    a classifier tells the sides apart as well as one column at ``effect`` would let it.
+    ``columns``: all that both have, where none are named. A column has drifted where its effect
+    reaches policy's *and* its p-value, corrected over all columns (Holm 1979), lies below policy's
+    significance: the first keeps 10 million rows from making news of nothing, the second keeps
+    100 columns from it. The columns together have drifted where a classifier tells the sides apart
+    as well as one column at that effect would let it, as surely. ``target`` is reported apart.
     """
-    began = time.monotonic()
-    for name in columns:
-        if name not in reference.columns or name not in current.columns:
-            raise DataError(
-                "column '{column}' is not on both sides",
-                do="compare columns that both have",
-                column=name,
-            )
-    if min(reference.height, current.height) < min_rows or not columns:
-        return _too_little(reference.height, current.height, began)
-    pairs: list[Pair] = []
-    for done, name in enumerate(columns, start=1):
-        pairs.append((distribution(reference[name]), distribution(current[name])))
-        if progress is not None:
-            progress(done, len(columns) + 1)
-    together = separation(reference, current, list(columns), seed=seed)
-    if progress is not None:
-        progress(len(columns) + 1, len(columns) + 1)
-    return consistency(pairs, together, effect, significance, began)
-
-
-def consistency(
-    pairs: Sequence[Pair],
-    together: Separation | None,
-    effect: float,
-    significance: float,
-    began: float,
-) -> Consistency:
-    """The verdict on compared columns; ``began`` is ``time.monotonic()`` at the start."""
-    raw = [p_value(a, b) for a, b in pairs] + ([together.p_value] if together else [])
-    corrected = holm(raw)
-    columns = []
-    for (a, b), p in zip(pairs, corrected, strict=False):
-        size = effect_size(a, b)
-        drifted = size >= effect and p < significance
-        columns.append(
-            ColumnDrift(
-                name=a.name,
-                drifted=drifted,
-                effect=size,
-                p_value=p,
-                detail=_detail(a, b) if drifted else None,
-            )
+    began, policy = time.monotonic(), policy or DataPolicy()
+    pairs = _pairs(reference, current, columns, target)
+    if min(reference.rows, current.rows) < MIN_ROWS or not pairs:
+        return Consistency(
+            verdict="too_little_data",
+            rows_reference=reference.rows,
+            rows_current=current.rows,
+            seconds=round(time.monotonic() - began, 3),
         )
-    joint = JointDrift(drifted=False, score=0.5, columns=[])
-    if together is not None:
-        told = together.score >= auc_at(effect) and corrected[-1] < significance
-        joint = JointDrift(drifted=told, score=together.score, columns=together.columns)
-    moved = joint.drifted or any(column.drifted for column in columns)
-    return Consistency(
-        verdict="drifted" if moved else "consistent",
-        columns=sorted(columns, key=lambda column: (-column.effect, column.p_value, column.name)),
-        joint=joint,
-        rows_reference=pairs[0][0].rows,
-        rows_current=pairs[0][1].rows,
-        seconds=round(time.monotonic() - began, 3),
-    )
-
-
-def effect_size(reference: Distribution, current: Distribution) -> float:
-    """The population stability index, ``sum((p - q) ln(p / q))`` over bins, freed of its bias.
-
-    Numbers are binned at quantiles of both sides taken with equal weight, so that bins exist
-    wherever either side has values; missing values are a bin of their own. Without any drift the
-    index is about ``(bins - 1) (1/n + 1/m)`` (twice a chi-square, Yurdakul 2018), which a batch
-    of 100 rows would show as 0.2: that much is taken off.
-    """
-    before, after = _binned(reference, current)
-    bins, n, m = len(before), before.sum(), after.sum()
-    # Half a row in every bin keeps the logarithm finite where one side has none.
-    p, q = (before + 0.5) / (n + bins / 2), (after + 0.5) / (m + bins / 2)
-    index = float(np.sum((p - q) * np.log(p / q)))
-    return max(0.0, float(index - (bins - 1) * (1 / n + 1 / m)))
-
-
-def p_value(reference: Distribution, current: Distribution) -> float:
-    """The chance of such a difference without drift, not yet corrected for many columns.
-
-    Numbers: Kolmogorov-Smirnov in its asymptotic form (conservative where values repeat), doubled
-    and set against a chi-square test of missing values where any are missing. Texts: chi-square
-    over categories, missing values being one.
-    """
-    if Kind.CATEGORICAL in (reference.kind, current.kind):
-        return _chi_square(*_binned(reference, current))
-    missing = np.array([reference.missing, current.missing])
-    held = np.array([reference.held, current.held])
-    if not missing.any():
-        return _kolmogorov_smirnov(reference, current)
-    apart = _chi_square(np.array([missing[0], held[0]]), np.array([missing[1], held[1]]))
-    if not held.all():
-        return apart
-    return min(1.0, 2 * min(apart, _kolmogorov_smirnov(reference, current)))
+    told = [pair for pair in pairs if not _only_grows(*pair)]
+    found = [_measured(a, b, reference, current) for a, b in told]
+    names = [a.name for a, _ in told if a.name != target]
+    together = separation(reference.sample, current.sample, names, seed=seed) if names else None
+    raw = [one.p_value for one in found] + ([together.p_value] if together else [])
+    corrected = holm(raw)
+    drifts = [
+        _column(a, b, one, p, policy)
+        for (a, b), one, p in zip(told, found, corrected, strict=False)
+    ]
+    drifts += [_not_judged(a) for a, b in pairs if _only_grows(a, b)]
+    joint = _joint(together, corrected[-1], policy) if together else None
+    return _verdict(drifts, joint, target, reference.rows, current.rows, began)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -157,118 +81,181 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def auc_at(effect: float) -> float:
-    """The AUC that one normal column reaches when shifted so far that its index is ``effect``.
+def _pairs(
+    reference: Profile, current: Profile, columns: Sequence[str] | None, target: str | None
+) -> list[tuple[ColumnProfile, ColumnProfile]]:
+    there = {column.name: column for column in current.columns}
+    before = {column.name: column for column in reference.columns}
+    names = [name for name in before if name in there] if columns is None else list(columns)
+    if target is not None and target in before and target in there and target not in names:
+        names.append(target)
+    for name in names:
+        if name not in before or name not in there:
+            raise DataError(
+                "column '{column}' is not on both sides",
+                do="compare columns that both have",
+                column=name,
+            )
+    return [(before[name], there[name]) for name in names]
 
-    For a shift by d standard deviations the index tends to d squared with ever finer bins, and
-    the AUC is the normal probability of ``d / sqrt(2)``: 0.2 gives about 0.62.
-    """
-    return float(special.ndtr(np.sqrt(effect / 2)))
+
+def _only_grows(a: ColumnProfile, b: ColumnProfile) -> bool:
+    """Whether a column goes on upwards over both sides, row by row."""
+    if a.value is None or b.value is None or not (a.held and b.held):
+        return False
+    moves = a.value.moments.minimum < a.value.moments.maximum
+    return (
+        a.value.rising
+        and b.value.rising
+        and (moves or b.value.moments.minimum < b.value.moments.maximum)
+        and a.value.moments.maximum <= b.value.moments.minimum
+    )
 
 
-def _too_little(rows_reference: int, rows_current: int, began: float) -> Consistency:
+def _measured(a: ColumnProfile, b: ColumnProfile, reference: Profile, current: Profile) -> Measured:
+    found = measure(a, b)
+    if Kind.TEXT not in (a.kind, b.kind):
+        return found
+    spoken = words(reference.sample[a.name], current.sample[b.name])
+    return Measured(
+        max(found.effect, spoken.effect),
+        min(1.0, 2 * min(found.p_value, spoken.p_value)),
+        found.others | spoken.others,
+    )
+
+
+def _column(
+    a: ColumnProfile, b: ColumnProfile, found: Measured, p: float, policy: DataPolicy
+) -> ColumnDrift:
+    drifted = found.effect >= policy.drift_effect and p < policy.significance
+    appeared, vanished = _news(a, b) if drifted else ([], [])
+    return ColumnDrift(
+        name=a.name,
+        drifted=drifted,
+        effect=found.effect,
+        p_value=p,
+        grade=grade_of(found.effect) if drifted else None,
+        kind=a.kind,
+        measures=found.others,
+        appeared=appeared,
+        vanished=vanished,
+        detail=_detail(a, b) if drifted else None,
+    )
+
+
+def _not_judged(a: ColumnProfile) -> ColumnDrift:
+    return ColumnDrift(
+        name=a.name,
+        drifted=False,
+        effect=0.0,
+        p_value=1.0,
+        kind=a.kind,
+        judged=False,
+        detail=say("it only ever grows, as clocks and counters do, and is not judged"),
+    )
+
+
+def _joint(together: Separation, p: float, policy: DataPolicy) -> JointDrift:
+    effect = together.effect
+    drifted = effect >= policy.drift_effect and p < policy.significance
+    return JointDrift(
+        drifted=drifted,
+        score=together.score,
+        columns=together.columns,
+        grade=grade_of(effect) if drifted else None,
+    )
+
+
+def _verdict(
+    drifts: list[ColumnDrift],
+    joint: JointDrift | None,
+    target: str | None,
+    rows_reference: int,
+    rows_current: int,
+    began: float,
+) -> Consistency:
+    ranked = sorted(drifts, key=lambda one: (-one.effect, one.p_value, one.name))
+    grades = [one.grade for one in [*ranked, joint] if one is not None and one.grade is not None]
     return Consistency(
-        verdict="too_little_data",
+        verdict="drifted" if grades else "consistent",
+        grade=max(grades, key=list(Grade).index) if grades else None,
+        columns=[one for one in ranked if one.name != target],
+        joint=joint or JointDrift(drifted=False, score=0.5, columns=[]),
+        label=next((one for one in ranked if one.name == target), None),
         rows_reference=rows_reference,
         rows_current=rows_current,
         seconds=round(time.monotonic() - began, 3),
     )
 
 
-def _binned(reference: Distribution, current: Distribution) -> tuple[Counts, Counts]:
-    """Rows per bin on both sides; bins that are empty on both are left out."""
-    if Kind.CATEGORICAL in (reference.kind, current.kind):
-        before, after = _by_category(reference.as_categories(), current.as_categories())
-    else:
-        before, after = _by_quantile(reference, current)
-    before = np.append(before, reference.missing)
-    after = np.append(after, current.missing)
-    seen = before + after > 0
-    return before[seen], after[seen]
+def _news(a: ColumnProfile, b: ColumnProfile) -> tuple[list[str], list[str]]:
+    """Categories that only the current rows have, and those that only the reference has."""
+    if a.tally is None or b.tally is None or Kind.CATEGORICAL not in (a.kind, b.kind):
+        return [], []
+    if a.tally.more is not None or b.tally.more is not None:
+        return [], []  # one that is not named may be there all the same
+    names, before, after = by_name(a.tally, b.tally)
+    new = _top(names, np.where(before == 0, after, 0), b.held)
+    return new, _top(names, np.where(after == 0, before, 0), a.held)
 
 
-def _by_category(reference: Distribution, current: Distribution) -> tuple[Counts, Counts]:
-    values = np.unique(np.concatenate([reference.values, current.values]).astype(str))
-    before, after = (_counts_of(values, side) for side in (reference, current))
-    often = before + after >= MIN_CATEGORY_ROWS
-    return (
-        np.append(before[often], before[~often].sum()),
-        np.append(after[often], after[~often].sum()),
-    )
+def _top(names: list[str], counts: np.ndarray, rows: int) -> list[str]:
+    order = np.argsort(-counts, kind="stable")[:NAMED]
+    return [names[place] for place in order if counts[place] >= RARE * rows]
 
 
-def _counts_of(values: NDArray[np.str_], side: Distribution) -> Counts:
-    counts = np.zeros(len(values), np.int64)
-    counts[np.searchsorted(values, side.values.astype(str))] = side.counts
-    return counts
-
-
-def _by_quantile(reference: Distribution, current: Distribution) -> tuple[Counts, Counts]:
-    sides = [side for side in (reference, current) if side.held]
-    if not sides:
-        return np.zeros(1, np.int64), np.zeros(1, np.int64)
-    values = np.concatenate([side.values for side in sides])
-    weights = np.concatenate([side.counts / side.held for side in sides])
-    order = np.argsort(values, kind="stable")
-    mass = np.cumsum(weights[order]) / len(sides)
-    bins = int(np.clip(min(reference.rows, current.rows) // ROWS_PER_BIN, 2, BINS))
-    at = np.searchsorted(mass, np.arange(1, bins) / bins - 1e-12)
-    edges = np.unique(values[order][np.minimum(at, len(order) - 1)])
-    return _counts_between(edges, reference), _counts_between(edges, current)
-
-
-def _counts_between(edges: NDArray[np.float64], side: Distribution) -> Counts:
-    """Rows up to the first edge, from there up to the second, ..., above the last."""
-    places = np.searchsorted(edges, side.values)
-    return np.bincount(places, weights=side.counts, minlength=len(edges) + 1).astype(np.int64)
-
-
-def _chi_square(before: Counts, after: Counts) -> float:
-    table = np.vstack([before, after])
-    table = table[:, table.sum(axis=0) > 0]
-    if table.shape[1] < 2:
-        return 1.0
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    distance = float(((table - expected) ** 2 / expected).sum())
-    return float(special.chdtrc(table.shape[1] - 1, distance))
-
-
-def _kolmogorov_smirnov(reference: Distribution, current: Distribution) -> float:
-    values = np.union1d(reference.values, current.values)
-    shares = [
-        np.append(0, np.cumsum(side.counts))[np.searchsorted(side.values, values, side="right")]
-        / side.held
-        for side in (reference, current)
-    ]
-    # What thinning may have added to the distance is no evidence.
-    apart = float(np.max(np.abs(shares[0] - shares[1]))) - reference.error - current.error
-    n, m = reference.held, current.held
-    return float(special.kolmogorov(max(0.0, apart) * np.sqrt(n * m / (n + m))))
-
-
-def _detail(a: Distribution, b: Distribution) -> Message:
+def _detail(a: ColumnProfile, b: ColumnProfile) -> Message:
     """In a sentence, what moved most: missing values, the middle, or one category's share."""
-    gone = (a.missing / a.rows, b.missing / b.rows)
+    gone = (a.missing_share, b.missing_share)
     if abs(gone[0] - gone[1]) >= 0.1 or not (a.held and b.held):
         return say("missing: {before:.1%} before, {after:.1%} now", before=gone[0], after=gone[1])
-    if Kind.CATEGORICAL not in (a.kind, b.kind):
-        return say(
-            "median: {before:.4g} before, {after:.4g} now; middle half {low:.4g} to {high:.4g} "
-            "before, {low_now:.4g} to {high_now:.4g} now",
-            before=quantile(a, 0.5),
-            after=quantile(b, 0.5),
-            low=quantile(a, 0.25),
-            high=quantile(a, 0.75),
-            low_now=quantile(b, 0.25),
-            high_now=quantile(b, 0.75),
-        )
-    a, b = a.as_categories(), b.as_categories()
-    values = np.unique(np.concatenate([a.values, b.values]).astype(str))
-    before, after = _counts_of(values, a) / a.rows, _counts_of(values, b) / b.rows
-    most = int(np.argmax(np.abs(before - after)))
+    if a.kind is b.kind is Kind.NUMERIC:
+        assert a.value is not None and b.value is not None  # noqa: S101, PT018
+        return _of_numbers(a.value.summary, b.value.summary)
+    if Kind.EMBEDDING in (a.kind, b.kind):
+        return say("the vectors lie elsewhere than before")
+    if Kind.TEXT in (a.kind, b.kind):
+        return say("the texts are of other lengths or use other words")
+    if a.kind is b.kind is Kind.DATE:
+        assert a.value is not None and b.value is not None  # noqa: S101, PT018
+        middles = [quantile(side.value.summary, 0.5) for side in (a, b) if side.value is not None]
+        days = [str(np.datetime64(int(middle), "us"))[:10] for middle in middles]
+        return say("median: {before} before, {after} now", before=days[0], after=days[1])
+    names, before, after = by_name(a.texts(), b.texts())
+    shares = before / max(1, a.held), after / max(1, b.held)
+    most = int(np.argmax(np.abs(shares[0] - shares[1])))
     return say(
         "'{value}': {before:.1%} before, {after:.1%} now",
-        value=str(values[most]),
-        before=float(before[most]),
-        after=float(after[most]),
+        value=names[most],
+        before=float(shares[0][most]),
+        after=float(shares[1][most]),
     )
+
+
+def _of_numbers(a: Summary, b: Summary) -> Message:
+    value, apart = Lines.of(a, b).single(a.rows, b.rows)
+    shares = [float(side.counts[side.values == value].sum()) / side.rows for side in (a, b)]
+    if apart and max(shares) >= 0.5:
+        return say(
+            "{value:.6g}: {before:.1%} of rows before, {after:.1%} now",
+            value=value,
+            before=shares[0],
+            after=shares[1],
+        )
+    return say(
+        "median: {before:.4g} before, {after:.4g} now; middle half {low:.4g} to {high:.4g} "
+        "before, {low_now:.4g} to {high_now:.4g} now",
+        before=quantile(a, 0.5),
+        after=quantile(b, 0.5),
+        low=quantile(a, 0.25),
+        high=quantile(a, 0.75),
+        low_now=quantile(b, 0.25),
+        high_now=quantile(b, 0.75),
+    )
+
+
+def quantile(given: Summary, share: float) -> float:
+    """The smallest value that at least this share of a column's values do not exceed."""
+    ends = np.cumsum(given.counts)
+    at = int(np.searchsorted(ends, share * ends[-1] * (1 - 1e-12)))
+    return float(given.values[min(at, len(ends) - 1)])

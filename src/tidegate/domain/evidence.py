@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import Frozen, Message
 from tidegate.domain.people import Approval
 from tidegate.domain.rollout import Step, Tally
@@ -11,35 +12,6 @@ from tidegate.domain.schema import Breach
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.version import GroupStep
-
-
-class ColumnDrift(Frozen):
-    """How one column differs. ``effect``: population stability index; ``p_value`` is corrected."""
-
-    name: str
-    drifted: bool
-    effect: float
-    p_value: float
-    detail: Message | None = None
-
-
-class JointDrift(Frozen):
-    """Whether the columns together tell the two sides apart. ``score``: AUC, 0.5 to 1."""
-
-    drifted: bool
-    score: float
-    columns: list[str]
-
-
-class Consistency(Frozen):
-    """New against historical data; ``columns`` are ranked by effect."""
-
-    verdict: Literal["consistent", "drifted", "too_little_data"]
-    columns: list[ColumnDrift] = []
-    joint: JointDrift = JointDrift(drifted=False, score=0.5, columns=[])
-    rows_reference: int = 0
-    rows_current: int = 0
-    seconds: float = 0.0
 
 
 class Cleaning(Frozen):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tidegate.domain.drift import Grade
 from tidegate.domain.messages import Frozen
 from tidegate.domain.rollout import Step
 
@@ -39,12 +40,17 @@ class DataPolicy(Frozen):
         "tells the target without fail, or holds times after the row's own. A very good column "
         "looks the same, so people decide.")  # fmt: skip
     drift_effect: float = Field(
-        0.2, gt=0, description="Population stability index from which a column counts as "
-        "drifted: a shift by half a standard deviation has 0.24, usual lines are 0.1 to 0.25.",
-    )  # fmt: skip
+        0.02, gt=0, lt=1, description="Difference in a share of rows from which a column counts as "
+        "drifted: a shift by a twentieth of a standard deviation has it. Smaller ones are news "
+        "only because there are many rows.")  # fmt: skip
+    drift_grade: Grade = Field(
+        Grade.LARGE, description="Grade of drift (small, medium, large) that is acted on: it makes "
+        "the update a full one and raises the risk, and on_drift says whether it ends there. Less "
+        "is noted. Half a standard deviation is large.")  # fmt: skip
     significance: float = Field(
-        0.01, gt=0, lt=1, description="A drifted column must also be significant at this level "
-        "after correction over all columns.")  # fmt: skip
+        0.001, gt=0, lt=1, description="A drifted column must also be significant at this level "
+        "after correction over all columns: one false alarm in a thousand comparisons.",
+    )  # fmt: skip
 
 
 class TrainingPolicy(Frozen):

@@ -13,6 +13,10 @@ class Kind(StrEnum):
 
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TEXT = "text"
+    EMBEDDING = "embedding"
 
 
 class Column(Frozen):

@@ -1,5 +1,6 @@
 """The risk register: read off the evidence, scored by a 5 x 5 matrix, summed up as a tier."""
 
+from tidegate.domain.drift import Grade
 from tidegate.domain.evidence import (
     AssessEvidence,
     PlanEvidence,
@@ -31,11 +32,15 @@ def assess(
     validated: ValidateEvidence,
     *,
     champion: int | None,
+    drift_grade: Grade = Grade.LARGE,
 ) -> AssessEvidence:
-    """The risks of releasing this candidate; the score is the worst risk's."""
+    """The risks of releasing this candidate; the score is the worst risk's.
+
+    ``drift_grade``: policy's, from which drift is a risk.
+    """
     risks = [
         _performance(validated),
-        _data(prepared),
+        _data(prepared, drift_grade),
         _reach(plan, trained),
         _security(trained),
         _reversal(champion),
@@ -72,15 +77,15 @@ def _performance(e: ValidateEvidence) -> Risk:
     return Risk(name="performance", likelihood=likelihood, impact=3, why=why, measure=measure)
 
 
-def _data(e: PrepareEvidence) -> Risk:
+def _data(e: PrepareEvidence, drift_grade: Grade) -> Risk:
     measure = say("the contract is checked on every snapshot, and drift is measured")
-    if e.consistency is not None and e.consistency.verdict == "drifted":
+    if e.consistency is not None and e.consistency.reaches(drift_grade):
         why = say("the data has drifted from what the current version learned")
         return Risk(name="data", likelihood=3, impact=3, why=why, measure=measure)
     if e.breaches:
         why = say("the data breaks {count} rule(s) of its contract", count=len(e.breaches))
         return Risk(name="data", likelihood=2, impact=3, why=why, measure=measure)
-    why = say("the data keeps its contract and shows no drift")
+    why = say("the data keeps its contract and shows no drift to speak of")
     return Risk(name="data", likelihood=1, impact=3, why=why, measure=measure)
 
 

@@ -239,7 +239,9 @@ def _candidate(past: Past, prepared: PrepareEvidence, new: pl.DataFrame) -> Fitt
     validated = compare(
         spec, predictor, past.champion.predictor(), seen=seen, holdout=holdout
     ).model_copy(update={"champion_version": 0})
-    risk = assess(prepared, plan, trained, validated, champion=0)
+    risk = assess(
+        prepared, plan, trained, validated, champion=0, drift_grade=spec.policy.data.drift_grade
+    )
     if not all(gate(spec, evidence).passed for evidence in (plan, trained, validated, risk)):
         return None
     past.snapshots, past.pending = [*past.snapshots, new], []

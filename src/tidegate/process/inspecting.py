@@ -1,39 +1,54 @@
 """Files looked at on their own, without a workspace."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from tidegate.data.drift import drift_report
-from tidegate.data.profile import Profile, compare_profiles, load_profile, profile, save_profile
+import polars as pl
+
+from tidegate.data import profile_file as files
+from tidegate.data.drift import drift
+from tidegate.data.profile import Profile, profile
 from tidegate.data.read import read_files
-from tidegate.domain.evidence import Consistency
+from tidegate.data.since import dated
+from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import say
 from tidegate.process.home import Progress
 
 
 def profile_file(file: Path, out: Path | None, progress: Progress) -> Profile:
-    """The profile of a CSV or Parquet file, also written to ``out`` as JSON where it is given."""
-    frame = read_files([file], lambda done, total: progress(say("reading"), done, total))
-    found = profile(frame, file.name)
+    """The profile of a file of rows, also written to ``out`` as JSON where it is given."""
+    found = profile(
+        _batches(file),
+        file.name,
+        progress=lambda done, total: progress(say("reading"), done, total),
+    )
     if out is not None:
-        save_profile(found, out)
+        files.save(found, out)
     return found
 
 
 def compare_files(reference: Path, current: Path, progress: Progress) -> Consistency:
-    """How ``current`` differs from ``reference``; each a file of rows or a profile (``.json``)."""
-    reading = [path.suffix == ".json" for path in (reference, current)]
-    if any(reading):
-        sides = [
-            load_profile(path) if is_profile else profile_file(path, None, progress)
-            for path, is_profile in zip((reference, current), reading, strict=True)
-        ]
-        return compare_profiles(sides[0], sides[1])
-    before = read_files([reference], lambda done, total: progress(say("reading"), done, total))
-    after = read_files([current], lambda done, total: progress(say("reading"), done, total))
-    shared = [name for name in before.columns if name in after.columns]
-    return drift_report(
-        before,
-        after,
-        shared,
-        progress=lambda done, total: progress(say("comparing columns"), done, total),
+    """How ``current`` differs from ``reference``; each a file of rows or a profile."""
+    kept = [files.is_profile(path) for path in (reference, current)]
+    a, b = (
+        files.load(path) if is_kept else profile_file(path, None, progress)
+        for path, is_kept in zip((reference, current), kept, strict=True)
     )
+    found = drift(a, b)
+    if any(kept):
+        return found  # a profile has no rows to look at again
+    return dated(found, a, b, (_batches(reference), _batches(current)))
+
+
+def _batches(path: Path) -> Iterator[pl.DataFrame]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        lf = pl.scan_parquet(path)
+        n = pq.ParquetFile(path).metadata.num_rows
+        for a in range(0, n, 65536):
+            yield lf.slice(a, 65536).collect()
+        return
+    frame = read_files([path])
+    for a in range(0, frame.height, 65536):
+        yield frame[a : a + 65536]

@@ -1,13 +1,16 @@
 """``tidegate data``: take data in, profile and compare files."""
 
+import json
 from pathlib import Path
 
 import typer
+from rich.markup import escape
 
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session
-from tidegate.domain.evidence import Consistency
-from tidegate.domain.messages import say
+from tidegate.data.profile_file import to_json
+from tidegate.domain.drift import ColumnDrift, Consistency
+from tidegate.domain.messages import Message, say
 from tidegate.process.inspecting import compare_files, profile_file
 
 group = typer.Typer(no_args_is_help=True, help="Take data in, profile and compare files.")
@@ -74,10 +77,13 @@ def profile(
         right=(2, 3, 4, 5),
     )  # fmt: skip
     for column in found.columns:
-        numbers = [column.mean, column.minimum, column.maximum]
-        shown = ["-" if value is None else f"{value:.4g}" for value in numbers]
-        table.add_row(column.name, s.text(say(column.kind)), f"{column.missing:,}", *shown)
-    s.emit(found, lambda: s.out.print(table))
+        moments = (
+            column.value.moments if column.value is not None and column.tally is None else None
+        )
+        numbers = [] if moments is None else [moments.mean, moments.minimum, moments.maximum]
+        shown = [f"{value:.4g}" for value in numbers] or ["-"] * 3
+        table.add_row(escape(column.name), s.text(say(column.kind)), f"{column.missing:,}", *shown)
+    s.emit(json.loads(to_json(found)), lambda: s.out.print(table))
 
 
 @group.command("compare")
@@ -93,17 +99,18 @@ def show_consistency(s: Session, found: Consistency) -> None:
     s.out.print(
         s.say(
             "{verdict}: {current:,} rows against {reference:,}",
-            verdict=say(found.verdict),
+            verdict=_verdict(found),
             current=found.rows_current,
             reference=found.rows_reference,
         )
     )
     table = s.table(
-        say("Column"), say("Effect (PSI)"), say("p (corrected)"), say("Drifted"), right=(1, 2)
+        say("Column"), say("Effect"), say("p (corrected)"), say("Drift"), say("Since"), right=(1, 2)
     )
-    for column in found.columns:
-        drifted = f"[yellow]{s.say('yes')}[/]" if column.drifted else s.say("no")
-        table.add_row(column.name, f"{column.effect:.3f}", f"{column.p_value:.2g}", drifted)
+    for column in [*([found.label] if found.label else []), *found.columns]:
+        drift = "-" if column.grade is None else f"[yellow]{s.text(say(column.grade))}[/]"
+        numbers = [f"{column.effect:.3f}", f"{column.p_value:.2g}"] if column.judged else ["-", "-"]
+        table.add_row(escape(column.name), *numbers, drift, since_text(s, column))
     s.out.print(table)
     if found.joint.drifted:
         s.out.print(
@@ -113,3 +120,22 @@ def show_consistency(s: Session, found: Consistency) -> None:
                 columns=found.joint.columns,
             )
         )
+
+
+def since_text(s: Session, column: ColumnDrift) -> str:
+    """Since which row, and when, a column is what it is now."""
+    since = column.since
+    if since is None:
+        return ""
+    row = (
+        say("row {row:,} of the reference", row=since.row)
+        if since.side == "reference"
+        else say("row {row:,}", row=since.row)
+    )
+    return s.text(row) if since.time is None else f"{s.text(row)} ({since.time})"
+
+
+def _verdict(found: Consistency) -> Message:
+    if found.grade is None:
+        return say(found.verdict)
+    return say("{verdict} ({grade})", verdict=say(found.verdict), grade=say(found.grade))

@@ -1,5 +1,6 @@
 """The prepare gate: is the data fit to learn from?"""
 
+from tidegate.domain.drift import Grade
 from tidegate.domain.evidence import PrepareEvidence
 from tidegate.domain.gates.findings import note, refuse, warn
 from tidegate.domain.messages import say
@@ -63,11 +64,15 @@ def _consistency(spec: ModelSpec, e: PrepareEvidence) -> Finding:
         return note(seen.verdict, "compared with {rows:,} earlier rows: {verdict}",
                      rows=seen.rows_reference, verdict=_VERDICTS[seen.verdict])  # fmt: skip
     columns = [column.name for column in seen.columns if column.drifted] or seen.joint.columns
-    make = refuse if spec.policy.data.on_drift == "refuse" else warn
+    if seen.label is not None and seen.label.drifted:
+        columns = [seen.label.name, *columns]
+    acted_on = seen.reaches(spec.policy.data.drift_grade)
+    make = note if not acted_on else refuse if spec.policy.data.on_drift == "refuse" else warn
     return make(
         "drifted",
-        "the data has drifted from the {rows:,} earlier rows, most in: {columns}",
+        "the data has drifted from the {rows:,} earlier rows ({grade}), most in: {columns}",
         rows=seen.rows_reference,
+        grade=say(seen.grade or Grade.LARGE),
         columns=columns[:5],
     )
 

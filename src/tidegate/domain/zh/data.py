@@ -1,6 +1,16 @@
 """What data say, in Chinese."""
 
 DATA = {
+    "column '{column}' holds numbers on one side and text on the other": "列“{column}”一边是数字，另一边是文本",
+    "profile the rows of both together": "请把两边的数据行放在一起做概要",
+    "it only ever grows, as clocks and counters do, and is not judged": "它像时钟和计数器一样只增不减，不参与判断",
+    "median: {before} before, {after} now": "中位数：之前 {before}，现在 {after}",
+    "name another file": "请换一个文件",
+    "the profile's sample does not hold column '{column}' as the profile describes it": "概要里的样本与它所描述的列“{column}”不符",
+    "the texts are of other lengths or use other words": "文本的长短或用词与之前不同",
+    "the vectors lie elsewhere than before": "向量的位置与之前不同",
+    "{file} holds no rows": "{file} 没有数据行",
+    "{value:.6g}: {before:.1%} of rows before, {after:.1%} now": "{value:.6g}：之前占 {before:.1%} 的行，现在占 {after:.1%}",
     "the excluded column '{column}' is not in {source}, and '{nearest}' is": "{source} 里没有要排除的列“{column}”，却有“{nearest}”",
     "correct the name under 'exclude' in the model file, or take it out": "请改正模型文件里 exclude 的列名，或者删掉它",
     "column '{column}' holds {count} values outside {low} to {high}: {examples} (rows {rows})": "列“{column}”有 {count} 个值不在 {low} 到 {high} 之间：{examples}（行 {rows}）",
@@ -68,7 +78,6 @@ DATA = {
     "make one with: tidegate data profile FILE -o PROFILE.json": "用这条命令生成：tidegate data profile FILE -o PROFILE.json",
     "the profile cannot be written to {file} ({reason})": "画像无法写入 {file}（{reason}）",
     "check the folder and the room on the disk": "请检查目录和磁盘空间",
-    "{file} is not a profile: byte {byte} is not UTF-8": "{file} 不是画像：第 {byte} 字节不是 UTF-8",
     "no file was named": "没有给文件",
     "name one or more CSV or Parquet files": "请给一个或多个 CSV 或 Parquet 文件",
     "{file} is not a file": "{file} 不是文件",

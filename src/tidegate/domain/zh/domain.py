@@ -2,7 +2,7 @@
 
 DOMAIN = {
     "the newest row is {age:.1f} days old": "最新一行是 {age:.1f} 天前的",
-    "the data has drifted from the {rows:,} earlier rows, most in: {columns}": "和之前的 {rows:,} 行相比，数据已经漂移，主要在：{columns}",
+    "the data has drifted from the {rows:,} earlier rows ({grade}), most in: {columns}": "和之前的 {rows:,} 行相比（{grade}），数据已经漂移，主要在：{columns}",
     "consistent": "一致",
     "drifted": "已漂移",
     "too little data to tell": "数据太少，无法判断",

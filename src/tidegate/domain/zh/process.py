@@ -31,7 +31,6 @@ PROCESS = {
     "make one with: tidegate init, or name one with --workspace or $TIDEGATE_HOME": "新建：tidegate init；或者用 --workspace、$TIDEGATE_HOME 指定",
     "{path} cannot be read as a workspace's configuration": "{path} 不是能读的工作区配置",
     "restore it from a backup": "请从备份恢复",
-    "comparing columns": "逐列比较中",
     "model '{model}' is not trained here": "模型“{model}”不在这里训练",
     "bring its parameters with: tidegate params import {model} FILE --reason TEXT": "参数这样导入：tidegate params import {model} FILE --reason TEXT",
     "model '{model}' has no data yet to infer a contract from": "模型“{model}”还没有数据，推不出契约",

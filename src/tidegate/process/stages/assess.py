@@ -15,5 +15,6 @@ def run(case: Case) -> Done:
             case.earlier(Stage.TRAIN, TrainEvidence),
             case.earlier(Stage.VALIDATE, ValidateEvidence),
             champion=case.update.champion,
+            drift_grade=case.update.spec.policy.data.drift_grade,
         )
     )

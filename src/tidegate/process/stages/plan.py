@@ -62,7 +62,7 @@ def make_plan(
         requested,
         supported=how.strategies,
         parent_exists=parent is not None,
-        drifted=None if seen is None else seen.verdict == "drifted",
+        drifted=None if seen is None else seen.reaches(spec.policy.data.drift_grade),
         champion_drop=None,
         new_rows=prepared.labelled_rows,
         history_rows=sum(rows for _, rows in kept),

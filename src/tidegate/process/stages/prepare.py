@@ -6,11 +6,14 @@ import polars as pl
 
 from tidegate.data.clean import clean
 from tidegate.data.contract import check_contract, infer_contract, require_columns
-from tidegate.data.drift import drift_report
+from tidegate.data.drift import drift
 from tidegate.data.leakage import leaks
+from tidegate.data.profile import Profile, profile_of
+from tidegate.data.since import dated
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.split import Split, split
-from tidegate.domain.evidence import Consistency, PrepareEvidence
+from tidegate.domain.drift import Consistency
+from tidegate.domain.evidence import PrepareEvidence
 from tidegate.domain.metrics import Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Contract
@@ -52,11 +55,13 @@ def examine(
     *,
     reference_id: str | None,
     now: str,
+    known: Profile | None = None,
     progress: Progress = silent,
 ) -> PrepareEvidence:
     """What prepare finds out about a frame: quality, consistency, and how it will be split.
 
-    ``now`` (ISO 8601) is what the age of the data counts from.
+    ``now`` (ISO 8601) is what the age of the data counts from; ``known`` the reference's profile,
+    where it is kept.
     """
     require_columns(frame, spec, snapshot.id)
     contract = contract_for(spec, reference)
@@ -75,7 +80,7 @@ def examine(
         breaches=breaches,
         cleaning=cleaning,
         leaks=leaks(cleaned, parts, spec),
-        consistency=_consistency(spec, reference, cleaned, progress),
+        consistency=_consistency(spec, reference, known, cleaned),
         reference=reference_id,
     )
 
@@ -94,17 +99,19 @@ def split_of(spec: ModelSpec, frame: pl.DataFrame) -> Split:
 
 
 def _consistency(
-    spec: ModelSpec, reference: pl.DataFrame | None, frame: pl.DataFrame, progress: Progress
+    spec: ModelSpec,
+    reference: pl.DataFrame | None,
+    known: Profile | None,
+    frame: pl.DataFrame,
 ) -> Consistency | None:
     if reference is None:
         return None
+    before, now = known or profile_of(reference, "reference"), profile_of(frame, "current")
     # Time moves on by nature, and an entity key is new by nature: neither says drift.
     aside = spec.not_features | set(spec.time)
     columns = [name for name in frame.columns if name not in aside and name in reference.columns]
-    policy = spec.policy.data
-    return drift_report(
-        reference, frame, columns, effect=policy.drift_effect, significance=policy.significance
-    )
+    found = drift(before, now, columns, target=spec.target, policy=spec.policy.data)
+    return dated(found, before, now, ([reference], [frame]))
 
 
 def _evidence(

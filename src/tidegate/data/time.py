@@ -28,13 +28,13 @@ _PARTS = {
 _DEFAULT = {"year": 1970, "month": 1, "day": 1, "hour": 0, "minute": 0, "second": 0}
 
 
-def time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
+def time_of(frame: pl.DataFrame, time: Sequence[str], *, first_row: int = 0) -> pl.Series:
     """When each row happened: Datetime in microseconds, in UTC where a zone is named; else as is.
 
     ``time`` names one column of times as text (ISO 8601, or month/day/year) or as seconds or
     milliseconds since 1970; or several that form one, such as year, month, day, hour, or a date
     and an hour. A row that misses any of them has no time. Raises DataError naming row and value
-    for anything else.
+    for anything else; ``first_row`` is the number of the frame's first row in the whole table.
     """
     absent = [name for name in time if name not in frame.columns]
     if absent or not time:
@@ -52,11 +52,11 @@ def time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
     texts = [column for column in columns if column.dtype == pl.String]
     numbers = [column for column in columns if column.dtype != pl.String]
     if not texts and len(numbers) == 1 and _part_named(numbers[0].name) != "year":
-        return _since_1970(numbers[0])
-    parts = _parts_of(numbers, after_date=bool(texts))
+        return _since_1970(numbers[0], first_row)
+    parts = _parts_of(numbers, first_row, after_date=bool(texts))
     if texts:
-        return _with_parts(_parsed(texts), parts)
-    return _from_parts(parts)
+        return _with_parts(_parsed(texts, first_row), parts)
+    return _from_parts(parts, first_row)
 
 
 def span(times: pl.Series) -> tuple[str | None, str | None]:
@@ -67,7 +67,7 @@ def span(times: pl.Series) -> tuple[str | None, str | None]:
     return first.isoformat(), last.isoformat()  # type: ignore[union-attr]
 
 
-def _parsed(texts: list[pl.Series]) -> pl.Series:
+def _parsed(texts: list[pl.Series], first_row: int) -> pl.Series:
     given = pl.select(
         pl.concat_str([t.str.strip_chars() for t in texts], separator=" ")
     ).to_series()
@@ -82,11 +82,13 @@ def _parsed(texts: list[pl.Series]) -> pl.Series:
         else:
             found = left.str.strptime(pl.Datetime("us"), form, strict=False)
         times = times.zip_with(times.is_not_null(), found)
-    _refuse(given.is_not_null() & times.is_null(), given, ", ".join(t.name for t in texts))
+    _refuse(
+        given.is_not_null() & times.is_null(), given, ", ".join(t.name for t in texts), first_row
+    )
     return times.alias("time")
 
 
-def _refuse(bad: pl.Series, values: pl.Series, column: str) -> None:
+def _refuse(bad: pl.Series, values: pl.Series, column: str, first_row: int) -> None:
     rows = bad.fill_null(False).arg_true().head(3).to_list()
     if rows:
         raise DataError(
@@ -94,15 +96,15 @@ def _refuse(bad: pl.Series, values: pl.Series, column: str) -> None:
             do="write times as 2011-12-31 23:59:00, dates as 2011-12-31 or 12/31/2011",
             column=column,
             values=[str(values[row]) for row in rows],
-            rows=rows,
+            rows=[first_row + row for row in rows],
         )
 
 
-def _since_1970(column: pl.Series) -> pl.Series:
+def _since_1970(column: pl.Series, first_row: int) -> pl.Series:
     seconds = column.cast(pl.Float64)
     # 1e8 is 1973 in seconds, 1e11 is 1973 in milliseconds; the bands do not meet.
     in_seconds, in_ms = seconds.is_between(1e8, 1e10), seconds.is_between(1e11, 1e13)
-    _refuse(~(in_seconds | in_ms), column, column.name)
+    _refuse(~(in_seconds | in_ms), column, column.name, first_row)
     us = (seconds * 1e6).zip_with(in_seconds, seconds * 1e3)
     return us.round(0).cast(pl.Int64).cast(pl.Datetime("us")).alias("time")
 
@@ -112,7 +114,9 @@ def _part_named(name: str) -> str | None:
     return next((part for part, (known, _, _) in _PARTS.items() if plain in known), None)
 
 
-def _parts_of(numbers: list[pl.Series], *, after_date: bool) -> dict[str, pl.Series]:
+def _parts_of(
+    numbers: list[pl.Series], first_row: int, *, after_date: bool
+) -> dict[str, pl.Series]:
     """Which number column is which part: by its name, else by its place."""
     order = list(_PARTS)[3:] if after_date else list(_PARTS)
     named = [_part_named(column.name) for column in numbers]
@@ -127,12 +131,12 @@ def _parts_of(numbers: list[pl.Series], *, after_date: bool) -> dict[str, pl.Ser
                 columns=[number.name for number in numbers],
             )
         _, low, high = _PARTS[part]
-        _check_part(column, part, low, high)
+        _check_part(column, part, low, high, first_row)
         parts[part] = column.cast(pl.Int64)
     return parts
 
 
-def _check_part(column: pl.Series, part: str, low: int, high: int) -> None:
+def _check_part(column: pl.Series, part: str, low: int, high: int, first_row: int) -> None:
     bad = ~(column.is_between(low, high) & (column == column.floor()))
     rows = bad.fill_null(False).arg_true().head(3).to_list()
     if rows:
@@ -142,13 +146,13 @@ def _check_part(column: pl.Series, part: str, low: int, high: int) -> None:
             column=column.name,
             part=part,
             values=[column[row] for row in rows],
-            rows=rows,
+            rows=[first_row + row for row in rows],
             low=low,
             high=high,
         )
 
 
-def _from_parts(parts: dict[str, pl.Series]) -> pl.Series:
+def _from_parts(parts: dict[str, pl.Series], first_row: int) -> pl.Series:
     rows = pl.DataFrame(list(parts.values())) if parts else pl.DataFrame()
     rows.columns = list(parts)
     known = pl.all_horizontal(pl.all().is_not_null())
@@ -163,7 +167,7 @@ def _from_parts(parts: dict[str, pl.Series]) -> pl.Series:
     )
     given = rows.select(pl.when(known).then(text)).to_series().alias("time")
     times = given.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S", strict=False)
-    _refuse(given.is_not_null() & times.is_null(), given, ", ".join(parts))
+    _refuse(given.is_not_null() & times.is_null(), given, ", ".join(parts), first_row)
     return times.alias("time")
 
 

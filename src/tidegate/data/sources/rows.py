@@ -48,9 +48,7 @@ class Source(ABC):
 
     def holds(self, column: str) -> bool:
         """Whether a column holds any value."""
-        return any(
-            batch[column].null_count() < batch.height for batch in self.batches([column])
-        )
+        return any(batch[column].null_count() < batch.height for batch in self.batches([column]))
 
 
 def batch_rows(schema: Mapping[str, pl.DataType]) -> int:

@@ -71,9 +71,7 @@ class SqlSource(Source):
             # As it stands: a colon or a per cent sign within it names no parameter.
             result = connection.exec_driver_sql(query)
             if not result.returns_rows:
-                raise WrongUsage(
-                    "the query gives no rows", do="give a SELECT; nothing was changed"
-                )
+                raise WrongUsage("the query gives no rows", do="give a SELECT; nothing was changed")
             names = [str(name).strip() for name in result.keys()]
             check_names(names, self.name)
             self._types = dict.fromkeys(names)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from tidegate.data.categories import GROUPS, HASHES, LONGEST, Beyond, Tally
 from tidegate.data.column import ColumnProfile
 from tidegate.data.numbers import Moments, NumberBrief, Summary
+from tidegate.data.output import write_file
 from tidegate.data.profile import Profile
 from tidegate.domain.errors import DataError, NotFound
 from tidegate.domain.messages import Frozen
@@ -108,18 +108,7 @@ def from_json(text: str | bytes) -> Profile:
 
 def save(given: Profile, path: Path) -> None:
     """Write the profile as JSON; an earlier file is replaced whole or not at all."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_text(to_json(given), encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DataError(
-            "the profile cannot be written to {file} ({reason})",
-            do="check the folder and the room on the disk",
-            file=str(path),
-            reason=error.strerror or str(error),
-        ) from None
+    write_file(path, to_json(given))
 
 
 def load(path: Path) -> Profile:

@@ -1,6 +1,7 @@
 """Files looked at on their own, without a workspace."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,15 @@ from tidegate.domain.messages import say
 from tidegate.process.home import Progress
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A comparison, and the two profiles that it is of."""
+
+    found: Consistency
+    reference: Profile
+    current: Profile
+
+
 def profile_file(file: Path, out: Path | None, progress: Progress) -> Profile:
     """The profile of a file of rows, also written to ``out`` as JSON where it is given."""
     found = profile(
@@ -27,7 +37,7 @@ def profile_file(file: Path, out: Path | None, progress: Progress) -> Profile:
     return found
 
 
-def compare_files(reference: Path, current: Path, progress: Progress) -> Consistency:
+def compare_files(reference: Path, current: Path, progress: Progress) -> Compared:
     """How ``current`` differs from ``reference``; each a file of rows or a profile."""
     kept = [files.is_profile(path) for path in (reference, current)]
     a, b = (
@@ -35,9 +45,9 @@ def compare_files(reference: Path, current: Path, progress: Progress) -> Consist
         for path, is_kept in zip((reference, current), kept, strict=True)
     )
     found = drift(a, b)
-    if any(kept):
-        return found  # a profile has no rows to look at again
-    return dated(found, a, b, (_batches(reference), _batches(current)))
+    if not any(kept):  # a profile has no rows to look at again
+        found = dated(found, a, b, (_batches(reference), _batches(current)))
+    return Compared(found, a, b)
 
 
 def _batches(path: Path) -> Iterator[pl.DataFrame]:

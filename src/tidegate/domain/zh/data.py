@@ -1,6 +1,20 @@
 """What data say, in Chinese."""
 
 DATA = {
+    "{current} against {reference}": "{current} 对照 {reference}",
+    "Columns": "列",
+    "Spread": "分布",
+    "Drift over time": "随时间的漂移",
+    "Columns that go together": "同起同落的列",
+    "Rank correlation": "秩相关",
+    "Effect: the largest difference in a share of rows; a normal column shifted by one standard deviation has 0.38.": "效应量：行数占比的最大差异；正态分布的列移动一个标准差时为 0.38。",
+    "drifted ({grade}): {count} of {all} columns, most in {columns}": "已漂移（{grade}）：{all} 列中的 {count} 列，最明显的是 {columns}",
+    "row {row:,} of the reference {time}": "参照数据第 {row:,} 行 {time}",
+    "row {row:,} {time}": "第 {row:,} 行 {time}",
+    "since {place}": "始于{place}",
+    "new: {names}": "新出现：{names}",
+    "gone: {names}": "已消失：{names}",
+    "{file} cannot be written ({reason})": "{file} 写不了（{reason}）",
     "column '{column}' holds numbers on one side and text on the other": "列“{column}”一边是数字，另一边是文本",
     "profile the rows of both together": "请把两边的数据行放在一起做概要",
     "it only ever grows, as clocks and counters do, and is not judged": "它像时钟和计数器一样只增不减，不参与判断",
@@ -76,7 +90,6 @@ DATA = {
     "make the profile again from the data": "请用数据重新做一份画像",
     "this is not a profile: {where} ({reason})": "这不是画像：{where}（{reason}）",
     "make one with: tidegate data profile FILE -o PROFILE.json": "用这条命令生成：tidegate data profile FILE -o PROFILE.json",
-    "the profile cannot be written to {file} ({reason})": "画像无法写入 {file}（{reason}）",
     "check the folder and the room on the disk": "请检查目录和磁盘空间",
     "no file was named": "没有给文件",
     "name one or more CSV or Parquet files": "请给一个或多个 CSV 或 Parquet 文件",

@@ -41,6 +41,8 @@ _SPARSE = 16
 _PAYS = 0.8
 #: Where a short sample takes so much more than that, a long one is not tried.
 _HOPELESS = 1.1
+#: What is shorter than this tells nothing: headers and tables are too much of it.
+_SHORTEST_BYTES = 16 << 10
 #: What did for the block before is taken again where it gives at most so much more.
 _ALIKE = 1.02
 #: A difference from the parent must be smaller than this share of that from the anchor, or the
@@ -118,7 +120,7 @@ def encode_alone(new: Bits, like: Encoded | None = None) -> Encoded:
     ``like`` is what did for the block before.
     """
     data = _as_before(new, like) if like is not None and like.kind is Kind.PLANES else None
-    if data is None:
+    if data is None and not _noise(new):
         data = _pack(new, limit=_PAYS * new.nbytes)
     if data is None:
         return _encoded(Kind.RAW, bytes_of(new), new)
@@ -210,6 +212,15 @@ def _as_before(bits: Bits, like: Encoded) -> bytes | None:
     planes = blosc.BITSHUFFLE if like.data[_FLAGS] & _BIT_PLANES else blosc.SHUFFLE
     data = _compress(bits, planes)
     return data if len(data) <= _ALIKE * like.share * bits.nbytes else None
+
+
+def _noise(bits: Bits) -> bool:
+    """Whether a short sample takes so much more than pays that a long one is not tried."""
+    sample = _runs(bits, min(bits.nbytes, _SAMPLE_BYTES) // 4)
+    if sample.nbytes < _SHORTEST_BYTES:
+        return False
+    least = min(len(_compress(sample, planes)) for planes in (blosc.SHUFFLE, blosc.BITSHUFFLE))
+    return least > _HOPELESS * _PAYS * sample.nbytes
 
 
 def _pack(bits: Bits, limit: float) -> bytes | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tidegate.domain.tensor import OPAQUE, Tensor
 from tidegate.params.finite import bits_of_finite_apart, is_float, nonfinite
 from tidegate.params.packed.codec import Bits, bytes_of, difference
+from tidegate.params.packed.reader import Place, bench
 from tidegate.params.rows import Figures, figures_of, plain_figures
 
 #: Elements handled at a time.
@@ -19,6 +20,7 @@ _ROW = 8192
 #: Steps are small where their square is less than this share of the square of the values.
 _SMALL = 0.01
 #: Squared norms outside are not told: float64 would have lost their digits, or overflowed.
+_WHOLE = np.zeros(1, np.int64)
 _TOLD = (1e-290, 1e300)
 
 
@@ -76,7 +78,7 @@ class Tally:
         if self._dtype in OPAQUE:
             self._count_nonfinite(old, new)
             return False
-        a, b = self._values(old), self._values(new)
+        a, b = _values(self._dtype, old), _values(self._dtype, new)
         d = np.subtract(b, a, out=self._room(1, b.dtype)[: b.size])
         aa, dd = _dot(a, a), _dot(d, d)
         all_finite = math.isfinite(aa) and math.isfinite(dd)
@@ -98,7 +100,9 @@ class Tally:
             self._bb, self._ab = self._bb + bb, self._ab + _dot(a, b)
         if d.size:
             if changed:
-                self._max_ulp = max(self._max_ulp, _largest_ulp(old, new, steps, self._dtype))
+                self._max_ulp = max(
+                    self._max_ulp, int(_largest_ulps(old, new, steps, _WHOLE, self._dtype)[0])
+                )
             np.abs(d, out=d)
             self._pairs += d.size
             self._max_step = max(self._max_step, float(d.max()))
@@ -110,16 +114,6 @@ class Tally:
         if place not in self._rooms:
             self._rooms[place] = np.empty(_PART, dtype)
         return self._rooms[place]
-
-    def _values(self, bits: Bits) -> NDArray[Any]:
-        """The elements as float32 where that holds them exactly, as float64 otherwise."""
-        if self._dtype == "F32":
-            return bits.view(np.float32)
-        if self._dtype == "BF16":
-            return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        if self._dtype == "F16":
-            return bits.view(np.float16).astype(np.float32)
-        return Tensor(self._dtype, (bits.size,), bits.tobytes()).float64()
 
     def _count_nonfinite(self, old: Bits, new: Bits) -> None:
         if is_float(self._dtype):
@@ -150,9 +144,14 @@ def _sums(
     dtype: str, old: Bits, new: Bits, starts: NDArray[np.int64]
 ) -> tuple[NDArray[Any], ...] | None:
     """What ``_figures`` takes, for each part; None where a value or a sum is not finite."""
-    a, b = (Tensor(dtype, (side.size,), side.data.cast("B")).float64() for side in (old, new))
-    d = b - a
-    room = np.empty_like(a)
+    # Memory that was not used before costs more than all of the sums.
+    a, b, d, room = (
+        bench().room(place, 8 * new.size).view(np.float64)
+        for place in (Place.OLD, Place.NEW, Place.MOVED, Place.PRODUCTS)
+    )
+    for values, side in ((a, old), (b, new)):
+        np.copyto(values, _values(dtype, side))
+    np.subtract(b, a, out=d)
 
     def dots(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
         return np.add.reduceat(np.multiply(one, other, out=room), starts)
@@ -166,9 +165,10 @@ def _sums(
     if not all(np.isfinite(sums).all() for sums in (aa, bb, ad, dd)):
         return None
     np.abs(d, out=d)
+    steps = difference(new, old, room.view(new.dtype)[: new.size])
     return (
-        np.add.reduceat(old != new, starts, dtype=np.int64),
-        np.maximum.reduceat(_ulps(old, new, dtype), starts),
+        np.add.reduceat(steps != 0, starts, dtype=np.int64),
+        _largest_ulps(old, new, steps, starts, dtype),
         np.maximum.reduceat(d, starts), np.add.reduceat(d, starts), aa, ab, bb, dd, gap,
     )  # fmt: skip
 
@@ -196,6 +196,17 @@ def _figures(sums: Sequence[NDArray[Any]]) -> Figures:
     )
 
 
+def _values(dtype: str, bits: Bits) -> NDArray[Any]:
+    """The elements as float32 where that holds them exactly, as float64 otherwise."""
+    if dtype == "F32":
+        return bits.view(np.float32)
+    if dtype == "BF16":
+        return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    if dtype == "F16":
+        return bits.view(np.float16).astype(np.float32)
+    return Tensor(dtype, (bits.size,), bytes_of(bits)).float64()
+
+
 def _dot(one: NDArray[Any], other: NDArray[Any]) -> float:
     """The scalar product."""
     whole = one.size - one.size % _ROW
@@ -209,14 +220,15 @@ def _sum(values: NDArray[Any]) -> float:
     return float(rows.sum(dtype=np.float64) + values[whole:].sum(dtype=np.float64))
 
 
-def _largest_ulp(old: Bits, new: Bits, steps: Bits, dtype: str) -> int:
-    """The largest number of representable values between two elements."""
+def _largest_ulps(old: Bits, new: Bits, steps: Bits, starts: NDArray[np.int64], dtype: str) -> Bits:
+    """For each part, the largest number of representable values between two elements."""
     if is_float(dtype):
-        largest = (int(steps.max()) + 1) >> 1
+        largest = np.maximum.reduceat(steps, starts).astype(np.uint64)
         # From one sign to the other, finite bits are at least so far apart.
-        if largest < bits_of_finite_apart(dtype):
-            return largest
-    return int(_ulps(old, new, dtype).max())
+        if int(largest.max()) + 1 < 2 * bits_of_finite_apart(dtype):
+            return (largest + np.uint64(1)) >> np.uint64(1)
+    found: Bits = np.maximum.reduceat(_ulps(old, new, dtype), starts)
+    return found
 
 
 def _ulps(old: Bits, new: Bits, dtype: str) -> Bits:

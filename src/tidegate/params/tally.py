@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tidegate.domain.tensor import OPAQUE, Tensor
 from tidegate.params.finite import bits_of_finite_apart, is_float, nonfinite
-from tidegate.params.packed.codec import Bits, bytes_of, difference
+from tidegate.params.packed.codec import Bits, bytes_of
 from tidegate.params.packed.reader import Place, bench
 from tidegate.params.rows import Figures, figures_of, plain_figures
 
@@ -70,7 +70,7 @@ class Tally:
             )])  # fmt: skip
 
     def _add_part(self, old: Bits, new: Bits) -> bool:
-        steps = difference(new, old, self._room(0, new.dtype)[: new.size])
+        steps = np.subtract(new, old, out=self._room(0, new.dtype)[: new.size])
         moved = steps[0::2] | steps[1::2] if self._dtype == "C64" else steps
         changed = int(np.count_nonzero(moved))
         self.elements += moved.size
@@ -100,9 +100,7 @@ class Tally:
             self._bb, self._ab = self._bb + bb, self._ab + _dot(a, b)
         if d.size:
             if changed:
-                self._max_ulp = max(
-                    self._max_ulp, int(_largest_ulps(old, new, steps, _WHOLE, self._dtype)[0])
-                )
+                self._max_ulp = max(self._max_ulp, _largest_ulp(old, new, steps, self._dtype))
             np.abs(d, out=d)
             self._pairs += d.size
             self._max_step = max(self._max_step, float(d.max()))
@@ -165,7 +163,7 @@ def _sums(
     if not all(np.isfinite(sums).all() for sums in (aa, bb, ad, dd)):
         return None
     np.abs(d, out=d)
-    steps = difference(new, old, room.view(new.dtype)[: new.size])
+    steps = np.subtract(new, old, out=room.view(new.dtype)[: new.size])
     return (
         np.add.reduceat(steps != 0, starts, dtype=np.int64),
         _largest_ulps(old, new, steps, starts, dtype),
@@ -216,17 +214,32 @@ def _dot(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 def _sum(values: NDArray[Any]) -> float:
     whole = values.size - values.size % _ROW
-    rows = values[:whole].reshape(-1, _ROW).sum(axis=1)
+    # A scalar product is twice as fast as numpy's sum.
+    rows = np.vecdot(values[:whole].reshape(-1, _ROW), np.ones(_ROW, values.dtype))
     return float(rows.sum(dtype=np.float64) + values[whole:].sum(dtype=np.float64))
 
 
-def _largest_ulps(old: Bits, new: Bits, steps: Bits, starts: NDArray[np.int64], dtype: str) -> Bits:
-    """For each part, the largest number of representable values between two elements."""
+def _largest_ulp(old: Bits, new: Bits, steps: Bits, dtype: str) -> int:
+    """The largest number of representable values between two elements; ``steps`` is new - old."""
     if is_float(dtype):
-        largest = np.maximum.reduceat(steps, starts).astype(np.uint64)
+        signed = steps.view(f"<i{steps.itemsize}")
+        largest = max(int(signed.max()), -int(signed.min()))
         # From one sign to the other, finite bits are at least so far apart.
-        if int(largest.max()) + 1 < 2 * bits_of_finite_apart(dtype):
-            return (largest + np.uint64(1)) >> np.uint64(1)
+        if largest < bits_of_finite_apart(dtype):
+            return largest
+    return int(_ulps(old, new, dtype).max())
+
+
+def _largest_ulps(
+    old: Bits, new: Bits, steps: Bits, starts: NDArray[np.int64], dtype: str
+) -> NDArray[Any]:
+    """The same for each part; the parts begin at ``starts``."""
+    if is_float(dtype):
+        signed = steps.view(f"<i{steps.itemsize}")
+        most, least = (order.reduceat(signed, starts) for order in (np.maximum, np.minimum))
+        apart = bits_of_finite_apart(dtype)
+        if most.max() < apart and least.min() > -apart:
+            return np.maximum(most.astype(np.int64), -least.astype(np.int64))
     found: Bits = np.maximum.reduceat(_ulps(old, new, dtype), starts)
     return found
 

@@ -125,6 +125,7 @@ class _Commit:
         """The sheet, its packs written."""
         stored = [done for group in on_threads(self._store, self._jobs()) for done in group]
         self._source.check()
+        self.packs.close()
         found = list(self._infos)
         for done in stored:
             for position, info in zip(done.members, done.infos, strict=True):

@@ -15,6 +15,7 @@ from tidegate.params.rows import Figures, figures_of, plain_figures
 
 #: Elements handled at a time.
 _PART = 1 << 18
+_PIECE = 1 << 15
 #: Elements summed in the float's own precision, before the sums are added up in float64.
 _ROW = 8192
 #: Steps are small where their square is less than this share of the square of the values.
@@ -227,7 +228,9 @@ def _largest_ulp(old: Bits, new: Bits, steps: Bits, dtype: str) -> int:
         # From one sign to the other, finite bits are at least so far apart.
         if largest < bits_of_finite_apart(dtype):
             return largest
-    return int(_ulps(old, new, dtype).max())
+    # In pieces so short that their temporaries need no fresh memory.
+    pieces = (slice(start, start + _PIECE) for start in range(0, new.size, _PIECE))
+    return max(int(_ulps(old[piece], new[piece], dtype).max()) for piece in pieces)
 
 
 def _largest_ulps(

@@ -19,7 +19,8 @@ class Snapshot(Frozen):
     """Rows as they came. ``id`` is ``snapshot_id`` of model and ``digest``.
 
     ``digest`` is BLAKE3 over the schema and the rows (logical, so the same rows from CSV or
-    Parquet are one snapshot); ``object_digest`` is BLAKE3 over the stored Parquet bytes.
+    Parquet are one snapshot); ``object_digest`` is BLAKE3 over the stored Parquet bytes, and
+    ``profile`` over the stored profile of the rows.
     """
 
     id: str
@@ -33,5 +34,6 @@ class Snapshot(Frozen):
     sources: list[str]
     time_from: str | None = None
     time_to: str | None = None
+    profile: str | None = None
     added_at: str
     added_by: str

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tidegate.data.contract import contract_to_yaml, require_columns
+from tidegate.data.profile import profile_of
+from tidegate.data.profile_file import keep
 from tidegate.data.read import read_files
 from tidegate.data.snapshot import add_snapshot, load_snapshot
+from tidegate.data.table import canonical
 from tidegate.domain.errors import NotFound, WrongUsage
 from tidegate.domain.evidence import PrepareEvidence
 from tidegate.domain.gates import gate
@@ -15,7 +18,7 @@ from tidegate.domain.snapshot import Snapshot
 from tidegate.domain.update import Verdict
 from tidegate.process.history import learned_from
 from tidegate.process.home import Home
-from tidegate.process.stages.prepare import contract_for, examine
+from tidegate.process.stages.prepare import contract_for, examine, known_profile
 from tidegate.process.stages.release import current
 
 
@@ -53,6 +56,8 @@ def add_data(home: Home, model: str, files: Sequence[Path]) -> Arrival:
         at=now,
         by=home.actor,
     )
+    found_so_far = profile_of(canonical(frame), ", ".join(file.name for file in files))
+    snapshot = snapshot.model_copy(update={"profile": keep(home.objects, found_so_far)})
     with home.journal.write(home.actor) as tx:
         known = tx.get(Snapshot, snapshot.id)
         if known is None:
@@ -66,6 +71,7 @@ def add_data(home: Home, model: str, files: Sequence[Path]) -> Arrival:
         reference,
         reference_id=past[-1].id if past else None,
         now=now,
+        known=known_profile(home, past[-1]) if past else None,
         progress=home.progress,
     )
     return Arrival(

@@ -2,25 +2,32 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 
 from tidegate.data.clean import clean
+from tidegate.data.concept import concept_drift
 from tidegate.data.contract import check_contract, infer_contract, require_columns
 from tidegate.data.drift import drift
 from tidegate.data.leakage import leaks
 from tidegate.data.profile import Profile, profile_of
+from tidegate.data.profile_file import kept
 from tidegate.data.since import dated
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.split import Split, split
-from tidegate.domain.drift import Consistency
-from tidegate.domain.evidence import PrepareEvidence
-from tidegate.domain.metrics import Task
+from tidegate.domain.drift import ConceptDrift, Consistency
+from tidegate.domain.errors import DataError
+from tidegate.domain.evidence import PrepareEvidence, ValidateEvidence
+from tidegate.domain.metrics import Task, losses
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Contract
 from tidegate.domain.snapshot import Snapshot
+from tidegate.domain.stage import Stage
+from tidegate.domain.update import Update
 from tidegate.process.case import Case, Done
-from tidegate.process.history import find_snapshot, learned_from
-from tidegate.process.home import Progress, silent
+from tidegate.process.history import find_snapshot, find_version, learned_from
+from tidegate.process.home import Home, Progress, silent
+from tidegate.process.loading import load_fitted
 
 
 def run(case: Case) -> Done:
@@ -42,9 +49,55 @@ def run(case: Case) -> Done:
         reference,
         reference_id=earlier[-1].id if earlier else None,
         now=update.opened_at,
+        known=known_profile(case.home, earlier[-1]) if earlier else None,
         progress=case.home.progress,
     )
+    if evidence.consistency is not None:
+        concept = _concept(case, frame)
+        seen = evidence.consistency.with_concept(concept)
+        evidence = evidence.model_copy(update={"consistency": seen})
     return Done(evidence)
+
+
+def _concept(case: Case, frame: pl.DataFrame) -> ConceptDrift | None:
+    """How the champion errs on the new rows, against how it did on its own hold-out."""
+    update, spec = case.update, case.update.spec
+    assert spec.task is not None and spec.target is not None  # noqa: S101, PT018
+    champion = load_fitted(case.home, update.model, update.champion)
+    judged = _validation(case) if champion is not None else None
+    labelled = frame.drop_nulls(spec.target)
+    if champion is None or judged is None or not labelled.height:
+        return None
+    name = "mae" if spec.task is Task.REGRESSION else "accuracy"
+    try:
+        answers = champion.predictor().predict(labelled).values
+    except DataError:
+        return None  # the model file has left out a column since; it is no longer comparable
+    policy = spec.policy
+    return concept_drift(
+        spec.task,
+        judged.candidate[name],
+        judged.rows,
+        policy.validation.confidence,
+        losses(spec.task, np.asarray(labelled[spec.target].to_numpy()), answers),
+        policy.data,
+    )
+
+
+def _validation(case: Case) -> ValidateEvidence | None:
+    """What the champion was found to do on its hold-out; None of one that was imported."""
+    number = case.update.champion
+    assert number is not None  # noqa: S101 - there is a champion
+    with case.home.journal.read() as reader:
+        update = reader.get(Update, find_version(reader, case.update.model, number).update)
+        digest = update.evidence_digest(Stage.VALIDATE) if update is not None else None
+        found = reader.evidence(digest) if digest is not None else None
+    return found if isinstance(found, ValidateEvidence) and found.judged else None
+
+
+def known_profile(home: Home, snapshot: Snapshot) -> Profile | None:
+    """The profile that is kept of a snapshot; None of one from before profiles were kept."""
+    return None if snapshot.profile is None else kept(home.objects, snapshot.profile)
 
 
 def examine(

@@ -27,7 +27,7 @@ def test_a_first_version_from_the_command_line(shop):
         "update reproduce m-2", "params log m", "params show m@2", "params diff m@1 m@candidate",
         "params fsck", "params gc", "release status m", "monitor m", "audit verify", "people list",
         "model show m", "model list", "docs m-2 --kind record", "data profile 1.csv",
-        "data compare 1.csv 2.csv", "version",
+        "data compare 1.csv 2.csv", "data drift m", "version",
     ],
 )  # fmt: skip
 def test_every_command_speaks_to_people_and_to_machines(lived, line):
@@ -174,3 +174,16 @@ def test_a_part_of_a_version_is_proved_without_the_workspace(lived, tmp_path):
     assert lived(nowhere).code == 0
     assert lived(f"params verify part --proof proof {'0' * 64}").code == 3
     assert lived("params verify part --proof part m@1").code != 0
+
+
+def test_pages_with_pictures(lived, tmp_path):
+    for line, shows in (
+        ("data profile 1.csv --html p.html", "<svg"),
+        ("data compare 1.csv 2.csv --html c.html --lang zh", "对照"),
+        ("data drift m --html d.html", "Drift over time"),
+    ):
+        assert lived(line).code == 0
+        assert shows in (tmp_path / line.split(" --html ")[1].split()[0]).read_text("utf-8")
+    refused = lived("data compare 1.csv 2.csv --html nowhere/c.html")
+    assert refused.code == 1
+    assert "nowhere/c.html cannot be written" in refused.err

@@ -106,6 +106,43 @@ def compare(
     s.emit(made.found, lambda: show_consistency(s, made.found))
 
 
+@group.command("drift")
+def drift(
+    context: typer.Context,
+    model: str,
+    reference: str = typer.Option(None, "--reference", help="The snapshot to compare with."),
+    html: Path = typer.Option(None, "--html", help="Write a page with pictures here."),
+) -> None:
+    """How a model's data moved, snapshot by snapshot, since what was learned last."""
+    s = session(context)
+    with s.workspace() as ws:
+        history = ws.drift(model, reference)
+    moved, since = history.moved, history.since()
+    if html is not None and moved:
+        past = [(one.snapshot.id, one.found) for one in moved]
+        newest = moved[-1]
+        page = comparison_page(newest.found, history.profile, newest.profile, s.lang, past)
+        write_file(html, page)
+    document = {
+        "reference": history.reference.id,
+        "snapshots": [{"snapshot": one.snapshot.id, "consistency": one.found} for one in moved],
+        "since": since,
+    }
+
+    def shown() -> None:
+        table = s.table(say("Snapshot"), say("Rows"), say("Verdict"), right=(1,))
+        for one in moved:
+            told = s.text(verdict(one.found))
+            table.add_row(one.snapshot.id, f"{one.snapshot.rows:,}", escape(told))
+        s.out.print(s.say("against snapshot {snapshot}", snapshot=history.reference.id))
+        s.out.print(table)
+        for column, snapshot in since.items():
+            told = s.say("{column}: drifted since {snapshot}", column=column, snapshot=snapshot)
+            s.out.print(escape(told))
+
+    s.emit(document, shown)
+
+
 def show_consistency(s: Session, found: Consistency) -> None:
     """Print a comparison: the verdict, then the columns by effect."""
     s.out.print(

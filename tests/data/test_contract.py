@@ -3,13 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.contract import (
-    check_contract,
-    contract_from_yaml,
-    contract_to_yaml,
-    infer_contract,
-    require_columns,
-)
+from tidegate.data.contract import check_contract, require_columns
+from tidegate.data.contract_text import contract_from_yaml, contract_to_yaml
+from tidegate.data.infer import infer_contract
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import ColumnRule, Contract, Kind

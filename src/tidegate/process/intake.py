@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidegate.data.contract import contract_to_yaml, require_columns
+from tidegate.data.contract import require_columns
+from tidegate.data.contract_text import contract_to_yaml
 from tidegate.data.read import read_files
 from tidegate.data.snapshot import add_snapshot, load_snapshot
 from tidegate.domain.errors import NotFound, WrongUsage

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from tidegate.data.clean import clean
-from tidegate.data.contract import check_contract, infer_contract, require_columns
+from tidegate.data.clean import as_read, clean
+from tidegate.data.contract import check_contract, require_columns
 from tidegate.data.drift import drift_report
+from tidegate.data.infer import infer_contract
 from tidegate.data.leakage import leaks
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.split import Split, split
@@ -60,11 +61,14 @@ def examine(
     """
     require_columns(frame, spec, snapshot.id)
     contract = contract_for(spec, reference)
-    breaches = check_contract(frame, contract, spec) if contract is not None else []
+    read = as_read(frame, spec)
+    breaches = check_contract(read, contract, spec, now=now) if contract is not None else []
     if any(breach.rule in ("missing_column", "kind") for breach in breaches):
         # Nothing beyond can be computed on columns that are not what they were.
         return _evidence(spec, snapshot, frame, None, now=now, breaches=breaches)
     cleaned, cleaning = clean(frame, spec, contract)
+    if reference is not None and spec.cleaning is not None:
+        reference = clean(reference, spec, contract, cleaning)[0]
     parts = split_of(spec, cleaned)
     return _evidence(
         spec,
@@ -84,7 +88,7 @@ def contract_for(spec: ModelSpec, reference: pl.DataFrame | None) -> Contract | 
     """The contract in force: the model file's own, else one inferred from the reference."""
     if spec.contract is not None:
         return spec.contract
-    return infer_contract(reference, spec) if reference is not None else None
+    return infer_contract(as_read(reference, spec), spec) if reference is not None else None
 
 
 def split_of(spec: ModelSpec, frame: pl.DataFrame) -> Split:

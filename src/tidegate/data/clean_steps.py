@@ -9,6 +9,7 @@ from tidegate.data.table import as_text, bare, canonical_column, taken
 from tidegate.data.time import readable_time_of
 from tidegate.domain import cleaning as steps
 from tidegate.domain.errors import DataError
+from tidegate.domain.messages import Message, say
 from tidegate.domain.schema import Contract, Kind
 
 #: What a step found in the data, by column.
@@ -156,16 +157,16 @@ def _filled(step: steps.Fill, series: pl.Series, value: Any) -> pl.Series:
 def _number(step: Any, series: pl.Series) -> pl.Series:
     if series.dtype.is_numeric() or series.null_count() == len(series):
         return series.cast(pl.Float64, strict=False)
-    raise _unfit(step, series, "numbers")
+    raise _unfit(step, series, say("numbers"))
 
 
 def _text(step: Any, series: pl.Series) -> pl.Series:
     if series.dtype == pl.String or series.null_count() == len(series):
         return series.cast(pl.String)
-    raise _unfit(step, series, "text")
+    raise _unfit(step, series, say("text"))
 
 
-def _unfit(step: Any, series: pl.Series, wanted: str) -> DataError:
+def _unfit(step: Any, series: pl.Series, wanted: Message) -> DataError:
     return DataError(
         "the cleaning step '{step}' is for {wanted}, and column '{column}' holds {found}",
         do="put the step 'types' before it, or leave the column out",

@@ -1,13 +1,15 @@
 """The contract as YAML that people edit."""
 
 import difflib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tidegate.domain.errors import WrongUsage
+from tidegate.domain.errors import DataError, NotFound, WrongUsage
 from tidegate.domain.messages import Message, say
 from tidegate.domain.schema import (
     ColumnRule,
@@ -84,6 +86,41 @@ def contract_from_yaml(text: str) -> Contract:
             do="correct that value",
             where=".".join(str(part) for part in first["loc"]),
             reason=first["msg"],
+        ) from None
+
+
+def read_contract(file: Path) -> Contract:
+    """The contract that a YAML file holds; raises as ``contract_from_yaml``."""
+    try:
+        return contract_from_yaml(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotFound("there is no file {file}", do="check the name", file=str(file)) from None
+    except UnicodeDecodeError:
+        raise WrongUsage(
+            "{path} is not UTF-8 text", do="save it as UTF-8", path=str(file)
+        ) from None
+    except OSError as error:
+        raise DataError(
+            "{file} cannot be read ({reason})",
+            do="check the file and the right to read it",
+            file=str(file),
+            reason=error.strerror or str(error),
+        ) from None
+
+
+def save_contract(text: str, file: Path) -> None:
+    """Write a contract's YAML; an earlier file is replaced whole or not at all."""
+    beside = file.with_name(file.name + ".part")
+    try:
+        beside.write_text(text, "utf-8")
+        os.replace(beside, file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise DataError(
+            "the contract cannot be written to {file} ({reason})",
+            do="check the folder and the room on the disk",
+            file=str(file),
+            reason=error.strerror or str(error),
         ) from None
 
 

@@ -79,7 +79,7 @@ def freshness_breach(
     age = (moment(now) - newest) / _DAY
     if age <= rule.max_age_days:
         return None
-    tally.note(row, newest.isoformat())
+    tally.keep(row, newest.isoformat())
     message = say(
         "the newest row ({newest}, row {row}) is {age:.1f} days old; the contract allows "
         "{allowed:g}: bring newer data, or raise max_age_days",
@@ -120,7 +120,7 @@ def _gap_breach(rule: Coverage, cover: TimeCover, column: str) -> list[Breach]:
         return []
     tally = every(gaps.height)
     for before, after, row in gaps.head(EXAMPLES).iter_rows():
-        tally.note(row, f"{before.isoformat()} / {after.isoformat()}")
+        tally.keep(row, f"{before.isoformat()} / {after.isoformat()}")
     longest = max(after - before for before, after, _ in gaps.iter_rows())
     message = say(
         "{count} times no row came for more than {allowed:g} days, the longest {longest:.1f} days: "

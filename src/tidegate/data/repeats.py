@@ -78,7 +78,7 @@ class Repeats:
                 rows = [pl.read_ipc(file) for file in files]
                 self._take(pl.concat(rows) if rows else None)
         for row, value in self._first:
-            self._found.note(row, value)
+            self._found.keep(row, value)
         return self._found
 
     def _spill(self) -> None:

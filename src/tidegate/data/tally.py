@@ -26,7 +26,7 @@ class Tally:
     rows: list[int] = field(default_factory=list)
     examples: list[Any] = field(default_factory=list)
 
-    def note(self, row: int, value: Any) -> None:
+    def keep(self, row: int, value: Any) -> None:
         """Keep a row as an example; the caller counts."""
         self.rows.append(row)
         self.examples.append(plain(value))
@@ -44,7 +44,7 @@ def count_up(frame: pl.DataFrame, start: int, tallies: Sequence[Tally]) -> None:
             rows = frame.select(pl.arg_where(tally.bad)).to_series().head(left).to_list()
             values = frame[rows].select(tally.shown).to_series().to_list()
             for row, value in zip(rows, values, strict=True):
-                tally.note(start + row, value)
+                tally.keep(start + row, value)
         tally.count += count or 0
 
 

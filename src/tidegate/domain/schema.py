@@ -85,7 +85,7 @@ def _pattern(given: str) -> str:
             pl.Series([""]).str.contains(pattern)
         except pl.exceptions.ComputeError as error:
             lines = [line for line in str(error).splitlines() if "error: " in line]
-            why = lines[0].partition("error: ")[2] if lines else "it grows too large"
+            why = lines[-1].partition("error: ")[2] if lines else "it grows too large"
             raise ValueError(f"the pattern '{given[:80]}' cannot be read ({why})") from None
     return given
 

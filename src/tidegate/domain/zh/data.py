@@ -3,10 +3,6 @@
 DATA = {
     "the excluded column '{column}' is not in {source}, and '{nearest}' is": "{source} 里没有要排除的列“{column}”，却有“{nearest}”",
     "correct the name under 'exclude' in the model file, or take it out": "请改正模型文件里 exclude 的列名，或者删掉它",
-    "column '{column}' holds {count} values outside {low} to {high}: {examples} (rows {rows})": "列“{column}”有 {count} 个值不在 {low} 到 {high} 之间：{examples}（行 {rows}）",
-    "column '{column}' holds {count} values that are not on its list: {examples} (rows {rows})": "列“{column}”有 {count} 个值不在清单里：{examples}（行 {rows}）",
-    "column '{column}' misses {share:.1%} of its values; the contract allows {limit:.1%}": "列“{column}”缺了 {share:.1%} 的值，契约只允许 {limit:.1%}",
-    "column '{column}' was {expected} and is now {found}: {examples} (rows {rows})": "列“{column}”原来是{expected}，现在是{found}：{examples}（行 {rows}）",
     "blanks around {count} texts were taken off": "去掉了 {count} 个文本首尾的空白",
     "{count} infinite values count as missing": "{count} 个无穷值按缺失处理",
     "{count} numbers are read as categories, as the contract says": "按契约把 {count} 个数字读作类别",
@@ -24,7 +20,6 @@ DATA = {
     "correct that value": "请改正这个值",
     "'{key}' is not a key of {where}; the nearest is '{nearest}'": "“{key}”不是 {where} 的键，最接近的是“{nearest}”",
     "use one of: {known}": "请用其中之一：{known}",
-    "column '{column}' is missing; the columns are: {columns}": "缺少列“{column}”，现有的列是：{columns}",
     "{file}, line {line}: a double quote opens here and is never closed": "{file} 第 {line} 行：这里的双引号没有收尾",
     "close the quote, or double it if it belongs to the text": "补上收尾的引号；如果引号是文字的一部分，就写两个",
     "{file}, line {line}: a NUL byte at byte {byte}": "{file} 第 {line} 行：第 {byte} 字节是 NUL",

@@ -28,8 +28,8 @@ def clean(
     """The cleaned rows in canonical form, and one entry for each step in the order taken.
 
     Steps that go by what they find in the data (outliers, medians) find it in ``frame`` and
-    record it; given what was ``recorded`` before, they go by that, and then cleaning twice changes
-    nothing the second time. Where the model file declares no steps, values out of range stay as
+    record it; given what was ``recorded`` before, they go by that, and a step taken again changes
+    nothing more. Where the model file declares no steps, values out of range stay as
     they are: whether they are errors is the contract's question, and the gate answers it. So do
     rows that repeat, for two alike readings are two readings: only where the model file declares
     key and time, and a row has both, is one alike in every column the same reading delivered

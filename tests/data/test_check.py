@@ -104,6 +104,9 @@ def test_embeddings_have_a_width():
     assert found(frame, kind="embedding", max_missing_share=0) == [("missing_share", 1, [1])]
     assert found(texts, kind="embedding") == [("kind", 1, [0])]
     assert found(frame, kind="numeric") == [("kind", 1, [0])]
+    contract = Contract(columns=[], rules=[RowRule(rule="a is not null")])
+    [breach] = check([frame], contract, SPEC)
+    assert (breach.rows, breach.examples) == ([1], ["a=-"])
     assert infer([frame], SPEC).columns[0].width == 2
 
 
@@ -257,9 +260,9 @@ def test_how_rows_are_cut_into_batches_changes_nothing(rows, cuts):
     parts = [frame[a:b] for a, b in itertools.pairwise(edges)] or [frame]
     now = "2012-01-01T00:00:00+00:00"
     whole = check([frame], _ALL, SPEC, now=now)
-    assert check(parts, _ALL, SPEC, now=now) == whole
+    assert check(iter(parts), _ALL, SPEC, now=now) == whole
     spec = ModelSpec(model="m", adapter="tensors", key="n", time=["t"])
-    assert infer(parts, spec) == infer([frame], spec)
+    assert infer(iter(parts), spec) == infer([frame], spec)
 
 
 def test_what_is_inferred_of_the_new_kinds():

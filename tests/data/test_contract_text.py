@@ -77,7 +77,7 @@ _PRESENCE = st.builds(
 )
 _CONTRACTS = st.builds(
     Contract,
-    columns=st.lists(_COLUMN_RULES, max_size=3),
+    columns=st.lists(_COLUMN_RULES, max_size=3, unique_by=lambda rule: rule.name),
     extra_columns=st.sampled_from(["allow", "warn", "refuse"]),
     unique=st.lists(_UNIQUE, max_size=2),
     rules=st.lists(_ROW_RULES, max_size=2),
@@ -153,6 +153,7 @@ def test_comments_say_what_the_keys_mean():
         ("columns: [{name: a, kind: text, pattern: " + "a" * 1001 + "}]", ["1000 characters"]),
         ("columns: [{name: a, kind: text, min_length: 3, max_length: 1}]", ["above max_length"]),
         ("columns: [{name: a, kind: embedding, unique: true}]", ["embedding"]),
+        ("columns: [{name: a, kind: text}, {name: a, kind: text}]", ["'a' has two rules"]),
         ("columns: []\nunique: [[]]", ["unique.0"]),
         ("columns: []\nunique: [{colums: [a]}]", ["'colums'", "'columns'", "unique"]),
         ("columns: []\nrules: [{rul: a < b}]", ["'rul'", "'rule'"]),

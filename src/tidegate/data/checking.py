@@ -8,12 +8,17 @@ from tidegate.data.breach import ColumnCheck
 from tidegate.data.coverage import Present, TimeCover, coverage_breaches, freshness_breach
 from tidegate.data.repeats import Repeats
 from tidegate.data.row_rule import Cell, Type, Unchecked, broken
-from tidegate.data.spelling import nearest
 from tidegate.data.table import bare, taken
-from tidegate.data.tally import Tally, breach, count_up, every
+from tidegate.data.table_breach import (
+    extra_columns,
+    missing_column,
+    no_times,
+    repeated,
+    row_breach,
+)
+from tidegate.data.tally import Tally, count_up
 from tidegate.data.time import readable_time_of
 from tidegate.domain.expression import parse_rule
-from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Breach, Contract, Kind, RowRule, UniqueRule
 
@@ -81,12 +86,13 @@ class Checking:
         found: list[Breach] = []
         for rule in self.rules:
             check = self.columns.get(rule.name)
-            found += check.breaches(self.rows) if check else [self._missing_column(rule.name)]
-        found += self._missing_elsewhere() + self._extra_columns()
+            found += check.breaches(self.rows) if check else [self._absent(rule.name)]
+        found += self._absent_elsewhere()
+        found += extra_columns(self.contract, list(self.schema or {}), self.excluded, self.rows)
         for unique, repeats in self.unique:
-            found += self._repeated(unique, repeats.tally())
+            found += repeated(unique, repeats.tally(), self.rows)
         for row_rule, tally in self.row_rules:
-            found += self._row_breach(row_rule, tally)
+            found += row_breach(row_rule, tally, self.rows)
         return found + self._over_time(now or dt.datetime.now(dt.UTC).isoformat())
 
     def _begin(self, schema: dict[str, pl.DataType]) -> None:
@@ -152,7 +158,7 @@ class Checking:
         if check is not None and check.time is not None:
             return Cell(check.time, Type.TIME)
         if kind is Kind.BOOLEAN:
-            text = value.str.to_lowercase() if dtype == pl.String else value.cast(pl.Int64)
+            text = value.str.to_lowercase() if dtype == pl.String else value
             yes, no = ("true", "false") if dtype == pl.String else (1, 0)
             truth = pl.when(text == yes).then(True).when(text == no).then(False)
             return Cell(truth, Type.TRUTH)
@@ -173,94 +179,18 @@ class Checking:
     def _is_date(self, name: str) -> bool:
         return name in self.columns and self.columns[name].rule.kind is Kind.DATE
 
-    def _missing_column(self, name: str) -> Breach:
-        known = list(self.schema or {})
-        near = nearest(name, known)[:1]
-        tally = every(self.rows)
-        tally.examples = list(near)
-        message = say(
-            "column '{column}' is missing; the columns are: {columns}; add it, or take it out of "
-            "the contract",
-            column=name,
-            columns=near or known[:10],
-        )
-        return breach(name, "missing_column", "refuse", tally, self.rows, message)
+    def _absent(self, name: str) -> Breach:
+        return missing_column(name, list(self.schema or {}), self.rows)
 
-    def _missing_elsewhere(self) -> list[Breach]:
+    def _absent_elsewhere(self) -> list[Breach]:
         ruled = {rule.name for rule in self.rules}
         absent = [n for n in self._elsewhere() if n not in (self.schema or {}) and n not in ruled]
-        return [self._missing_column(name) for name in absent]
-
-    def _extra_columns(self) -> list[Breach]:
-        severity = self.contract.extra_columns
-        if severity == "allow":
-            return []
-        known = [rule.name for rule in self.contract.columns]
-        extra = [n for n in self.schema or {} if n not in known and n not in self.excluded]
-        found = []
-        for name in extra:
-            message = say(
-                "column '{column}' is not in the contract; the nearest there are: {nearest}; take "
-                "it out, or add a rule for it",
-                column=name,
-                nearest=nearest(name, known) or ["-"],
-            )
-            found.append(
-                breach(name, "extra_column", severity, every(self.rows), self.rows, message)
-            )
-        return found
-
-    def _repeated(self, rule: UniqueRule, tally: Tally) -> list[Breach]:
-        if not tally.count:
-            return []
-        column = ", ".join(rule.columns)
-        message = say(
-            "{count:,} rows repeat an earlier one in {columns}: {examples} (rows {rows}); drop "
-            "them, or take the columns out of 'unique'",
-            count=tally.count,
-            columns=rule.columns,
-            examples=tally.examples,
-            rows=tally.rows,
-        )
-        return [breach(column, "unique", rule.severity, tally, self.rows, message)]
-
-    def _row_breach(self, rule: RowRule, tally: Tally | Unchecked) -> list[Breach]:
-        column = ", ".join(parse_rule(rule.rule).columns())
-        if isinstance(tally, Unchecked):
-            message = say(
-                "the rule '{rule}' cannot be checked: {why}; correct the rule, or the column",
-                rule=rule.rule,
-                why=tally.message,
-            )
-            whole = every(self.rows)
-            return [breach(column, "unchecked", rule.severity, whole, self.rows, message)]
-        if not tally.count:
-            return []
-        message = say(
-            "{count:,} rows break the rule '{rule}': {examples} (rows {rows}); correct them, or "
-            "change the rule",
-            count=tally.count,
-            rule=rule.rule,
-            examples=tally.examples,
-            rows=tally.rows,
-        )
-        return [breach(column, "rule", rule.severity, tally, self.rows, message)]
-
-    def _no_times(self, column: str) -> Breach:
-        message = say(
-            "the columns {columns} hold {count} values that are no times: {examples} (rows "
-            "{rows}); write times as 2011-12-31 23:59:00, dates as 2011-12-31 or 12/31/2011",
-            columns=self.time,
-            count=self.no_time.count,
-            examples=self.no_time.examples,
-            rows=self.no_time.rows,
-        )
-        return breach(column, "unreadable", "warn", self.no_time, self.rows, message)
+        return [self._absent(name) for name in absent]
 
     def _over_time(self, now: str) -> list[Breach]:
         column, found = ", ".join(self.time), []
         if self.no_time.count:
-            found.append(self._no_times(column))
+            found.append(no_times(self.time, self.no_time, self.rows))
         if self.contract.freshness is not None:
             stale = freshness_breach(self.contract.freshness, self.cover, column, self.rows, now)
             found += [stale] if stale else []
@@ -278,7 +208,13 @@ def _compiled(rule: RowRule, cells: dict[str, Cell]) -> Tally | Unchecked:
     except Unchecked as why:
         return why
     shown = [
-        pl.format("{}={}", pl.lit(name), cells[name].expr.cast(pl.String).fill_null("-"))
+        pl.format("{}={}", pl.lit(name), _shown(cells[name]).fill_null("-"))
         for name in tree.columns()
     ]
-    return Tally(bad, pl.concat_str(shown, separator=", ") if shown else pl.lit(""))
+    return Tally(bad, pl.concat_str(shown, separator=", "))
+
+
+def _shown(cell: Cell) -> pl.Expr:
+    if cell.type is Type.EMBEDDING:
+        return pl.when(cell.expr.is_not_null()).then(pl.lit("[...]"))
+    return cell.expr.cast(pl.String)

@@ -110,7 +110,9 @@ class Repeats:
             return None
         rows = rows.sort("row")
         # Only rows whose hash another one has can be alike; those few are compared in full.
-        suspect = rows.select(self._keys).hash_rows(_SEED).is_duplicated()
+        hashes = rows.select(self._keys).hash_rows(_SEED)
+        ordered = hashes.sort()
+        suspect = hashes.is_in(ordered.filter(ordered == ordered.shift(1)).implode())
         suspects = rows.filter(suspect)
         alike = ~suspects.select(pl.struct(self._keys).is_first_distinct()).to_series()
         again = suspects.filter(alike)

@@ -213,6 +213,15 @@ class Contract(Frozen):
     freshness: Freshness | None = None
     coverage: Coverage | None = None
 
+    @model_validator(mode="after")
+    def _one_rule_each(self) -> "Contract":
+        seen: set[str] = set()
+        for rule in self.columns:
+            if rule.name in seen:
+                raise ValueError(f"column '{rule.name}' has two rules; make them one")
+            seen.add(rule.name)
+        return self
+
     def rule(self, name: str) -> ColumnRule | None:
         """The rule for a column, or None where the contract does not speak of it."""
         return next((rule for rule in self.columns if rule.name == name), None)
@@ -228,7 +237,7 @@ class Breach(Frozen):
 
     ``rule``: missing_column, kind, unreadable, range, allowed, pattern, length, missing_share,
     extra_column, unique, rule, unchecked, freshness or coverage. ``column`` lists several where
-    the rule speaks of several.
+    the rule speaks of several, and is empty where it speaks of the number of rows.
     """
 
     column: str

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tidegate.data.clean import as_read, clean, clean_batches
+from tidegate.data.clean import as_read, clean, clean_batches, clean_request
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.evidence import Change, Cleaning
 from tidegate.domain.model import ModelSpec
@@ -291,6 +291,26 @@ def test_batches_are_cleaned_as_the_whole_is(rows, steps, cuts):
     cleaned = list(clean_batches(parts, spec, None, reports))
     assert pl.concat([part for part, _ in cleaned]).equals(whole)
     assert cleaned[-1][1] == reports
+
+
+def test_a_request_is_cleaned_by_the_record_and_keeps_its_rows():
+    spec = _spec(
+        {"step": "types", "columns": {"a": "numeric", "y": "numeric"}, "decimal": ","},
+        {"step": "outliers", "columns": ["a", "y"], "limit": 3},
+        {"step": "range", "column": "y", "minimum": 0, "action": "clip"},
+        {"step": "range", "column": "b", "minimum": 0, "action": "drop"},
+        {"step": "fill", "columns": ["a", "b"], "by": "median"},
+        {"step": "require", "columns": ["b"]},
+        {"step": "rename", "columns": {"b": "c"}},
+        {"step": "repeats", "columns": ["a"]},
+    )
+    frame = pl.DataFrame({"a": ["1,5", "2", "9"], "b": [1, 2, 3], "y": ["1", "2", "3"]})
+    _, reports = clean(frame, spec, None)
+    asked = pl.DataFrame({"a": [None, "99999", "99999"], "b": [-5, None, 7]})
+    answered = clean_request(asked, spec, reports)
+    high = reports[1].fitted["a"]["high"]
+    assert answered.to_dict(as_series=False) == {"a": [2.0, high, high], "c": [-5, 2, 7]}
+    assert clean_request(asked, ModelSpec(model="m", adapter="tensors"), []) is asked
 
 
 def test_steps_that_need_every_row_are_not_taken_batch_by_batch():

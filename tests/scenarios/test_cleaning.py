@@ -38,6 +38,15 @@ def test_cleaned_by_one_record_from_prepare_to_reproduction(team, make_rows):
     changed = {step.step: step.changed for step in evidence.cleaning}
     assert (changed["types"], changed["missing"], changed["fill"]) == (200, 1, 1)
     assert set(evidence.cleaning[2].fitted) == {"a", "b"}
+    # The gateway answers what stands in a file as it answers what was meant by it.
+    plain = make_rows(9, 4).drop("y").with_columns(a=pl.Series([1.0, -1.0, 2.5, None]))
+    filled = plain.with_columns(pl.col("a").fill_null(evidence.cleaning[3].fitted["a"]["value"]))
+    sent = plain.with_columns(a=pl.Series(["1,0", "-1,0", "2,5", "-999"]))
+    answers = [
+        [answer.probabilities for answer in team.ws.serving().infer("m", asked)]
+        for asked in (sent, filled, plain)
+    ]
+    assert answers[0] == answers[1] == answers[2]
     second = team.approved(as_exported(make_rows(2, 600)), strategy="full")
     assert second.stage is Stage.RELEASE
     assert team.ws.reproduce("m-1").same

@@ -1,7 +1,7 @@
 """Cleaning: declared steps, the same every time, and a count of what each changed."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -70,6 +70,43 @@ def clean_batches(
             table = one.apply(table)
         start += batch.height
         yield table.frame, [one.report() for one in planned]
+
+
+def clean_request(
+    rows: pl.DataFrame, spec: ModelSpec, recorded: Sequence[Cleaning]
+) -> pl.DataFrame:
+    """Rows to predict on, with the values that the declared steps gave the rows of training.
+
+    Every row stays, and steps for columns that a request does not hold, such as the target, are
+    passed over. Where no steps are declared, rows stay as they are: what the default steps do, the
+    feature transform does as well.
+    """
+    if spec.cleaning is None:
+        return rows
+    table = _Table(canonical(rows), pl.int_range(rows.height, eager=True))
+    for one in _planned(spec, None, recorded):
+        step = _for_request(one.step, table.frame.columns)
+        if step is not None:
+            table = replace(one, step=step).apply(table)
+    return table.frame
+
+
+def _for_request(step: Any, given: Sequence[str]) -> Any | None:
+    """The step as far as it is for these columns and keeps every row."""
+    if isinstance(step, (steps.Require, steps.DropRepeats)):
+        return None
+    if getattr(step, "action", None) == "drop":
+        return None
+    names = steps.names_of(step)
+    there = [name for name in names if name in given]
+    if names and not there:
+        return None
+    if len(there) == len(names):
+        return step
+    columns: Any = there
+    if isinstance(step.columns, dict):
+        columns = {name: step.columns[name] for name in there}
+    return step.model_copy(update={"columns": columns})
 
 
 def as_read(frame: pl.DataFrame, spec: ModelSpec) -> pl.DataFrame:

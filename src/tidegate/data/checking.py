@@ -97,7 +97,8 @@ class Checking:
 
     def _begin(self, schema: dict[str, pl.DataType]) -> None:
         self.schema = schema
-        self.used = [name for name in schema if name in self._spoken_of()]
+        spoken_of = self._spoken_of()
+        self.used = [name for name in schema if name in spoken_of]
         self.inner = {name: f"c{at}" for at, name in enumerate(self.used)}
         for rule in self.rules:
             if rule.name in schema:

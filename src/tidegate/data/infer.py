@@ -48,17 +48,17 @@ def infer(batches: Iterable[pl.DataFrame], spec: ModelSpec) -> Contract:
     with Repeats(key) as repeats:
         for given in batches:
             batch = bare(given)
-            names = [name for name in batch.columns if name not in spec.exclude]
-            seen = seen or {name: _Seen(name, batch.schema[name]) for name in names}
-            for name in names:
-                seen[name].add(batch[name])
+            columns = [s for s in batch.get_columns() if s.name not in spec.exclude]
+            seen = seen or {series.name: _Seen(series.name, series.dtype) for series in columns}
+            for series in columns:
+                seen[series.name].add(series)
             if key and set(key) <= set(batch.columns):
                 repeats.add(batch, rows)
             rows += batch.height
         told_apart = bool(key) and set(key) <= set(seen or {}) and repeats.tally().count == 0
-    columns = [column.rule(spec, rows) for column in (seen or {}).values()]
+    rules = [column.rule(spec, rows) for column in (seen or {}).values()]
     unique = [UniqueRule(columns=key)] if told_apart and rows else []
-    return Contract(columns=columns, unique=unique)
+    return Contract(columns=rules, unique=unique)
 
 
 class _Seen:

@@ -26,6 +26,11 @@ class Tally:
     rows: list[int] = field(default_factory=list)
     examples: list[Any] = field(default_factory=list)
 
+    @property
+    def wants(self) -> int:
+        """How many examples it still takes."""
+        return EXAMPLES - len(self.rows)
+
     def keep(self, row: int, value: Any) -> None:
         """Keep a row as an example; the caller counts."""
         self.rows.append(row)
@@ -38,14 +43,26 @@ def count_up(frame: pl.DataFrame, start: int, tallies: Sequence[Tally]) -> None:
     if not named or not frame.height:
         return
     counts = frame.select(named).row(0)
+    wanting = [t for t, count in zip(tallies, counts, strict=True) if count and t.wants]
+    for tally, (rows, values) in zip(wanting, _examples(frame, wanting), strict=True):
+        for row, value in zip(rows, values, strict=True):
+            tally.keep(start + row, value)
     for tally, count in zip(tallies, counts, strict=True):
-        left = EXAMPLES - len(tally.rows)
-        if count and left:
-            rows = frame.select(pl.arg_where(tally.bad)).to_series().head(left).to_list()
-            values = frame[rows].select(tally.shown).to_series().to_list()
-            for row, value in zip(rows, values, strict=True):
-                tally.keep(start + row, value)
         tally.count += count or 0
+
+
+def _examples(frame: pl.DataFrame, tallies: Sequence[Tally]) -> list[tuple[list[int], list[Any]]]:
+    """The first rows that break each rule, and what they show; again all rules in one go."""
+    if not tallies:
+        return []
+    rows = [
+        pl.arg_where(t.bad).head(t.wants).implode().alias(f"r{n}") for n, t in enumerate(tallies)
+    ]
+    values = [
+        t.shown.filter(t.bad).head(t.wants).implode().alias(f"v{n}") for n, t in enumerate(tallies)
+    ]
+    found = frame.select(rows + values).row(0)
+    return list(zip(found[: len(tallies)], found[len(tallies) :], strict=True))
 
 
 def every(rows: int) -> Tally:

@@ -1,6 +1,6 @@
 """When each row happened, from the one or several columns that say so."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -36,6 +36,19 @@ def time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
     and an hour. A row that misses any of them has no time. Raises DataError naming row and value
     for anything else.
     """
+    return _times(frame, time, _refuse)
+
+
+def readable_time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
+    """As ``time_of``, and a row whose values are no time has none."""
+    return _times(frame, time, _pass_over)
+
+
+#: What happens to values that are no times: they are refused, or passed over.
+_Judge = Callable[[pl.Series, pl.Series, str], None]
+
+
+def _times(frame: pl.DataFrame, time: Sequence[str], judge: _Judge) -> pl.Series:
     absent = [name for name in time if name not in frame.columns]
     if absent or not time:
         raise DataError(
@@ -52,11 +65,11 @@ def time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
     texts = [column for column in columns if column.dtype == pl.String]
     numbers = [column for column in columns if column.dtype != pl.String]
     if not texts and len(numbers) == 1 and _part_named(numbers[0].name) != "year":
-        return _since_1970(numbers[0])
-    parts = _parts_of(numbers, after_date=bool(texts))
+        return _since_1970(numbers[0], judge)
+    parts = _parts_of(numbers, judge, after_date=bool(texts))
     if texts:
-        return _with_parts(_parsed(texts), parts)
-    return _from_parts(parts)
+        return _with_parts(_parsed(texts, judge), parts)
+    return _from_parts(parts, judge)
 
 
 def span(times: pl.Series) -> tuple[str | None, str | None]:
@@ -67,7 +80,7 @@ def span(times: pl.Series) -> tuple[str | None, str | None]:
     return first.isoformat(), last.isoformat()  # type: ignore[union-attr]
 
 
-def _parsed(texts: list[pl.Series]) -> pl.Series:
+def _parsed(texts: list[pl.Series], judge: _Judge) -> pl.Series:
     given = pl.select(
         pl.concat_str([t.str.strip_chars() for t in texts], separator=" ")
     ).to_series()
@@ -82,7 +95,7 @@ def _parsed(texts: list[pl.Series]) -> pl.Series:
         else:
             found = left.str.strptime(pl.Datetime("us"), form, strict=False)
         times = times.zip_with(times.is_not_null(), found)
-    _refuse(given.is_not_null() & times.is_null(), given, ", ".join(t.name for t in texts))
+    judge(given.is_not_null() & times.is_null(), given, ", ".join(t.name for t in texts))
     return times.alias("time")
 
 
@@ -98,12 +111,16 @@ def _refuse(bad: pl.Series, values: pl.Series, column: str) -> None:
         )
 
 
-def _since_1970(column: pl.Series) -> pl.Series:
+def _pass_over(_bad: pl.Series, _values: pl.Series, _column: str) -> None:
+    """What is no time is missing already."""
+
+
+def _since_1970(column: pl.Series, judge: _Judge) -> pl.Series:
     seconds = column.cast(pl.Float64)
     # 1e8 is 1973 in seconds, 1e11 is 1973 in milliseconds; the bands do not meet.
     in_seconds, in_ms = seconds.is_between(1e8, 1e10), seconds.is_between(1e11, 1e13)
-    _refuse(~(in_seconds | in_ms), column, column.name)
-    us = (seconds * 1e6).zip_with(in_seconds, seconds * 1e3)
+    judge(~(in_seconds | in_ms), column, column.name)
+    us = (seconds * 1e6).zip_with(in_seconds, (seconds * 1e3).set(~in_ms, None))
     return us.round(0).cast(pl.Int64).cast(pl.Datetime("us")).alias("time")
 
 
@@ -112,7 +129,7 @@ def _part_named(name: str) -> str | None:
     return next((part for part, (known, _, _) in _PARTS.items() if plain in known), None)
 
 
-def _parts_of(numbers: list[pl.Series], *, after_date: bool) -> dict[str, pl.Series]:
+def _parts_of(numbers: list[pl.Series], judge: _Judge, *, after_date: bool) -> dict[str, pl.Series]:
     """Which number column is which part: by its name, else by its place."""
     order = list(_PARTS)[3:] if after_date else list(_PARTS)
     named = [_part_named(column.name) for column in numbers]
@@ -127,14 +144,15 @@ def _parts_of(numbers: list[pl.Series], *, after_date: bool) -> dict[str, pl.Ser
                 columns=[number.name for number in numbers],
             )
         _, low, high = _PARTS[part]
-        _check_part(column, part, low, high)
-        parts[part] = column.cast(pl.Int64)
+        fits = column.is_between(low, high) & (column == column.floor())
+        if judge is _refuse:
+            _check_part(column, fits, part, low, high)
+        parts[part] = column.set(~fits, None).cast(pl.Int64)
     return parts
 
 
-def _check_part(column: pl.Series, part: str, low: int, high: int) -> None:
-    bad = ~(column.is_between(low, high) & (column == column.floor()))
-    rows = bad.fill_null(False).arg_true().head(3).to_list()
+def _check_part(column: pl.Series, fits: pl.Series, part: str, low: int, high: int) -> None:
+    rows = (~fits).fill_null(False).arg_true().head(3).to_list()
     if rows:
         raise DataError(
             "column '{column}' is read as the {part} and holds {values} (rows {rows})",
@@ -148,7 +166,7 @@ def _check_part(column: pl.Series, part: str, low: int, high: int) -> None:
         )
 
 
-def _from_parts(parts: dict[str, pl.Series]) -> pl.Series:
+def _from_parts(parts: dict[str, pl.Series], judge: _Judge) -> pl.Series:
     rows = pl.DataFrame(list(parts.values())) if parts else pl.DataFrame()
     rows.columns = list(parts)
     known = pl.all_horizontal(pl.all().is_not_null())
@@ -163,7 +181,7 @@ def _from_parts(parts: dict[str, pl.Series]) -> pl.Series:
     )
     given = rows.select(pl.when(known).then(text)).to_series().alias("time")
     times = given.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S", strict=False)
-    _refuse(given.is_not_null() & times.is_null(), given, ", ".join(parts))
+    judge(given.is_not_null() & times.is_null(), given, ", ".join(parts))
     return times.alias("time")
 
 

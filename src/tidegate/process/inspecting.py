@@ -7,13 +7,37 @@ from pathlib import Path
 import polars as pl
 
 from tidegate.data import profile_file as files
+from tidegate.data.contract import check_contract
+from tidegate.data.contract_text import contract_to_yaml, read_contract, save_contract
 from tidegate.data.drift import drift
+from tidegate.data.infer import infer_contract
 from tidegate.data.profile import Profile, profile
 from tidegate.data.read import read_files
 from tidegate.data.since import dated
 from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import say
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.schema import Breach
 from tidegate.process.home import Progress
+
+#: Stands for the model that a file on its own does not have: no column of it is anything special.
+_NO_MODEL = ModelSpec(model="none", adapter="tensors")
+
+
+def contract_of_file(file: Path, out: Path | None, progress: Progress, lang: str = "en") -> str:
+    """A contract as YAML that the file keeps, with room for noise; also written to ``out``."""
+    frame = read_files([file], lambda done, total: progress(say("reading"), done, total))
+    text = contract_to_yaml(infer_contract(frame, _NO_MODEL), lang)
+    if out is not None:
+        save_contract(text, out)
+    return text
+
+
+def check_file(file: Path, contract: Path, progress: Progress) -> list[Breach]:
+    """Where the rows of a file break the contract that another file holds."""
+    rules = read_contract(contract)
+    frame = read_files([file], lambda done, total: progress(say("reading"), done, total))
+    return check_contract(frame, rules, _NO_MODEL)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidegate.data.contract import contract_to_yaml, require_columns
+from tidegate.data.contract import require_columns
+from tidegate.data.contract_text import contract_to_yaml
 from tidegate.data.profile import profile_of
 from tidegate.data.profile_file import keep
 from tidegate.data.read import read_files

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import typer
+import yaml
 from rich.markup import escape
 
 from tidegate.apps.cli.progress import Bars
@@ -13,7 +14,12 @@ from tidegate.data.profile_file import to_json
 from tidegate.data.report import comparison_page, p_text, profile_page, since_text, verdict
 from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import say
-from tidegate.process.inspecting import compare_files, profile_file
+from tidegate.process.inspecting import (
+    check_file,
+    compare_files,
+    contract_of_file,
+    profile_file,
+)
 
 group = typer.Typer(no_args_is_help=True, help="Take data in, profile and compare files.")
 
@@ -89,6 +95,43 @@ def profile(
         shown = [f"{value:.4g}" for value in numbers] or ["-"] * 3
         table.add_row(escape(column.name), s.text(say(column.kind)), f"{column.missing:,}", *shown)
     s.emit(json.loads(to_json(found)), lambda: s.out.print(table))
+
+
+@group.command("contract")
+def contract(
+    context: typer.Context,
+    file: Path,
+    out: Path = typer.Option(None, "-o", "--out", help="Write the contract here, as YAML."),
+) -> None:
+    """A contract that a file keeps, with room for noise, to edit; needs no workspace."""
+    s = session(context)
+    text = contract_of_file(file, out, Bars(s.err, s.lang), s.lang)
+
+    def shown() -> None:
+        if out is None:
+            s.out.print(text, markup=False, end="")
+        else:
+            s.out.print(s.say("the contract is in {file}", file=str(out)))
+
+    s.emit(yaml.safe_load(text), shown)
+
+
+@group.command("check")
+def check(context: typer.Context, file: Path, contract: Path) -> None:
+    """Check a file against a contract; exit 3 where a breach refuses. Needs no workspace."""
+    s = session(context)
+    found = check_file(file, contract, Bars(s.err, s.lang))
+    refused = any(breach.severity == "refuse" for breach in found)
+
+    def shown() -> None:
+        if not found:
+            s.out.print(s.say("the contract is kept"))
+        for breach in found:
+            s.out.print(f"  {s.text(say(breach.severity))}: {s.text(breach.message)}")
+
+    s.emit({"passed": not refused, "breaches": found}, shown)
+    if refused:
+        raise typer.Exit(3)
 
 
 @group.command("compare")

@@ -8,6 +8,11 @@ from tidegate.domain.metrics import Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.update import Finding, Level
 
+#: Rules that are not broken by some of the rows: policy's share of bad rows excuses none of them.
+_OF_THE_TABLE = (
+    "missing_column", "kind", "extra_column", "unchecked", "freshness", "coverage",
+)  # fmt: skip
+
 
 def prepare_gate(spec: ModelSpec, e: PrepareEvidence) -> list[Finding]:
     """Contract kept? Enough, fresh and labelled? Consistent, or drifted and how?"""
@@ -15,9 +20,8 @@ def prepare_gate(spec: ModelSpec, e: PrepareEvidence) -> list[Finding]:
         return [note("import", "the parameters come from a file; there is no data to check")]
     policy, found = spec.policy.data, []
     for breach in e.breaches:
-        structural = breach.rule in ("missing_column", "kind")
         refused = breach.severity == "refuse" and (
-            structural or breach.share > policy.max_breach_share
+            breach.rule in _OF_THE_TABLE or breach.share > policy.max_breach_share
         )
         level = Level.REFUSE if refused else Level.WARN
         found.append(Finding(code=f"contract.{breach.rule}", level=level, message=breach.message))

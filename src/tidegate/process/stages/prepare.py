@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from tidegate.data.clean import clean
+from tidegate.data.clean import as_read, clean
 from tidegate.data.concept import concept_drift
-from tidegate.data.contract import check_contract, infer_contract, require_columns
+from tidegate.data.contract import check_contract, require_columns
 from tidegate.data.drift import drift
+from tidegate.data.infer import infer_contract
 from tidegate.data.leakage import leaks
 from tidegate.data.profile import Profile, profile_of
 from tidegate.data.profile_file import kept
@@ -53,7 +54,8 @@ def run(case: Case) -> Done:
         progress=case.home.progress,
     )
     if evidence.consistency is not None:
-        concept = _concept(case, frame)
+        contract = contract_for(update.spec, reference)
+        concept = _concept(case, clean(frame, update.spec, contract, evidence.cleaning)[0])
         seen = evidence.consistency.with_concept(concept)
         evidence = evidence.model_copy(update={"consistency": seen})
     return Done(evidence)
@@ -118,11 +120,15 @@ def examine(
     """
     require_columns(frame, spec, snapshot.id)
     contract = contract_for(spec, reference)
-    breaches = check_contract(frame, contract, spec) if contract is not None else []
+    read = as_read(frame, spec)
+    breaches = check_contract(read, contract, spec, now=now) if contract is not None else []
     if any(breach.rule in ("missing_column", "kind") for breach in breaches):
         # Nothing beyond can be computed on columns that are not what they were.
         return _evidence(spec, snapshot, frame, None, now=now, breaches=breaches)
     cleaned, cleaning = clean(frame, spec, contract)
+    if reference is not None and spec.cleaning is not None:
+        # What is kept is the profile of the rows as they came.
+        reference, known = clean(reference, spec, contract, cleaning)[0], None
     parts = split_of(spec, cleaned)
     return _evidence(
         spec,
@@ -142,7 +148,7 @@ def contract_for(spec: ModelSpec, reference: pl.DataFrame | None) -> Contract | 
     """The contract in force: the model file's own, else one inferred from the reference."""
     if spec.contract is not None:
         return spec.contract
-    return infer_contract(reference, spec) if reference is not None else None
+    return infer_contract(as_read(reference, spec), spec) if reference is not None else None
 
 
 def split_of(spec: ModelSpec, frame: pl.DataFrame) -> Split:

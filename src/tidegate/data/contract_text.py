@@ -1,7 +1,6 @@
 """The contract as YAML that people edit."""
 
 import difflib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,22 +102,6 @@ def read_contract(file: Path) -> Contract:
         raise DataError(
             "{file} cannot be read ({reason})",
             do="check the file and the right to read it",
-            file=str(file),
-            reason=error.strerror or str(error),
-        ) from None
-
-
-def save_contract(text: str, file: Path) -> None:
-    """Write a contract's YAML; an earlier file is replaced whole or not at all."""
-    beside = file.with_name(file.name + ".part")
-    try:
-        beside.write_text(text, "utf-8")
-        os.replace(beside, file)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DataError(
-            "the contract cannot be written to {file} ({reason})",
-            do="check the folder and the room on the disk",
             file=str(file),
             reason=error.strerror or str(error),
         ) from None

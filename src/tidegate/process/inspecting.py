@@ -8,9 +8,10 @@ import polars as pl
 
 from tidegate.data import profile_file as files
 from tidegate.data.contract import check_contract
-from tidegate.data.contract_text import contract_to_yaml, read_contract, save_contract
+from tidegate.data.contract_text import contract_to_yaml, read_contract
 from tidegate.data.drift import drift
 from tidegate.data.infer import infer_contract
+from tidegate.data.output import write_file
 from tidegate.data.profile import Profile, profile
 from tidegate.data.read import read_files
 from tidegate.data.since import dated
@@ -29,7 +30,7 @@ def contract_of_file(file: Path, out: Path | None, progress: Progress, lang: str
     frame = read_files([file], lambda done, total: progress(say("reading"), done, total))
     text = contract_to_yaml(infer_contract(frame, _NO_MODEL), lang)
     if out is not None:
-        save_contract(text, out)
+        write_file(out, text)
     return text
 
 

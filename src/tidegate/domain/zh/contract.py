@@ -13,7 +13,6 @@ CONTRACT = {
     "the contract": "契约",
     "the contract is kept": "契约守住了",
     "the contract is in {file}": "契约写在 {file}",
-    "the contract cannot be written to {file} ({reason})": "契约无法写入 {file}（{reason}）",
     "kind: numeric, categorical, boolean, date, text or embedding": "kind：numeric 数字、categorical 类别、boolean 真假、date 日期、text 文本、embedding 向量",
     "max_missing_share: the share of values that may be missing; 0: none": "max_missing_share：允许缺失的比例；0 表示不许缺",
     "minimum, maximum, earliest, latest: the range, both ends included": "minimum、maximum、earliest、latest：取值范围，含两端",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.csv_text import parse_csv
+
 from tidegate.data.read import read_files
 from tidegate.data.table import MISSING
 from tidegate.domain.errors import DataError, NotFound, WrongUsage
@@ -89,7 +89,8 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
     writer.writerow(["f", "i", "s"])
     writer.writerows([*rows, (0.5, 0, "text")])  # so that no column of texts reads as numbers
     path = tmp_path_factory.getbasetemp() / "round.csv"
-    frame = parse_csv(out.getvalue().encode(), path)
+    path.write_bytes(out.getvalue().encode())
+    frame = read_files([path])
     read = list(frame.iter_rows())[:-1]
     assert [tuple(map(repr, row)) for row in read] == [tuple(map(repr, row)) for row in rows]
 
@@ -117,8 +118,6 @@ BAD = {
     "open quote in the header": (b'a,"b\n1,2\n', ["line 1", "never closed"]),
     "open quote in a long file": (b'a,b\n1,"x\n' + b"3,4\n" * 50000, ["line 2", "never closed"]),
     "text after a quote": (b'a,b\n1,"x"y\n', ["line 2", "closing double quote"]),
-    "semicolons": (b"a;b\n1;2\n", ["';'", "commas"]),
-    "tabs": (b"a\tb\n1\t2\n", ["tab"]),
     "too large": (b"a,b\n1,2\n1e999,4\n", ["row 2", "'a'", "1e999"]),
     "thousands of digits": (b"a\n" + b"9" * 2000 + b"\n", ["row 1", "too large"]),
     "cut Parquet": (b"PAR1aaaaPAR1", ["Parquet", "cannot be read"]),

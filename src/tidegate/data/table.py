@@ -1,4 +1,4 @@
-"""The three types a table holds here: whole numbers, numbers and text; anything may be missing."""
+"""The types a table holds here: whole numbers, numbers, text, vectors; anything may be missing."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,21 @@ import polars as pl
 from tidegate.domain.errors import DataError
 from tidegate.domain.schema import Column, Kind
 
-#: Fields of a CSV that mean "missing", blanks around them aside. Kept short on purpose: a word
-#: such as "None" or "unknown" may be an answer.
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+#: Fields of a CSV that mean "missing", blanks around them aside; those with a "#" are what Excel
+#: writes for a formula that failed. Kept short on purpose: a word such as "None" or "unknown" may
+#: be an answer.
+MISSING = (
+    "", "NA", "N/A", "NaN", "nan", "null", "NULL",
+    "#N/A", "#N/A N/A", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!",
+)  # fmt: skip
 
 _INT64_MAX = 2**63 - 1
 
 
 def kind_of(dtype: pl.DataType) -> Kind:
-    """Numeric for numbers, categorical for everything else."""
+    """Numeric for numbers, an embedding for vectors, categorical for everything else."""
+    if isinstance(dtype, pl.Array):
+        return Kind.EMBEDDING
     return Kind.NUMERIC if dtype.is_numeric() else Kind.CATEGORICAL
 
 
@@ -40,11 +46,12 @@ def columns_of(frame: pl.DataFrame) -> list[Column]:
 
 
 def canonical(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same rows with every column as Int64, Float64 or String, and NaN as missing.
+    """The same rows with every column as Int64, Float64, String or Array, and NaN as missing.
 
     Booleans become "true" and "false", dates and times their ISO text (UTC where a zone is
-    named), so a table means the same however it was stored. Raises DataError for a column of
-    lists, structures, bytes or durations.
+    named), lists of one length of numbers Array(Float64, length), so a table means the same
+    however it was stored. Raises DataError for a column of other lists, structures, bytes or
+    durations.
     """
     return frame.select([canonical_column(series) for series in frame.get_columns()])
 
@@ -67,6 +74,8 @@ def canonical_column(series: pl.Series) -> pl.Series:
         return series.dt.strftime("%H:%M:%S%.f")
     if isinstance(dtype, pl.Datetime):
         return _time_text(series, dtype)
+    if isinstance(dtype, (pl.List, pl.Array)) and dtype.inner.is_numeric():  # type: ignore[union-attr]
+        return vectors(series)
     raise DataError(
         "column '{column}' is of type {dtype}, which is neither a number, a text, a truth value "
         "nor a time",
@@ -74,6 +83,39 @@ def canonical_column(series: pl.Series) -> pl.Series:
         column=series.name,
         dtype=str(dtype),
     )
+
+
+def vectors(
+    series: pl.Series, width: int | None = None, *, source: str = "the table", first_row: int = 0
+) -> pl.Series:
+    """A column of lists of numbers as Array(Float64, width); by default the first one's length.
+
+    Raises DataError where one is of another length or misses a number; ``source`` and
+    ``first_row`` are what the message calls the table, and the number of its first row here.
+    """
+    if isinstance(series.dtype, pl.List):
+        lengths = series.list.len()
+        first = lengths.drop_nulls().first()
+        width = width or (int(first) if first is not None else 1)  # type: ignore[call-overload]
+        _refuse_vectors(series, lengths != max(1, width), source, first_row)
+        series = series.list.to_array(max(1, width))
+    assert isinstance(series.dtype, pl.Array)  # noqa: S101 - the other type a caller may give
+    gaps = series.arr.contains(None, nulls_equal=True)
+    _refuse_vectors(series, gaps, source, first_row)
+    return series.cast(pl.Array(pl.Float64, series.dtype.size))
+
+
+def _refuse_vectors(series: pl.Series, bad: pl.Series, source: str, first_row: int) -> None:
+    rows = bad.fill_null(False).arg_true().head(3) + first_row
+    if len(rows):
+        raise DataError(
+            "{file}: column '{column}' holds vectors of different lengths, or with gaps "
+            "(rows {rows})",
+            do="give every vector as many numbers as the first, or leave it out whole",
+            file=source,
+            column=series.name,
+            rows=rows.to_list(),
+        )
 
 
 def as_text(series: pl.Series) -> pl.Series:

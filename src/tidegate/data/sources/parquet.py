@@ -1,0 +1,175 @@
+"""Parquet files, unpacked a batch at a time on all cores."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+
+from tidegate.data.sources.arrow import canonical_type, conformed, is_text, is_vector
+from tidegate.data.sources.names import check_names
+from tidegate.data.sources.pages import LARGE_BYTES, LARGEST_RATIO, check_pages, check_rows
+from tidegate.data.sources.rows import Source, batch_rows, gathered
+from tidegate.domain.errors import DataError
+
+MAGIC = b"PAR1"
+#: Bytes that each column is read ahead by, and all together: a row group may be half a file.
+_AHEAD_BYTES, _AHEAD_ALL = 1 << 20, 1 << 26
+#: Bytes of text that one step of reading may unpack to.
+_STEP_BYTES = 1 << 28
+
+
+class ParquetSource(Source):
+    """The rows of one Parquet file; raises DataError for one that is none, or no plain table."""
+
+    def __init__(self, path: Path):
+        self.path, self.name, self._width = path, str(path), 64
+        try:
+            with self._open() as file:
+                arrow, footer = file.schema_arrow, file.metadata
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                "{file} starts like Parquet and cannot be read ({reason})",
+                do="the file is cut short or damaged; write it again from its source",
+                file=self.name,
+                reason=_first_line(error),
+            ) from None
+        self._fields = {name.strip(): name for name in arrow.names}
+        check_names([name.strip() for name in arrow.names], self.name)
+        self.rows, self.size_bytes = footer.num_rows, path.stat().st_size
+        self._width = footer.num_columns
+        if not self.rows:
+            raise DataError(
+                "{file} names its columns and holds no rows",
+                do="add rows, or leave the file out",
+                file=self.name,
+            )
+        given = {field.name.strip(): canonical_type(field, self.name) for field in arrow}
+        check_rows(path, self.rows, len(given))
+        self._step = self._bounded_step(arrow, footer)
+        self.schema = {
+            name: dtype if dtype is not None else self._decided(name, arrow)
+            for name, dtype in given.items()
+        }
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The rows; see ``Source``."""
+        wanted = {name: self.schema[name] for name in columns or self.columns}
+        rows, done = batch_rows(wanted), 0
+        unpacked, most = 0, max(LARGE_BYTES, LARGEST_RATIO * (self.size_bytes or 0))
+        frames = self._frames(list(wanted), min(rows, self._step))
+        for frame in gathered(frames, rows):
+            yield conformed(frame, wanted, self.name, done)
+            done += frame.height
+            unpacked += int(frame.estimated_size())
+            if unpacked > most:
+                raise DataError(
+                    "{file} unpacks to more than {unpacked:,} bytes by row {row:,}, and has "
+                    "{size:,}",
+                    do="no table lies in so little; get the file again from who made it",
+                    file=self.name,
+                    unpacked=most,
+                    row=done,
+                    size=self.size_bytes,
+                )
+        if done != self.rows:
+            raise DataError(
+                "{file} declares {rows:,} rows and holds {found:,}",
+                do="the file is damaged; write it again from its source",
+                file=self.name,
+                rows=self.rows,
+                found=done,
+            )
+
+    def _frames(self, columns: list[str], rows: int) -> Iterator[pl.DataFrame]:
+        """The columns as they lie in the file, of so many rows at most."""
+        fields, done = [self._fields[name] for name in columns], 0
+        try:
+            with self._open() as file:
+                for batch in file.iter_batches(rows, columns=fields):
+                    # The reader gives columns in file order.
+                    table = pa.Table.from_batches([batch]).select(fields)
+                    yield pl.DataFrame(pl.from_arrow(table.rename_columns(columns)))
+                    done += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(columns, done, error) from None
+
+    def _open(self, dictionaries: Sequence[str] = ()) -> pa.parquet.ParquetFile:
+        ahead = max(1 << 13, min(_AHEAD_BYTES, _AHEAD_ALL // max(1, self._width)))
+        return pa.parquet.ParquetFile(
+            self.path, pre_buffer=False, buffer_size=ahead, read_dictionary=list(dictionaries)
+        )
+
+    def _bounded_step(self, arrow: pa.Schema, footer: pa.parquet.FileMetaData) -> int:
+        """Rows that may be unpacked at once, however long the texts that they share."""
+        shared = check_pages(self.path, footer)
+        texts = {
+            name: one for name, one in zip(arrow.names, shared, strict=True)
+            if is_text(arrow.field(name).type)
+        }  # fmt: skip
+        rows = batch_rows(dict.fromkeys(arrow.names, pl.String()))
+        longest = {name: max(one) for name, one in texts.items()}
+        if sum(longest.values()) * rows > _STEP_BYTES:
+            # A dictionary of many texts is no danger, one of a single long text is: look at them.
+            kept = self._longest([name for name, one in texts.items() if one.dictionary])
+            longest = {name: max(kept.get(name, 0), one.start) for name, one in texts.items()}
+        return max(1, _STEP_BYTES // max(1, sum(longest.values())))
+
+    def _longest(self, names: list[str]) -> dict[str, int]:
+        """Bytes of the longest text in the dictionaries of each column."""
+        found = dict.fromkeys(names, 0)
+        if not names:
+            return found
+        try:
+            with self._open(names) as file:
+                for group in range(file.num_row_groups):
+                    first = next(file.iter_batches(1, row_groups=[group], columns=names), None)
+                    for name in names if first is not None else ():
+                        kept = first.column(first.schema.get_field_index(name))
+                        lengths = pa.compute.binary_length(kept.dictionary)
+                        found[name] = max(found[name], pa.compute.max(lengths).as_py() or 0)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(list(self._fields), 0, error) from None
+        return found
+
+    def _decided(self, name: str, arrow: pa.Schema) -> pl.DataType:
+        """The type of a column whose values decide it; see ``canonical_type``."""
+        if not is_vector(arrow.field(self._fields[name]).type):
+            fits = all(_fits(frame[name]) for frame in self._frames([name], self._step))
+            return pl.Int64() if fits else pl.Float64()
+        for frame in self._frames([name], min(self._step, 1 << 10)):
+            held = frame[name].drop_nulls()
+            if len(held):
+                return pl.Array(pl.Float64, max(1, len(held[0])))
+        return pl.Array(pl.Float64, 1)
+
+    def _damaged(self, columns: list[str], row: int, error: Exception) -> DataError:
+        """Which column it is, found by reading each alone."""
+        broken = columns
+        for name in columns if len(columns) > 1 else ():
+            try:
+                with self._open() as file:
+                    for _ in file.iter_batches(self._step, columns=[self._fields[name]]):
+                        pass
+            except (pa.ArrowException, OSError):
+                broken = [name]
+                break
+        return DataError(
+            "{file}: column '{column}' cannot be read after row {row:,} ({reason})",
+            do="the file is cut short or damaged; write it again from its source",
+            file=self.name,
+            column=", ".join(broken),
+            row=row,
+            reason=_first_line(error),
+        )
+
+
+def _fits(series: pl.Series) -> bool:
+    most = series.max()
+    return most is None or int(most) < 2**63  # type: ignore[call-overload, no-any-return]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

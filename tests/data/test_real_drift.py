@@ -14,7 +14,9 @@ from tidegate.domain.drift import Grade
 
 def _compare(a, b, columns=None, target=None):
     before, now = profile_of(a, "before"), profile_of(b, "now")
-    found = dated(drift(before, now, columns, target=target), before, now, ([a], [b]))
+    found = dated(
+        drift(before, now, columns, target=target), before, now, (lambda _: [a], lambda _: [b])
+    )
     page = comparison_page(found, before, now)
     assert page.count("<svg") == len(found.columns) + (target is not None)
     return found

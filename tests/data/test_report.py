@@ -55,7 +55,7 @@ class _Page(HTMLParser):
 def test_a_page_shows_every_column_and_runs_nothing(lang):
     a, b = _frame(0), _frame(1, shift=1.0, city=("Rome", "Bonn"))
     before, now = profile_of(a, HOSTILE), profile_of(b, "week 2")
-    found = dated(drift(before, now), before, now, ([a], [b]))
+    found = dated(drift(before, now), before, now, (lambda _: [a], lambda _: [b]))
     page = _Page(comparison_page(found, before, now, lang, [("week 1", found), (HOSTILE, found)]))
     assert "script" not in page.tags
     assert page.tags.count("svg") == 10  # nine columns and the timeline

@@ -17,7 +17,7 @@ BLOCK_BYTES = 1 << 22
 RECORD_BYTES = 1 << 24
 
 BOM = b"\xef\xbb\xbf"
-_LF, _CR, _QUOTE = b"\n\r\""
+_LF, _CR, _QUOTE = b'\n\r"'
 _QUOTED = re.compile(rb'"(?:[^"]|"")*"?')
 
 

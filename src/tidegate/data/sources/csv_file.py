@@ -218,8 +218,10 @@ def _opened(path: Path) -> Text:
     """A CSV by its header; raises DataError where there is none."""
     with path.open("rb") as file:
         data = file.read(BLOCK_BYTES)
-        while len(data) < RECORD_BYTES and not data.strip().count(b"\n") and (
-            more := file.read(BLOCK_BYTES)
+        while (
+            len(data) < RECORD_BYTES
+            and not data.strip().count(b"\n")
+            and (more := file.read(BLOCK_BYTES))
         ):
             data += more
     for magic, what in _OTHER.items():

@@ -26,8 +26,10 @@ class Source(ABC):
 
     ``name`` is what messages call it, ``schema`` its columns in order with their canonical types,
     ``rows`` how many there are, ``size_bytes`` how large it lies there; either is None where
-    nothing tells.
+    nothing tells. ``columnar``: reading some columns costs no more than they do.
     """
+
+    columnar: bool = False
 
     name: str
     schema: Mapping[str, pl.DataType]
@@ -48,9 +50,7 @@ class Source(ABC):
 
     def holds(self, column: str) -> bool:
         """Whether a column holds any value."""
-        return any(
-            batch[column].null_count() < batch.height for batch in self.batches([column])
-        )
+        return any(batch[column].null_count() < batch.height for batch in self.batches([column]))
 
 
 def batch_rows(schema: Mapping[str, pl.DataType]) -> int:

@@ -28,7 +28,10 @@ _DATES = [
     r"^[A-Za-z]{3,9} \d{1,2},? \d{4}" + _CLOCK,
 ]
 #: The first number can be no month; or it can, and the second cannot.
-_DAY_FIRST, _MONTH_FIRST = r"^(?:1[3-9]|2\d|3[01])[/-]\d{1,2}[/-]", r"^\d{1,2}[/-](?:1[3-9]|2\d|3[01])[/-]"
+_DAY_FIRST, _MONTH_FIRST = (
+    r"^(?:1[3-9]|2\d|3[01])[/-]\d{1,2}[/-]",
+    r"^\d{1,2}[/-](?:1[3-9]|2\d|3[01])[/-]",
+)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from tidegate.data.profile_file import kept
 from tidegate.data.since import dated
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.split import Split, split
+from tidegate.data.table import taken
 from tidegate.domain.drift import ConceptDrift, Consistency
 from tidegate.domain.errors import DataError
 from tidegate.domain.evidence import PrepareEvidence, ValidateEvidence
@@ -170,7 +171,12 @@ def _consistency(
     aside = spec.not_features | set(spec.time)
     columns = [name for name in frame.columns if name not in aside and name in reference.columns]
     found = drift(before, now, columns, target=spec.target, policy=spec.policy.data)
-    return dated(found, before, now, ([reference], [frame]))
+    return dated(
+        found,
+        before,
+        now,
+        (lambda names: [taken(reference, names)], lambda names: [taken(frame, names)]),
+    )
 
 
 def _evidence(

@@ -5,6 +5,10 @@ import runpy
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tidegate.data.contract_text import contract_from_yaml
+from tidegate.domain.model import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [p for p in ROOT.rglob("*.md") if ".venv" not in p.parts]
@@ -15,6 +19,14 @@ def test_links_lead_somewhere(document):
     for link in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
         if "://" not in link:
             assert (document.parent / link).exists(), link
+
+
+def test_the_contract_and_the_cleaning_that_are_shown_can_be_taken():
+    text = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+    contract, cleaning = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(contract_from_yaml(contract).columns) == 8
+    given = {"model": "m", "adapter": "tensors", **yaml.safe_load(cleaning)}
+    assert len(ModelSpec.model_validate(given).cleaning) == 13
 
 
 def test_the_pictures_are_the_drawn_ones():

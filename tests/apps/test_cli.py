@@ -27,7 +27,7 @@ def test_a_first_version_from_the_command_line(shop):
         "update reproduce m-2", "params log m", "params show m@2", "params diff m@1 m@candidate",
         "params fsck", "params gc", "release status m", "monitor m", "audit verify", "people list",
         "model show m", "model list", "docs m-2 --kind record", "data profile 1.csv",
-        "data compare 1.csv 2.csv", "version",
+        "data compare 1.csv 2.csv", "data drift m", "version",
     ],
 )  # fmt: skip
 def test_every_command_speaks_to_people_and_to_machines(lived, line):
@@ -83,6 +83,49 @@ def test_parameters_go_out_to_a_file(lived, tmp_path):
     from safetensors.numpy import load_file
 
     assert list(load_file(tmp_path / "out.safetensors")) == ["coef"]
+
+
+def test_a_contract_for_a_file_and_a_file_that_breaks_it(tidegate, tmp_path):
+    """Neither needs a workspace; what refuses ends with 3."""
+    (tmp_path / "a.csv").write_text("n,day\n" + "".join(f"{n},2011-01-0{n}\n" for n in range(1, 9)))
+    assert "# minimum" in tidegate("data contract a.csv").out
+    assert "# minimum、maximum" in tidegate("data contract a.csv --lang zh").out
+    made = tidegate("data contract a.csv -o c.yaml --json").json
+    assert [rule["kind"] for rule in made["columns"]] == ["numeric", "date"]
+    kept = tidegate("data check a.csv c.yaml --json")
+    assert (kept.code, kept.json) == (0, {"passed": True, "breaches": []})
+    assert "the contract is kept" in tidegate("data check a.csv c.yaml").out
+    (tmp_path / "b.csv").write_text("n,day\n900,2011-01-01\n2,2011-01-02\n")
+    warned = tidegate("data check b.csv c.yaml")
+    assert warned.code == 0
+    assert "900 (rows 0)" in warned.out
+    strict = (tmp_path / "c.yaml").read_text().replace("severity: warn", "severity: refuse")
+    (tmp_path / "c.yaml").write_text(strict)
+    refused = tidegate("data check b.csv c.yaml --json")
+    assert (refused.code, refused.json["passed"]) == (3, False)
+    [breach] = refused.json["breaches"]
+    assert (breach["column"], breach["rule"], breach["rows"]) == ("n", "range", [0])
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("data check a.csv none.yaml", 1, "there is no file none.yaml"),
+        ("data check none.csv c.yaml", 1, "there is no file none.csv"),
+        ("data check a.csv bad.yaml", 2, "at character 1: 'a ** b'"),
+        ("data check a.csv latin.yaml", 2, "not UTF-8"),
+        ("data check a.csv .", 1, "cannot be read"),
+        ("data contract a.csv -o none/c.yaml", 1, "cannot be written"),
+    ],
+)
+def test_what_is_no_contract(tidegate, tmp_path, line, code, says):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "c.yaml").write_text("columns: []")
+    (tmp_path / "bad.yaml").write_text("columns: []\nrules: ['a ** b > 1']")
+    (tmp_path / "latin.yaml").write_bytes(b"columns: [{name: \xe9}]")
+    told = tidegate(line)
+    assert told.code == code, told
+    assert says in told.err
 
 
 def test_refusing_and_withdrawing(shop):
@@ -174,3 +217,16 @@ def test_a_part_of_a_version_is_proved_without_the_workspace(lived, tmp_path):
     assert lived(nowhere).code == 0
     assert lived(f"params verify part --proof proof {'0' * 64}").code == 3
     assert lived("params verify part --proof part m@1").code != 0
+
+
+def test_pages_with_pictures(lived, tmp_path):
+    for line, shows in (
+        ("data profile 1.csv --html p.html", "<svg"),
+        ("data compare 1.csv 2.csv --html c.html --lang zh", "对照"),
+        ("data drift m --html d.html", "Drift over time"),
+    ):
+        assert lived(line).code == 0
+        assert shows in (tmp_path / line.split(" --html ")[1].split()[0]).read_text("utf-8")
+    refused = lived("data compare 1.csv 2.csv --html nowhere/c.html")
+    assert refused.code == 1
+    assert "nowhere/c.html cannot be written" in refused.err

@@ -3,14 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.contract import (
-    check_contract,
-    contract_from_yaml,
-    contract_to_yaml,
-    infer_contract,
-    require_columns,
-)
-from tidegate.domain.errors import DataError, WrongUsage
+from tidegate.data.contract import check_contract, require_columns
+from tidegate.data.contract_text import contract_from_yaml, contract_to_yaml
+from tidegate.data.infer import infer_contract
+from tidegate.domain.errors import DataError
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import ColumnRule, Contract, Kind
 
@@ -74,23 +70,6 @@ def test_a_reference_keeps_its_own_contract(a, b):
     frame = frame.with_columns(pl.selectors.float().replace([float("inf"), -float("inf")], None))
     contract = infer_contract(frame, SPEC)
     assert check_contract(frame, contract, SPEC) == []
-    assert contract_from_yaml(contract_to_yaml(contract)) == contract
-
-
-_RULES = st.builds(
-    ColumnRule,
-    name=st.text(),
-    kind=st.just(Kind.CATEGORICAL),
-    max_missing_share=st.floats(0, 1),
-    allowed=st.none() | st.lists(st.text() | st.sampled_from(["yes", "null", "1", "1e3", "2011"])),
-    severity=st.sampled_from(["warn", "refuse"]),
-)
-
-
-@given(st.lists(_RULES, max_size=3))
-@settings(max_examples=100)
-def test_yaml_gives_back_every_contract(rules):
-    contract = Contract(columns=rules)
     assert contract_from_yaml(contract_to_yaml(contract)) == contract
 
 
@@ -187,27 +166,6 @@ def test_a_column_the_model_needs_is_named_with_the_nearest(role, changed, near)
     for part in (role, "new.csv", f"'{wanted if isinstance(wanted, str) else wanted[0]}'", near):
         assert part in str(caught.value)
     require_columns(REFERENCE, SPEC, "new.csv")
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("columns: [", ["not YAML"]),
-        ("- a", ["no list of columns"]),
-        ("columns: []\ncolums: []", ["'colums'", "'columns'"]),
-        ("columns: [age]", ["rule 1"]),
-        ("columns: [{name: age, kind: numeric, maximun: 3}]", ["'maximun'", "age", "'maximum'"]),
-        ("columns: [{name: age, kind: number}]", ["columns.0.kind", "numeric"]),
-        ("columns: [{name: a, kind: numeric, severity: stop}]", ["severity", "'stop'"]),
-        ("columns: [{name: a, kind: numeric, minimum: 3, maximum: 1}]", ["above maximum"]),
-        ("columns: [{name: a, kind: categorical, minimum: 3}]", ["for numeric columns"]),
-    ],
-)
-def test_a_contract_that_is_none_says_where(text, says):
-    with pytest.raises(WrongUsage) as caught:
-        contract_from_yaml(text)
-    for part in says:
-        assert part in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -157,9 +157,7 @@ def test_vectors_and_prose():
     said = next(column for column in moved.columns if column.name == "said")
     assert said.measures["words"] == pytest.approx(0.5, abs=0.05)
     rest = "的情况就是这样的没有什么别的可以说了吧你觉得怎么样呢"
-    chinese = [
-        [f"{word}在第{n}天{rest}" for n in range(1500)] for word in ("天气很好", "天气很坏")
-    ]
+    chinese = [[f"{word}在第{n}天{rest}" for n in range(1500)] for word in ("天气很好", "天气很坏")]
     assert _compare(*chinese).columns[0].drifted
 
 

@@ -11,7 +11,12 @@ from tidegate.data.since import dated, since
 
 def _report(a, b):
     before, now = profile_of(a, "a"), profile_of(b, "b")
-    found = dated(drift(before, now), before, now, (a.iter_slices(700), b.iter_slices(900)))
+    found = dated(
+        drift(before, now),
+        before,
+        now,
+        (lambda _: a.iter_slices(700), lambda _: b.iter_slices(900)),
+    )
     return {column.name: column for column in found.columns}
 
 

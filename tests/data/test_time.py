@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.time import span, time_of
+from tidegate.data.time import readable_time_of, span, time_of
 from tidegate.domain.errors import DataError
 
 
@@ -56,6 +56,15 @@ def test_what_is_no_time_is_named(columns, says):
         _times(**columns)
     for part in says:
         assert part in str(caught.value)
+
+
+def test_what_is_no_time_may_be_passed_over():
+    frame = pl.DataFrame({"a": ["2011-02-03 04:00", "soon", None], "n": [1.3e9, 5.0, 1.3e12]})
+    assert readable_time_of(frame, ["a"]).to_list() == [MOMENT, None, None]
+    assert readable_time_of(frame, ["n"]).is_null().to_list() == [False, True, False]
+    parts = pl.DataFrame({"year": [2011, 2011, 2011], "month": [2, 13, 2], "day": [3, 1, 30]})
+    found = readable_time_of(parts, ["year", "month", "day"]).to_list()
+    assert found == [datetime(2011, 2, 3), None, None]
 
 
 def test_a_missing_column_is_named():

@@ -71,6 +71,13 @@ LEAK = Leak(kind="repeats", share=0.1, rows=[3], message=say("seen before"))
         (prepared(breaches=[breach("range")]), {"data": {"max_breach_share": 0.2}}, set()),
         (prepared(breaches=[breach("kind")]), {"data": {"max_breach_share": 0.2}},
          {"contract.kind"}),
+        *[
+            (prepared(breaches=[breach(rule, share=0.1)]), {"data": {"max_breach_share": 0.2}},
+             {f"contract.{rule}"})
+            for rule in ("freshness", "coverage", "unchecked", "extra_column", "missing_column")
+        ],
+        (prepared(breaches=[breach("freshness", "warn")]), {}, set()),
+        (prepared(breaches=[breach("unique")]), {"data": {"max_breach_share": 0.2}}, set()),
         (prepared(age_days=9.0), {"data": {"max_age_days": 7}}, {"stale"}),
         (prepared(age_days=None), {"data": {"max_age_days": 7}}, {"no_time"}),
         (prepared(age_days=5.0), {"data": {"max_age_days": 7}}, set()),

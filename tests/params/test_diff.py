@@ -255,3 +255,27 @@ def test_a_parent_that_is_gone_is_not_the_one_a_kept_diff_is_from(new_objects):
         f"params/diffs/{new.id}/{first.id}"
     ]
     assert [row.max_step for row in diff(objects, first, new)] == [3.0]
+
+
+@pytest.mark.parametrize("finite", [True, False])
+@pytest.mark.parametrize("dtype", sorted(DTYPE_BYTES))
+def test_small_tensors_are_told_of_together_as_each_alone(dtype, finite, objects):
+    rng = np.random.default_rng(1)
+    # 0xBF leaves out the largest exponents and 0x30 the smallest, whose squares are no float32.
+    mask = 1 if dtype == "BOOL" else 0xBF if finite else 0xFF
+    least = 0x30 if finite and dtype != "BOOL" else 0
+    old, new = {}, {}
+    for index, elements in enumerate([1, 300, 300, 7, 2]):
+        values = rng.integers(0, 256, elements * DTYPE_BYTES[dtype], np.uint8) & mask | least
+        old[f"t{index}"] = Tensor(dtype, (elements,), values.tobytes())
+        values[-1] ^= index and mask
+        new[f"t{index}"] = Tensor(dtype, (elements,), values.tobytes())
+    first = commit(objects, STRUCTURE, old)
+    second = commit(objects, STRUCTURE, new, [first.id])
+    together = diff(objects, first, second)
+    ((key, _),) = objects.list(DIFFS)
+    objects.delete(key)
+    for row, alone in zip(together, diff(objects, first, second), strict=True):
+        for name, value in alone._asdict().items():
+            found = getattr(row, name)
+            assert found == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value)

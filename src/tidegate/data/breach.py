@@ -1,139 +1,145 @@
 """How one column breaks its rule: how often, and the rows and values that show it."""
 
-import math
-from typing import Any
-
 import polars as pl
 
-from tidegate.data.table import as_text, kind_of
-from tidegate.domain.messages import Message, say
-from tidegate.domain.schema import Breach, ColumnRule, Kind
+from tidegate.data.breach_text import BROKEN, of_another_kind, too_many_missing
+from tidegate.data.table import as_text
+from tidegate.data.tally import Tally, breach
+from tidegate.domain.messages import Message
+from tidegate.domain.schema import Breach, ColumnRule, Kind, moment, whole
 
-#: Rows and values that a breach shows.
-EXAMPLES = 5
+_TRUTHS = ["true", "false"]
 
 
-def reads_as(series: pl.Series, rule: ColumnRule) -> bool:
-    """Whether a canonical column is of the rule's kind, or can be read as such.
+class ColumnCheck:
+    """One column against its rule; ``value`` is the column, ``time`` what it reads as a time.
 
-    Numbers can be read as categories where the list allows every one of them: a batch in which
-    only the codes 1 and 2 occur, of a column that also knows "X". No value fits any kind.
+    ``tallies`` are counted batch by batch (``tally.count_up``), blanks around texts being off;
+    every batch has the dtype given.
     """
-    if kind_of(series.dtype) is rule.kind or series.null_count() == len(series):
-        return True
-    if rule.kind is Kind.NUMERIC or rule.allowed is None:
-        return False
-    return bool(as_text(series).drop_nulls().is_in(rule.allowed).all())
 
+    def __init__(
+        self, rule: ColumnRule, dtype: pl.DataType, value: pl.Expr, time: pl.Expr | None
+    ) -> None:
+        self.rule, self.dtype = rule, dtype
+        self.value, self.time = value, time
+        self.misfit = self._tally(self._misfits())
+        self.held = self._tally(value.is_not_null())
+        self.missing = self._tally(value.is_null())
+        self.values = [
+            (name, self._tally(bad.fill_null(False))) for name, bad in self._broken().items()
+        ]
 
-def column_breaches(rule: ColumnRule, series: pl.Series) -> list[Breach]:
-    """Where a canonical column breaks its rule; blanks around texts must be off."""
-    if not reads_as(series, rule):
-        return [_kind_breach(rule, series)]
-    found: list[Breach] = []
-    missing = series.is_null()
-    share = series.null_count() / max(len(series), 1)
-    if share > rule.max_missing_share:
-        message = say(
-            "column '{column}' misses {share:.1%} of its values; the contract allows {limit:.1%}",
-            column=rule.name,
-            share=share,
-            limit=rule.max_missing_share,
-        )
-        found.append(_breach(rule, "missing_share", rule.severity, missing, series, message))
-    if series.dtype != pl.String:
-        found += _outside_range(rule, series)
-    return found + _outside_list(rule, series)
+    @property
+    def tallies(self) -> list[Tally]:
+        """Everything there is to count."""
+        return [self.misfit, self.held, self.missing, *(tally for _, tally in self.values)]
 
+    def breaches(self, rows: int) -> list[Breach]:
+        """What was broken in ``rows`` rows; of a column of another kind, only that."""
+        rule, misfits = self.rule, self.misfit.count
+        every_one = misfits == self.held.count > 0
+        if rule.kind is Kind.NUMERIC and self.dtype == pl.String and not misfits:
+            misfits, every_one = self.held.count, self.held.count > 0  # stored as text
+        reads_each = rule.kind in (Kind.DATE, Kind.BOOLEAN) and not self._embedded
+        if every_one or (misfits and not reads_each):
+            return [self._of_another_kind(rows)]
+        found = []
+        if self.missing.count / max(rows, 1) > rule.max_missing_share:
+            message = too_many_missing(rule, self.missing, rows)
+            found.append(self._breach("missing_share", self.missing, rows, message))
+        for name, tally in [("unreadable", self.misfit), *self.values]:
+            if tally.count:
+                message = BROKEN[name](rule, tally)
+                found.append(self._breach(name, tally, rows, message))
+        return found
 
-def _kind_breach(rule: ColumnRule, series: pl.Series) -> Breach:
-    if rule.kind is Kind.NUMERIC:
-        wrong = series.is_not_null() & series.cast(pl.Float64, strict=False).is_null()
-    else:
-        wrong = series.is_not_null()
+    @property
+    def _embedded(self) -> bool:
+        return isinstance(self.dtype, pl.Array)
+
+    @property
+    def _fitting_embedding(self) -> bool:
+        if not isinstance(self.dtype, pl.Array) or self.rule.kind is not Kind.EMBEDDING:
+            return False
+        return self.rule.width in (None, self.dtype.shape[0])
+
+    def _tally(self, bad: pl.Expr) -> Tally:
+        return Tally(bad, self.value)
+
+    def _text(self) -> pl.Expr:
+        """The values as text; numbers lose their ".0"."""
+        if self.dtype == pl.String:
+            return self.value
+        return self.value.map_batches(as_text, return_dtype=pl.String)
+
+    def _misfits(self) -> pl.Expr:
+        """Held values that do not read as the rule's kind.
+
+        Numbers read as text where a list or a pattern fits every one of them: a batch in which
+        only the codes 1 and 2 occur, of a column that also knows "X".
+        """
+        rule, held = self.rule, self.value.is_not_null()
+        if rule.kind is Kind.EMBEDDING or self._embedded:
+            return held & pl.lit(not self._fitting_embedding)
+        if rule.kind is Kind.DATE:
+            return held & self._time().is_null()
+        text = self.dtype == pl.String
+        if rule.kind is Kind.BOOLEAN:
+            truths = self.value.str.to_lowercase().is_in(_TRUTHS) if text else None
+            return held & ~(self.value.is_in([0, 1]) if truths is None else truths)
+        if rule.kind is Kind.NUMERIC:
+            numbers = self.value.cast(pl.Float64, strict=False) if text else self.value
+            return held & numbers.is_null()
+        if text:
+            return pl.lit(False)
+        bad = held if rule.allowed is None and rule.pattern is None else pl.lit(False)
         if rule.allowed is not None:
-            wrong = wrong & ~as_text(series).is_in(rule.allowed)
-    if not wrong.any():  # numbers that are stored as text
-        wrong = series.is_not_null()
-    return _breach(
-        rule,
-        "kind",
-        "refuse",
-        wrong,
-        series,
-        say(
-            "column '{column}' was {expected} and is now {found}: {examples} (rows {rows})",
-            column=rule.name,
-            expected=say(_KIND_NAMES[rule.kind]),
-            found=say(_KIND_NAMES[kind_of(series.dtype)]),
-            examples=_values(series, wrong),
-            rows=_rows(wrong),
-        ),
-    )
+            bad = bad | ~self._text().is_in(rule.allowed)
+        if rule.pattern is not None:
+            bad = bad | ~self._text().str.contains(whole(rule.pattern))
+        return held & bad
 
+    def _broken(self) -> dict[str, pl.Expr]:
+        """By the name of the rule: what tells a value that breaks it."""
+        rule, none = self.rule, pl.lit(False)
+        if self._embedded or rule.kind in (Kind.EMBEDDING, Kind.BOOLEAN):
+            return {}
+        if rule.kind is Kind.DATE:
+            return {"range": self._outside_times()}
+        found = {}
+        if rule.kind is Kind.NUMERIC and self.dtype != pl.String:
+            low = none if rule.minimum is None else self.value < rule.minimum
+            high = none if rule.maximum is None else self.value > rule.maximum
+            found["range"] = low | high
+        if rule.allowed is not None:
+            found["allowed"] = ~self._text().is_in(rule.allowed)
+        if rule.pattern is not None:
+            found["pattern"] = ~self._text().str.contains(whole(rule.pattern))
+        length = self._text().str.len_chars()
+        if (rule.min_length, rule.max_length) != (None, None):
+            short = none if rule.min_length is None else length < rule.min_length
+            found["length"] = short | (
+                none if rule.max_length is None else length > rule.max_length
+            )
+        return found
 
-_KIND_NAMES = {Kind.NUMERIC: "numeric", Kind.CATEGORICAL: "text"}
+    def _outside_times(self) -> pl.Expr:
+        early = late = pl.lit(False)
+        if self.rule.earliest is not None:
+            early = self._time() < pl.lit(moment(self.rule.earliest))
+        if self.rule.latest is not None:
+            late = self._time() > pl.lit(moment(self.rule.latest))
+        return early | late
 
+    def _time(self) -> pl.Expr:
+        assert self.time is not None  # noqa: S101 - dates are read before they are checked
+        return self.time
 
-def _outside_range(rule: ColumnRule, series: pl.Series) -> list[Breach]:
-    outside = pl.repeat(False, len(series), eager=True)
-    if rule.minimum is not None:
-        outside = outside | (series < rule.minimum)
-    if rule.maximum is not None:
-        outside = outside | (series > rule.maximum)
-    outside = outside.fill_null(False)
-    if not outside.any():
-        return []
-    message = say(
-        "column '{column}' holds {count} values outside {low} to {high}: {examples} (rows {rows})",
-        column=rule.name,
-        count=int(outside.sum()),
-        low="-∞" if rule.minimum is None else f"{rule.minimum:g}",
-        high="∞" if rule.maximum is None else f"{rule.maximum:g}",
-        examples=_values(series, outside),
-        rows=_rows(outside),
-    )
-    return [_breach(rule, "range", rule.severity, outside, series, message)]
+    def _breach(self, name: str, tally: Tally, rows: int, message: Message) -> Breach:
+        return breach(self.rule.name, name, self.rule.severity, tally, rows, message)
 
-
-def _outside_list(rule: ColumnRule, series: pl.Series) -> list[Breach]:
-    if rule.allowed is None:
-        return []
-    known = as_text(series).is_in(rule.allowed)
-    outside = ~known.fill_null(True)
-    if not outside.any():
-        return []
-    message = say(
-        "column '{column}' holds {count} values that are not on its list: {examples} (rows {rows})",
-        column=rule.name,
-        count=int(outside.sum()),
-        examples=_values(series, outside),
-        rows=_rows(outside),
-    )
-    return [_breach(rule, "allowed", rule.severity, outside, series, message)]
-
-
-def _breach(
-    rule: ColumnRule, name: str, severity: str, bad: pl.Series, series: pl.Series, message: Message
-) -> Breach:
-    count = int(bad.sum())
-    return Breach(
-        column=rule.name,
-        rule=name,
-        severity=severity,
-        count=count,
-        share=count / max(len(series), 1),
-        rows=_rows(bad),
-        examples=_values(series, bad),
-        message=message,
-    )
-
-
-def _rows(bad: pl.Series) -> list[int]:
-    return [int(row) for row in bad.arg_true().head(EXAMPLES)]
-
-
-def _values(series: pl.Series, bad: pl.Series) -> list[Any]:
-    """The values that show it; as text where JSON has no form for them."""
-    values = [series[row] for row in _rows(bad)]
-    return [str(v) if isinstance(v, float) and not math.isfinite(v) else v for v in values]
+    def _of_another_kind(self, rows: int) -> Breach:
+        tally = self.misfit if self.misfit.count else self.held
+        message = of_another_kind(self.rule, self.dtype, tally)
+        return breach(self.rule.name, "kind", "refuse", tally, rows, message)

@@ -16,6 +16,7 @@ from tidegate.domain.errors import DataError
 from tidegate.domain.messages import Message, say
 from tidegate.domain.policy import DataPolicy
 from tidegate.domain.schema import Kind
+from tidegate.params.parallel import on_threads
 
 #: Fewer rows on a side are too few to tell: below 50 even a shift by one standard deviation is
 #: missed more often than one time in ten at the usual significance.
@@ -53,7 +54,7 @@ def drift(
             seconds=round(time.monotonic() - began, 3),
         )
     told = [pair for pair in pairs if not _only_grows(*pair)]
-    found = [_measured(a, b, reference, current) for a, b in told]
+    found = on_threads(lambda pair: _measured(*pair, reference, current), told)
     names = [a.name for a, _ in told if a.name != target]
     together = separation(reference.sample, current.sample, names, seed=seed) if names else None
     raw = [one.p_value for one in found] + ([together.p_value] if together else [])

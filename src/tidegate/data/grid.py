@@ -20,10 +20,13 @@ BEYOND = 0.05
 
 
 class Grid:
-    """Even cells over the bulk of a column; ``counts`` numbers in each, exactly."""
+    """Even cells over the bulk of a column; ``counts`` numbers in each, exactly.
 
-    def __init__(self, low: float, scale: float):
-        self._low, self._scale = low, scale
+    ``whole``: each cell is for one whole number, and no other number may come.
+    """
+
+    def __init__(self, low: float, scale: float, *, whole: bool = False):
+        self.low, self.scale, self.whole = low, scale, whole
         self.counts: Counts = np.zeros(CELLS + 2, np.int64)
 
     def add(self, values: Floats) -> Floats | None:
@@ -31,32 +34,40 @@ class Grid:
 
         None says that the cells do not suit this batch: it is to be sorted.
         """
-        places = values - self._low
-        places *= self._scale
+        places = values - self.low
+        places *= self.scale
         # In floats first: what is far out would not fit an integer.
         np.clip(places, 0, CELLS + 1, out=places)
         cells = places.astype(np.int64)
+        if self.whole and not (places == cells).all():
+            return None
         counts = np.bincount(cells, minlength=CELLS + 2)
         beyond = int(counts[0] + counts[-1])
-        if beyond > BEYOND * len(values) or counts[1:-1].max() > _most(len(values)):
+        dense = not self.whole and counts[1:-1].max() > _most(len(values))
+        if dense or beyond > BEYOND * len(values):
             return None
         self.counts += counts
-        if not beyond:
-            return values[:0]
-        beyond_them: Floats = values[(cells == 0) | (cells == CELLS + 1)]
+        beyond_them: Floats = values[(cells == 0) | (cells == CELLS + 1)] if beyond else values[:0]
         return beyond_them
 
     def cells(self) -> tuple[Floats, Counts]:
-        """The middles of cells that hold numbers, ascending, and how many each holds."""
+        """A number for each cell that holds some, ascending, and how many it holds.
+
+        The number itself for cells of whole numbers, else the cell's middle.
+        """
         held = np.flatnonzero(self.counts[1:-1]) + 1
-        middles = self._low + (held.astype(np.float64) + 0.5) / self._scale
-        return middles, np.asarray(self.counts[held])
+        inside = 0.0 if self.whole else 0.5
+        numbers = self.low + (held.astype(np.float64) + inside) / self.scale
+        return numbers, np.asarray(self.counts[held])
 
 
 def grid_for(ascending: Floats) -> Grid | None:
-    """Cells that suit a column, by finite numbers of it in ascending order; None if none do."""
+    """Cells that suit a column, by some of its finite numbers in ascending order; else None."""
     if len(ascending) < 2 / DENSEST:
         return None
+    low, high = float(ascending[0]), float(ascending[-1])
+    if high - low < CELLS and (ascending == np.floor(ascending)).all():
+        return Grid(low - (CELLS - (high - low)) // 2, 1.0, whole=True)
     aside = int(ASIDE * len(ascending))
     first, last = float(ascending[aside]), float(ascending[-1 - aside])
     with np.errstate(over="ignore", divide="ignore"):
@@ -66,7 +77,7 @@ def grid_for(ascending: Floats) -> Grid | None:
     if not (0 < width < np.inf and scale < np.inf):
         return None
     grid = Grid(first - float(width), float(scale))
-    return None if grid.add(ascending) is None else Grid(grid._low, grid._scale)
+    return None if grid.add(ascending) is None else Grid(grid.low, grid.scale)
 
 
 def _most(rows: int) -> float:

@@ -111,6 +111,7 @@ def _fitted(rows: Floats, side: NDArray[np.int64], seed: int) -> Any:
     model = HistGradientBoostingClassifier(
         max_iter=30,
         max_leaf_nodes=8,
+        max_bins=63,
         min_samples_leaf=10,
         learning_rate=0.2,
         early_stopping=False,

@@ -19,6 +19,9 @@ POINTS = 2048
 FINE = 2 * POINTS
 #: Values held before they are thinned again: half a megabyte a column.
 PENDING = 16 * POINTS
+#: Of a batch, so many numbers apart are sorted to see which cells would suit it; a column that no
+#: cells suit is not looked at for ever.
+LOOK, LOOKS = 8, 4
 #: How unlikely it is that a share is further off than the bound says: one in 10**12.
 _SURE = math.log(2e12) / 2
 
@@ -191,12 +194,14 @@ class NumberBrief:
 class Numbers:
     """Numbers as they stream by: ``add`` batches, then take the ``brief``.
 
-    The first batch is sorted; later ones are counted in cells that it suggests, where those suit.
+    They are counted in even cells, which a few of the first ones suggest; batches that cells do not
+    suit are sorted.
     """
 
     def __init__(self) -> None:
         self._so_far = NumberBrief()
         self._grid: Grid | None = None
+        self._looks = LOOKS
         self._parts: list[Summary] = []
         self._held = 0
         # Which rows stand for others is drawn anew each time, and the same for the same stream.
@@ -231,14 +236,11 @@ class Numbers:
         return replace(self._so_far, summary=merged(parts, POINTS, self._random))
 
     def _count(self, finite: Floats) -> None:
+        if self._grid is None and self._looks:
+            self._looks -= 1
+            self._grid = grid_for(np.sort(finite[::LOOK]))
         rest = self._grid.add(finite) if self._grid is not None else None
-        if rest is not None:
-            self._take(np.sort(rest))
-            return
-        ascending = np.sort(finite)
-        if self._grid is None:
-            self._grid = grid_for(ascending)
-        self._take(ascending)
+        self._take(np.sort(finite if rest is None else rest))
 
     def _take(self, ascending: Floats) -> None:
         # No negative zero: it equals zero.
@@ -253,7 +255,7 @@ def _of_grid(grid: Grid | None) -> Summary:
     if grid is None:
         return NOTHING
     values, counts = grid.cells()
-    return Summary(values, counts, fixed=float(counts.max(initial=0)))
+    return Summary(values, counts, fixed=0.0 if grid.whole else float(counts.max(initial=0)))
 
 
 def _rising(last: float | None, seen: Floats) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,13 +10,12 @@ import polars as pl
 
 from tidegate.data.column import ColumnProfile, Stream, stream_of
 from tidegate.data.sample import Sample, both
+from tidegate.data.sources.rows import BATCH_ROWS, Rows, Source, unheard
 from tidegate.domain.errors import DataError
 from tidegate.params.parallel import on_threads
 
-#: Rows of a batch: their columns stay in a core's cache, one by one.
-BATCH_ROWS = 1 << 16
-#: Told rows done, and rows in all (0 where that is not known).
-Rows = Callable[[int, int], None]
+#: Columns of a wide table that are read together, of sources that can.
+GROUP = 128
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,46 @@ class Profile:
         return next((column for column in self.columns if column.name == name), None)
 
 
+def profile_source(source: Source, name: str, progress: Rows = unheard) -> Profile:
+    """The profile of the rows of a source.
+
+    Of a wide table some columns at a time, where the source can give them alone: batches are then
+    long enough to be worth a core's while, and memory does not grow with columns either.
+    """
+    names, rows = source.columns, source.rows or 0
+    size = GROUP if source.columnar else len(names)
+    groups = [names[start : start + size] for start in range(0, len(names), size)]
+    parts = [
+        profile(
+            source.batches(group),
+            name,
+            width=len(names),
+            rows=rows,
+            progress=lambda done, total, n=number: progress(  # type: ignore[misc]
+                (n * rows + done) // len(groups) if rows else done, total
+            ),
+        )
+        for number, group in enumerate(groups)
+    ]
+    columns = [column for part in parts for column in part.columns]
+    # The same draws for the same rows: each part has kept the same ones.
+    sample = pl.concat([part.sample for part in parts], how="horizontal")
+    return Profile(name, parts[0].rows, columns, sample)
+
+
 def profile(
-    batches: Iterable[pl.DataFrame], name: str, *, rows: int = 0, progress: Rows | None = None
+    batches: Iterable[pl.DataFrame],
+    name: str,
+    *,
+    width: int | None = None,
+    rows: int = 0,
+    progress: Rows = unheard,
 ) -> Profile:
     """The profile of canonical frames that follow each other; ``name`` says what of.
 
-    Reads each batch once and keeps none: memory does not grow with rows. ``rows``: how many there
-    are in all, for ``progress``; 0 where that is not known. Raises DataError where there are none.
+    Reads each batch once and keeps none: memory does not grow with rows. ``width``: columns of the
+    whole table, where these are some of them. ``rows``: how many there are in all, for
+    ``progress``; 0 where that is not known. Raises DataError where there are none.
     """
     streams: dict[str, Stream] = {}
     types: list[str] = []
@@ -50,12 +82,11 @@ def profile(
             streams = {series.name: stream_of(series) for series in batch.get_columns()}
             types = [str(dtype) for dtype in batch.dtypes]
             # Two tables are not to be sampled in the same places: their names tell them apart.
-            sample = Sample(batch.width, seed=zlib.crc32(name.encode()))
+            sample = Sample(width or batch.width, seed=zlib.crc32(name.encode()))
         _add(streams, batch)
         sample.add(batch)
         done += batch.height
-        if progress is not None:
-            progress(done, rows)
+        progress(done, rows)
     kept = sample.rows() if sample is not None else None
     if kept is None:
         raise DataError("{file} holds no rows", do="name another file", file=name)

@@ -1,23 +1,27 @@
 """A profile as JSON: kept beside a snapshot, or in a file of its own; read without trust."""
 
+import gzip
 import json
 import math
-import os
+import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from blake3 import blake3
 from pydantic import ValidationError
 
 from tidegate.data.categories import GROUPS, HASHES, LONGEST, Beyond, Tally
 from tidegate.data.column import ColumnProfile
 from tidegate.data.numbers import Moments, NumberBrief, Summary
+from tidegate.data.output import write_file
 from tidegate.data.profile import Profile
-from tidegate.domain.errors import DataError, NotFound
-from tidegate.domain.messages import Frozen
+from tidegate.domain.errors import DataError, IntegrityError, Missing, NotFound
+from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.schema import Kind
+from tidegate.store.objects import Objects
 
 FORMAT = "tidegate/profile/2"
 
@@ -108,18 +112,43 @@ def from_json(text: str | bytes) -> Profile:
 
 def save(given: Profile, path: Path) -> None:
     """Write the profile as JSON; an earlier file is replaced whole or not at all."""
-    beside = path.with_name(path.name + ".part")
+    write_file(path, to_json(given))
+
+
+def keep(objects: Objects, given: Profile) -> str:
+    """Store the profile of a snapshot; gives the BLAKE3 of what is stored."""
+    text = to_json(given).encode()
+    digest = blake3(text).hexdigest()
+    objects.put(_key(digest), gzip.compress(text, compresslevel=1, mtime=0))
+    return digest
+
+
+def kept(objects: Objects, digest: str) -> Profile:
+    """A stored profile; raises IntegrityError where it is gone or was altered."""
     try:
-        beside.write_text(to_json(given), encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DataError(
-            "the profile cannot be written to {file} ({reason})",
-            do="check the folder and the room on the disk",
-            file=str(path),
-            reason=error.strerror or str(error),
-        ) from None
+        text = gzip.decompress(objects.get(_key(digest)))
+    except (Missing, OSError, EOFError, zlib.error):
+        text = b""
+    if blake3(text).hexdigest() != digest:
+        raise IntegrityError(
+            "the stored profile {profile} was altered or is gone",
+            do="restore the object store from a backup",
+            profile=digest,
+        )
+    return from_json(text)
+
+
+def verify_profile(objects: Objects, digest: str) -> Message | None:
+    """What is wrong with a stored profile, or None."""
+    try:
+        kept(objects, digest)
+    except IntegrityError as error:
+        return say(error.what, **error.values)
+    return None
+
+
+def _key(digest: str) -> str:
+    return f"profiles/{digest}.json.gz"
 
 
 def load(path: Path) -> Profile:

@@ -16,6 +16,9 @@ from tidegate.domain.schema import Kind
 #: What a row of a column is asked: whether it belongs to what has become rarer or more frequent.
 Question = Callable[[pl.Series], NDArray[np.bool_]]
 
+#: Gives some columns of a table, batch by batch.
+Rows = Callable[[list[str]], Iterable[pl.DataFrame]]
+
 #: Columns that are dated, the most drifted first: each is read again.
 MOST = 10
 #: Rows looked at in one go.
@@ -54,11 +57,11 @@ def dated(
     found: Consistency,
     reference: Profile,
     current: Profile,
-    rows: tuple[Iterable[pl.DataFrame], Iterable[pl.DataFrame]],
+    rows: tuple[Rows, Rows],
 ) -> Consistency:
     """The same report, its most drifted columns with the row since when they have.
 
-    ``rows``: those of both sides, in order, at least the columns that have drifted.
+    ``rows``: what gives the named columns of both sides, in row order.
     """
     asked: dict[str, Question] = {}
     for one in found.columns:
@@ -66,7 +69,8 @@ def dated(
         if one.drifted and len(asked) < MOST and a is not None and b is not None:
             put = question(a, b)
             asked |= {} if put is None else {one.name: put}
-    when = since(*rows, asked) if asked else {}
+    before, now = rows
+    when = since(before(list(asked)), now(list(asked)), asked) if asked else {}
     columns = [one.model_copy(update={"since": when.get(one.name)}) for one in found.columns]
     return found.model_copy(update={"columns": columns})
 

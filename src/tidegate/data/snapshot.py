@@ -104,6 +104,8 @@ def snapshot_batches(
 class SnapshotSource(Source):
     """The rows of a snapshot as a source; their bytes are checked for every pass."""
 
+    columnar = True
+
     def __init__(self, objects: Objects, snapshot: Snapshot):
         self._objects, self._snapshot = objects, snapshot
         self.name, self.rows, self.size_bytes = snapshot.id, snapshot.rows, snapshot.size_bytes

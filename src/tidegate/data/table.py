@@ -144,6 +144,11 @@ def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return rows
 
 
+def taken(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """These columns of a frame, whatever they are called: polars would read "^.*$" as a pattern."""
+    return pl.DataFrame([frame[name] for name in names])
+
+
 def finite(series: pl.Series) -> pl.Series:
     """A numeric column as Float64 with infinities as missing too."""
     floats = series.cast(pl.Float64)

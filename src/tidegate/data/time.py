@@ -1,6 +1,7 @@
 """When each row happened, from the one or several columns that say so."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -36,6 +37,19 @@ def time_of(frame: pl.DataFrame, time: Sequence[str], *, first_row: int = 0) -> 
     and an hour. A row that misses any of them has no time. Raises DataError naming row and value
     for anything else; ``first_row`` is the number of the frame's first row in the whole table.
     """
+    return _times(frame, time, _Strict(first_row))
+
+
+def readable_time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
+    """As ``time_of``, and a row whose values are no time has none."""
+    return _times(frame, time, _pass_over)
+
+
+#: What happens to values that are no times: they are refused, or passed over.
+_Judge = Callable[[pl.Series, pl.Series, str], None]
+
+
+def _times(frame: pl.DataFrame, time: Sequence[str], judge: _Judge) -> pl.Series:
     absent = [name for name in time if name not in frame.columns]
     if absent or not time:
         raise DataError(
@@ -52,11 +66,11 @@ def time_of(frame: pl.DataFrame, time: Sequence[str], *, first_row: int = 0) -> 
     texts = [column for column in columns if column.dtype == pl.String]
     numbers = [column for column in columns if column.dtype != pl.String]
     if not texts and len(numbers) == 1 and _part_named(numbers[0].name) != "year":
-        return _since_1970(numbers[0], first_row)
-    parts = _parts_of(numbers, first_row, after_date=bool(texts))
+        return _since_1970(numbers[0], judge)
+    parts = _parts_of(numbers, judge, after_date=bool(texts))
     if texts:
-        return _with_parts(_parsed(texts, first_row), parts)
-    return _from_parts(parts, first_row)
+        return _with_parts(_parsed(texts, judge), parts)
+    return _from_parts(parts, judge)
 
 
 def span(times: pl.Series) -> tuple[str | None, str | None]:
@@ -67,7 +81,7 @@ def span(times: pl.Series) -> tuple[str | None, str | None]:
     return first.isoformat(), last.isoformat()  # type: ignore[union-attr]
 
 
-def _parsed(texts: list[pl.Series], first_row: int) -> pl.Series:
+def _parsed(texts: list[pl.Series], judge: _Judge) -> pl.Series:
     given = pl.select(
         pl.concat_str([t.str.strip_chars() for t in texts], separator=" ")
     ).to_series()
@@ -82,30 +96,38 @@ def _parsed(texts: list[pl.Series], first_row: int) -> pl.Series:
         else:
             found = left.str.strptime(pl.Datetime("us"), form, strict=False)
         times = times.zip_with(times.is_not_null(), found)
-    _refuse(
-        given.is_not_null() & times.is_null(), given, ", ".join(t.name for t in texts), first_row
-    )
+    judge(given.is_not_null() & times.is_null(), given, ", ".join(t.name for t in texts))
     return times.alias("time")
 
 
-def _refuse(bad: pl.Series, values: pl.Series, column: str, first_row: int) -> None:
-    rows = bad.fill_null(False).arg_true().head(3).to_list()
-    if rows:
-        raise DataError(
-            "column '{column}' holds values that are no times: {values} (rows {rows})",
-            do="write times as 2011-12-31 23:59:00, dates as 2011-12-31 or 12/31/2011",
-            column=column,
-            values=[str(values[row]) for row in rows],
-            rows=[first_row + row for row in rows],
-        )
+@dataclass(frozen=True)
+class _Strict:
+    """Refuses values that are no times."""
+
+    first_row: int
+
+    def __call__(self, bad: pl.Series, values: pl.Series, column: str) -> None:
+        rows = bad.fill_null(False).arg_true().head(3).to_list()
+        if rows:
+            raise DataError(
+                "column '{column}' holds values that are no times: {values} (rows {rows})",
+                do="write times as 2011-12-31 23:59:00, dates as 2011-12-31 or 12/31/2011",
+                column=column,
+                values=[str(values[row]) for row in rows],
+                rows=[self.first_row + row for row in rows],
+            )
 
 
-def _since_1970(column: pl.Series, first_row: int) -> pl.Series:
+def _pass_over(_bad: pl.Series, _values: pl.Series, _column: str) -> None:
+    """What is no time is missing already."""
+
+
+def _since_1970(column: pl.Series, judge: _Judge) -> pl.Series:
     seconds = column.cast(pl.Float64)
     # 1e8 is 1973 in seconds, 1e11 is 1973 in milliseconds; the bands do not meet.
     in_seconds, in_ms = seconds.is_between(1e8, 1e10), seconds.is_between(1e11, 1e13)
-    _refuse(~(in_seconds | in_ms), column, column.name, first_row)
-    us = (seconds * 1e6).zip_with(in_seconds, seconds * 1e3)
+    judge(~(in_seconds | in_ms), column, column.name)
+    us = (seconds * 1e6).zip_with(in_seconds, (seconds * 1e3).set(~in_ms, None))
     return us.round(0).cast(pl.Int64).cast(pl.Datetime("us")).alias("time")
 
 
@@ -114,9 +136,7 @@ def _part_named(name: str) -> str | None:
     return next((part for part, (known, _, _) in _PARTS.items() if plain in known), None)
 
 
-def _parts_of(
-    numbers: list[pl.Series], first_row: int, *, after_date: bool
-) -> dict[str, pl.Series]:
+def _parts_of(numbers: list[pl.Series], judge: _Judge, *, after_date: bool) -> dict[str, pl.Series]:
     """Which number column is which part: by its name, else by its place."""
     order = list(_PARTS)[3:] if after_date else list(_PARTS)
     named = [_part_named(column.name) for column in numbers]
@@ -131,14 +151,17 @@ def _parts_of(
                 columns=[number.name for number in numbers],
             )
         _, low, high = _PARTS[part]
-        _check_part(column, part, low, high, first_row)
-        parts[part] = column.cast(pl.Int64)
+        fits = column.is_between(low, high) & (column == column.floor())
+        if isinstance(judge, _Strict):
+            _check_part(column, fits, part, low, high, judge.first_row)
+        parts[part] = column.set(~fits, None).cast(pl.Int64)
     return parts
 
 
-def _check_part(column: pl.Series, part: str, low: int, high: int, first_row: int) -> None:
-    bad = ~(column.is_between(low, high) & (column == column.floor()))
-    rows = bad.fill_null(False).arg_true().head(3).to_list()
+def _check_part(
+    column: pl.Series, fits: pl.Series, part: str, low: int, high: int, first_row: int
+) -> None:
+    rows = (~fits).fill_null(False).arg_true().head(3).to_list()
     if rows:
         raise DataError(
             "column '{column}' is read as the {part} and holds {values} (rows {rows})",
@@ -152,7 +175,7 @@ def _check_part(column: pl.Series, part: str, low: int, high: int, first_row: in
         )
 
 
-def _from_parts(parts: dict[str, pl.Series], first_row: int) -> pl.Series:
+def _from_parts(parts: dict[str, pl.Series], judge: _Judge) -> pl.Series:
     rows = pl.DataFrame(list(parts.values())) if parts else pl.DataFrame()
     rows.columns = list(parts)
     known = pl.all_horizontal(pl.all().is_not_null())
@@ -167,7 +190,7 @@ def _from_parts(parts: dict[str, pl.Series], first_row: int) -> pl.Series:
     )
     given = rows.select(pl.when(known).then(text)).to_series().alias("time")
     times = given.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S", strict=False)
-    _refuse(given.is_not_null() & times.is_null(), given, ", ".join(parts), first_row)
+    judge(given.is_not_null() & times.is_null(), given, ", ".join(parts))
     return times.alias("time")
 
 

@@ -79,8 +79,9 @@ class JointDrift(Frozen):
 class ConceptDrift(Frozen):
     """Whether the current version errs more often, or by more, on the new rows than before.
 
-    ``before`` and ``now``: its mean error on its hold-out and on the new labelled rows, by
-    ``metric``; ``p_value`` of a difference in either direction.
+    ``before`` and ``now``: on its hold-out and on the new labelled rows, the share of wrong answers
+    (``metric`` error) or the mean absolute error (mae); ``p_value`` of a difference in either
+    direction.
     """
 
     drifted: bool
@@ -90,6 +91,7 @@ class ConceptDrift(Frozen):
     rows_before: int
     rows_now: int
     p_value: float
+    grade: Grade | None = None
 
 
 class Consistency(Frozen):
@@ -107,6 +109,16 @@ class Consistency(Frozen):
     rows_reference: int = 0
     rows_current: int = 0
     seconds: float = 0.0
+
+    def with_concept(self, concept: ConceptDrift | None) -> "Consistency":
+        """The same, counting how the current version errs."""
+        if concept is None or concept.grade is None:
+            return self.model_copy(update={"concept": concept})
+        largest = concept.grade
+        if self.grade is not None and self.grade.reaches(largest):
+            largest = self.grade
+        told = {"concept": concept, "verdict": "drifted", "grade": largest}
+        return self.model_copy(update=told)
 
     def reaches(self, grade: Grade) -> bool:
         """Whether the data have drifted at least that far."""

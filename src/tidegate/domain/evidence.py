@@ -14,12 +14,29 @@ from tidegate.domain.strategy import Strategy
 from tidegate.domain.version import GroupStep
 
 
+class Change(Frozen):
+    """One value before and after; ``column`` is None for a row that was dropped. Rows from 0."""
+
+    row: int
+    column: str | None = None
+    before: Any = None
+    after: Any = None
+
+
 class Cleaning(Frozen):
-    """What one cleaning step changed."""
+    """What one cleaning step changed: ``changed`` values or rows in all.
+
+    ``rows`` were dropped; ``columns`` counts the changed values of each; ``fitted`` holds, by
+    column, what the step found in the data (limits, a value to fill in) and goes by from now on.
+    """
 
     step: str
     changed: int
     message: Message
+    rows: int = 0
+    columns: dict[str, int] = {}
+    example: Change | None = None
+    fitted: dict[str, dict[str, Any]] = {}
 
 
 class Leak(Frozen):

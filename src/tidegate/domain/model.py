@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from tidegate.domain.cleaning import Fill, Rename, Step, names_of
 from tidegate.domain.messages import Frozen
 from tidegate.domain.metrics import METRICS, Metric, Task, metric_names
 from tidegate.domain.policy import Policy
@@ -25,6 +26,7 @@ class ModelSpec(Frozen):
     metric_name: str | None = Field(None, alias="metric")
     groups: dict[str, str] = {}
     contract: Contract | None = None
+    cleaning: list[Step] | None = None  # None: what domain.cleaning.DEFAULT_STEPS does
     policy: Policy = Policy()
 
     model_config = {**Frozen.model_config, "populate_by_name": True, "serialize_by_alias": True}
@@ -52,6 +54,19 @@ class ModelSpec(Frozen):
         if self.metric_name is not None and self.metric_name not in metric_names(self.task):
             known = ", ".join(metric_names(self.task))
             raise ValueError(f"metric '{self.metric_name}' does not fit {self.task}: use {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _harmless(self) -> "ModelSpec":
+        """Labels are never made up, and snapshots know these columns by the names in the file."""
+        fixed = {self.target, self.key, *self.time, *self.segments}
+        for step in self.cleaning or []:
+            if isinstance(step, Fill) and self.target in step.columns:
+                raise ValueError(f"the target '{self.target}' is filled in by a cleaning step")
+            if isinstance(step, Rename):
+                for name in (*names_of(step), *step.columns.values()):
+                    if name in fixed:
+                        raise ValueError(f"'{name}' is named in the model file, and renamed")
         return self
 
     @property

@@ -24,9 +24,9 @@ class Snapshot(Frozen):
 
     ``digest`` is BLAKE3 over the schema and the rows (logical, so the same rows from CSV or
     Parquet are one snapshot), in the way that ``format`` names; ``object_digest`` is BLAKE3 over
-    the stored Parquet bytes. ``columns`` stand in the order of the rows. ``parents`` are the
-    snapshots that this one was derived from or follows. What was said of licence, sensitivity and
-    parents when the rows first came stands.
+    the stored Parquet bytes, and ``profile`` over the stored profile of the rows. ``columns``
+    stand in the order of the rows. ``parents`` are the snapshots that this one was derived from or
+    follows. What was said of licence, sensitivity and parents when the rows first came stands.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Snapshot(Frozen):
     sources: list[str]
     time_from: str | None = None
     time_to: str | None = None
+    profile: str | None = None
     added_at: str
     added_by: str
     format: str = "tidegate/rows/1"

@@ -1,6 +1,5 @@
 """Committing a version: what changed is stored, the rest is referred to."""
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -9,7 +8,8 @@ from tidegate.domain.errors import IntegrityError, ParamsError, TidegateError
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Manifest, Structure, TensorInfo
 from tidegate.params.finite import NonfiniteCount, count_parts
-from tidegate.params.identity import name_bytes, tensor_hasher
+from tidegate.params.identity import bytes_id, tensor_hasher
+from tidegate.params.moved import Moved
 from tidegate.params.packed.blocks import Span, cut, element_width
 from tidegate.params.packed.codec import (
     Bits,
@@ -30,9 +30,7 @@ from tidegate.params.packed.reader import Place, bench, read_chain
 from tidegate.params.packed.sheet import MAX_DELTAS, Block, Sheet, manifest_of
 from tidegate.params.parallel import on_threads
 from tidegate.params.progress import Meter, Progress
-from tidegate.params.rows import TensorDiff, keep, same_row, told_row
 from tidegate.params.source import Held, Source
-from tidegate.params.tally import Tally, tally_parts
 from tidegate.store.objects import Objects
 
 #: After so many large tensors of which no version has any, the next is taken for new.
@@ -63,7 +61,7 @@ def commit(
     with Lease(objects, near) as lease:
         work = _Commit(objects, source, Near(near_sheets(objects, near)), lease, progress)
         try:
-            sheet, rows = work.run(structure, allow_nonfinite=allow_nonfinite)
+            sheet = work.run(structure, allow_nonfinite=allow_nonfinite)
         except BaseException:
             with suppress(TidegateError):
                 work.packs.abandon()
@@ -78,8 +76,7 @@ def commit(
         with suppress(TidegateError):  # the version is there, whatever fails now
             if not published:
                 work.packs.abandon()
-            if rows is not None:
-                keep(objects, work.parent, sheet.manifest.id, rows)
+            work.moved.keep(objects, sheet.manifest)
     return sheet.manifest
 
 
@@ -91,9 +88,9 @@ class _Job(NamedTuple):
 
 
 class _Stored(NamedTuple):
-    infos: tuple[TensorInfo, ...]
+    members: tuple[int, ...]
+    infos: Sequence[TensorInfo]
     blocks: list[Block]
-    rows: list[TensorDiff | None]
     nonfinite: dict[str, tuple[int, int]]
 
 
@@ -117,35 +114,32 @@ class _Commit:
     ):
         self._objects, self._source, self._near, self._lease = objects, source, near, lease
         self.packs = PackWriter(objects, lease)
-        names = sorted(source.names, key=name_bytes)
-        self._infos = [_unnamed(source, name) for name in names]
-        self._meter = Meter(progress, sum(info.size_bytes for info in self._infos))
-        #: The id of the version that rows are told against: the first that is there whole.
-        self.parent = near.sheets[0].manifest.id if near.sheets else ""
-        self._parent = (
-            {info.name: info for info in near.sheets[0].manifest.tensors} if near.sheets else {}
-        )
+        # Code points sort as their UTF-8 does.
+        self._infos = [_unnamed(source, name) for name in sorted(source.names)]
+        self._meter = Meter(progress, sum([info.size_bytes for info in self._infos]))
+        self.moved = Moved(near, len(self._infos))
         #: Several threads count here; a lost count costs a second look, no more.
         self._new_in_a_row = 0
 
-    def run(
-        self, structure: Structure, *, allow_nonfinite: bool
-    ) -> tuple[Sheet, list[TensorDiff] | None]:
-        """The sheet, its packs written, and how far each tensor moved from the parent if known."""
+    def run(self, structure: Structure, *, allow_nonfinite: bool) -> Sheet:
+        """The sheet, its packs written."""
         stored = [done for group in on_threads(self._store, self._jobs()) for done in group]
         self._source.check()
-        found = {info.name: info for done in stored for info in done.infos}
-        for info in self._infos:
+        self.packs.close()
+        found = list(self._infos)
+        for done in stored:
+            for position, info in zip(done.members, done.infos, strict=True):
+                found[position] = info
+        for position, info in enumerate(found):
             if not info.size_bytes:
-                id_ = tensor_hasher(info.dtype, info.shape).hexdigest()
-                found[info.name] = info._replace(id=id_)
+                found[position] = _named(info, bytes_id(info.dtype, info.shape, b""))
+                self.moved.same(position, found[position])
         nonfinite = {name: told for done in stored for name, told in done.nonfinite.items()}
         if nonfinite and not allow_nonfinite:
             raise _not_finite(*min(nonfinite.items()))
-        manifest = manifest_of(structure, found.values())
+        manifest = manifest_of(structure, found)
         self.packs.finish()
-        blocks = tuple(block for done in stored for block in done.blocks)
-        return Sheet(manifest, blocks, nonfinite), self._rows(manifest, stored)
+        return Sheet(manifest, tuple(block for done in stored for block in done.blocks), nonfinite)
 
     def _jobs(self) -> list[list[_Job]]:
         """What to do, in groups for one thread each.
@@ -165,9 +159,14 @@ class _Commit:
 
     def _store(self, group: list[_Job]) -> list[_Stored]:
         stored = []
+        like: Encoded | None = None
         for job in group:
             self._lease.renew()
-            stored.append(self._shared(job) if len(job.parts) > 1 else self._large(job))
+            if len(job.parts) > 1:
+                done, like = self._shared(job, like)
+            else:
+                done = self._large(job)
+            stored.append(done)
             self._meter.add(sum([info.size_bytes for info in job.parts]))
         return stored
 
@@ -184,12 +183,13 @@ class _Commit:
             for span in job.spans:
                 hasher.update(self._read(part, span))
             known_as = hasher.hexdigest()
-            known = self._near.whole(part._replace(id=known_as), job.spans)
+            named = _named(part, known_as)
+            known = self._near.whole(named, job.spans)
             if known:
                 self._new_in_a_row = 0
-                return self._again(part._replace(id=known_as), job.spans, known)
+                return self._again(named, job.spans, known)
         hasher = tensor_hasher(part.dtype, part.shape)
-        tally, counted = self._tally(part), NonfiniteCount(part.dtype)
+        tally, counted = self.moved.tally(part), NonfiniteCount(part.dtype)
         blocks = []
         like: Encoded | None = None
         for span in job.spans:
@@ -201,10 +201,10 @@ class _Commit:
             blocks.append(written.block)
             like = written.encoded or like
             finite = False
-            if tally is not None and self._is_parents(base) and written.old is not None:
+            if tally is not None and self.moved.is_parents(base) and written.old is not None:
                 finite = tally.add(written.old, new)
             counted.add(new, finite=finite)
-        info = part._replace(id=hasher.hexdigest())
+        info = _named(part, hasher.hexdigest())
         if known_as and info.id != known_as:
             raise ParamsError(
                 "tensor '{tensor}' was changed while it was read",
@@ -215,51 +215,61 @@ class _Commit:
         self._new_in_a_row = 0 if known else self._new_in_a_row + 1
         if known:
             return self._again(info, job.spans, known)
-        row = self._row(info, tally, counted)
-        return _Stored((info,), blocks, [row], _told(info, counted))
+        self.moved.large(job.spans[0].members[0], info, tally, counted)
+        return _Stored(job.spans[0].members, (info,), blocks, _told(info, counted))
 
     def _again(self, info: TensorInfo, spans: Sequence[Span], known: Sequence[Block]) -> _Stored:
         """A tensor that a near version has: its blocks are referred to."""
         blocks = [Block(span, block.chain) for span, block in zip(spans, known, strict=True)]
-        told = self._near.nonfinite.get(info.id)
-        return _Stored((info,), blocks, [self._same(info)], {info.name: told} if told else {})
+        told, members = self._near.nonfinite.get(info.id), spans[0].members
+        self.moved.same(members[0], info)
+        return _Stored(members, (info,), blocks, {info.name: told} if told else {})
 
-    def _shared(self, job: _Job) -> _Stored:
-        """Small tensors that share a block: read once, hashed and stored together."""
+    def _shared(self, job: _Job, like: Encoded | None) -> tuple[_Stored, Encoded | None]:
+        """Small tensors that share a block: read once, hashed and stored together.
+
+        ``like`` is what was added for the shared block before; what was for this one comes back.
+        """
         (span,) = job.spans
         room = bytes_of(bench().room(Place.SOURCE, span.size))
-        start, infos = 0, []
-        for part in job.parts:
-            place = room[start : start + part.size_bytes]
-            place[:] = self._source.read_part(part.name, 0, place)
-            id_ = tensor_hasher(part.dtype, part.shape).update(place).hexdigest()
-            infos.append(part._replace(id=id_))
-            start += part.size_bytes
+        infos = self._hashed(job.parts, room)
         base = self._near.at(job.parts, span)
-        ids = tuple(info.id for info in infos)
-        if base is not None and base.ids == ids:
+        if base is not None and base.ids == tuple([info.id for info in infos]):
+            if self.moved.is_parents(base):
+                self.moved.parents(span.members)
+            else:
+                for position, info in zip(span.members, infos, strict=True):
+                    self.moved.same(position, info)
             known = self._near.nonfinite
             nonfinite = {info.name: known[info.id] for info in infos if info.id in known}
             block = Block(span, base.block.chain)
-            return _Stored(tuple(infos), [block], [self._same(i) for i in infos], nonfinite)
-        new = bits_of(room, element_width(job.parts[0].dtype))
-        block, old, _ = self._block(new, span, base, job.parts[0])
+            return _Stored(span.members, infos, [block], nonfinite), like
+        dtype = job.parts[0].dtype
+        new = bits_of(room, element_width(dtype))
+        written = self._block(new, span, base, job.parts[0], like)
         sizes = [info.size_bytes // new.itemsize for info in infos]
-        counts = count_parts(infos[0].dtype, new, sizes)
-        nonfinite = {}
-        for info, counted in zip(infos, counts, strict=True):
-            nonfinite |= _told(info, counted)
-        if not self._near.sheets:
-            return _Stored(tuple(infos), [block], [], nonfinite)
-        if old is not None and self._is_parents(base):
-            tallies: Sequence[Tally | None] = tally_parts(infos[0].dtype, old, new, sizes)
+        counts = count_parts(dtype, new, sizes)
+        if written.old is not None and self.moved.is_parents(base):
+            self.moved.parts(span.members, dtype, written.old, new, sizes)
         else:
-            tallies = [self._tally(info) for info in infos]
-        rows = [
-            self._row(info, tally, counted)
-            for info, tally, counted in zip(infos, tallies, counts, strict=True)
-        ]
-        return _Stored(tuple(infos), [block], rows, nonfinite)
+            self.moved.apart(span.members, infos, counts)
+        nonfinite = {}
+        for index, counted in counts.items():
+            nonfinite |= _told(infos[index], counted)
+        stored = _Stored(span.members, infos, [written.block], nonfinite)
+        return stored, written.encoded or like
+
+    def _hashed(self, parts: Sequence[TensorInfo], room: memoryview) -> list[TensorInfo]:
+        """The tensors, read into ``room`` one after another, with their ids."""
+        start, infos = 0, []
+        for part in parts:
+            place = room[start : start + part.size_bytes]
+            content = self._source.read_part(part.name, 0, place)
+            if content is not place:
+                place[:] = content
+            infos.append(_named(part, bytes_id(part.dtype, part.shape, place)))
+            start += part.size_bytes
+        return infos
 
     def _block(
         self,
@@ -309,54 +319,6 @@ class _Commit:
             room[:] = content
         return room
 
-    def _is_parents(self, base: Base | None) -> bool:
-        return base is not None and base.sheet is self._near.sheets[0]
-
-    def _tally(self, info: TensorInfo) -> Tally | None:
-        """For a tensor that the parent has too, in the same dtype and shape."""
-        was = self._parent.get(info.name)
-        if was is None or (was.dtype, was.shape) != (info.dtype, info.shape):
-            return None
-        return Tally(info.dtype)
-
-    def _same(self, info: TensorInfo) -> TensorDiff | None:
-        """The row of a tensor that some near version has; None where the parent's differs."""
-        was = self._parent.get(info.name)
-        if was is not None and was.id == info.id:
-            return same_row(info)
-        if was is None or (was.dtype, was.shape) != (info.dtype, info.shape):
-            count, _ = self._near.nonfinite.get(info.id, (0, 0))
-            return told_row(was, info, new_nonfinite=count)
-        return None
-
-    def _row(
-        self, info: TensorInfo, tally: Tally | None, counted: NonfiniteCount
-    ) -> TensorDiff | None:
-        was = self._parent.get(info.name)
-        if was is not None and was.id == info.id:
-            return same_row(info)
-        if tally is None:
-            return told_row(was, info, new_nonfinite=counted.count)
-        if tally.elements != math.prod(info.shape):  # it was not built on the parent
-            return None
-        return told_row(was, info, **tally.figures())
-
-    def _rows(self, manifest: Manifest, stored: list[_Stored]) -> list[TensorDiff] | None:
-        """The whole diff from the parent, by name; None where some of it is not known."""
-        if not self._near.sheets:
-            return None
-        rows = {row.name: row for done in stored for row in done.rows if row is not None}
-        for info in manifest.tensors:
-            if not info.size_bytes:
-                was = self._parent.get(info.name)
-                same = was is not None and was.id == info.id
-                rows[info.name] = same_row(info) if same else told_row(was, info)
-        if len(rows) != len(manifest.tensors):
-            return None
-        for name in self._parent.keys() - rows.keys():
-            rows[name] = told_row(self._parent[name], None)
-        return [rows[name] for name in sorted(rows)]
-
 
 def _unnamed(source: Source, name: str) -> TensorInfo:
     """What is known of a tensor before it was read: everything but its id."""
@@ -364,6 +326,11 @@ def _unnamed(source: Source, name: str) -> TensorInfo:
     return TensorInfo(
         name=name, id="", dtype=part.dtype, shape=list(part.shape), size_bytes=part.size_bytes
     )
+
+
+def _named(part: TensorInfo, id_: str) -> TensorInfo:
+    # A third of what _replace takes, which ten thousand tensors notice.
+    return TensorInfo(part.name, id_, part.dtype, part.shape, part.size_bytes)
 
 
 def _told(info: TensorInfo, counted: NonfiniteCount) -> dict[str, tuple[int, int]]:

@@ -38,7 +38,7 @@ def diff(
     grow with the tensors. Differences between I64 or U64 values are rounded to float64, as their
     values are.
     """
-    found = kept(objects, old.id, new.id)
+    found = kept(objects, old, new)
     if found is not None:
         return found
     return _Comparison(objects, old, new).rows(progress)

@@ -56,14 +56,18 @@ def is_float(dtype: str) -> bool:
 
 def count_parts(
     dtype: str, bits: NDArray[np.unsignedinteger[Any]], sizes: Sequence[int]
-) -> list["NonfiniteCount"]:
-    """A count for each of some tensors that lie one after another; ``sizes`` in ``bits``."""
-    counts = [NonfiniteCount(dtype) for _ in sizes]
-    if counts and counts[0].possible(bits):
-        edges = np.cumsum([0, *sizes]).tolist()
-        for counted, start, end in zip(counts, edges, edges[1:], strict=False):
-            counted.add(bits[start:end])
-    return counts
+) -> dict[int, "NonfiniteCount"]:
+    """Of tensors that lie one after another, which hold NaN or infinity, and their counts.
+
+    ``sizes`` are their numbers of elements in ``bits``.
+    """
+    if not NonfiniteCount(dtype).possible(bits):
+        return {}
+    counts = {index: NonfiniteCount(dtype) for index in range(len(sizes))}
+    edges = np.cumsum([0, *sizes]).tolist()
+    for counted, start, end in zip(counts.values(), edges, edges[1:], strict=False):
+        counted.add(bits[start:end])
+    return {index: counted for index, counted in counts.items() if counted.count}
 
 
 class NonfiniteCount:

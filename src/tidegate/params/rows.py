@@ -1,17 +1,19 @@
 """What a diff says of each tensor, and the diffs that commits keep."""
 
-import json
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import numpy as np
 from blake3 import blake3
-from pydantic import TypeAdapter, ValidationError
+from numpy.typing import NDArray
 
 from tidegate.domain.errors import Missing
-from tidegate.domain.version import TensorInfo
+from tidegate.domain.version import Manifest, TensorInfo
 from tidegate.store.objects import Objects
 
 DIFFS = "params/diffs/"
+#: What a kept diff begins with, after its BLAKE3.
+_KEPT = b"tidegate/diff/2\n"
 
 
 class Status(StrEnum):
@@ -50,7 +52,41 @@ class TensorDiff(NamedTuple):
     old_shape: list[int] | None = None
 
 
-_ROWS = TypeAdapter(list[TensorDiff])
+#: Figures that are floats: NaN, which none of them can be, stands for None.
+_FLOATS = ("changed_share", "max_step", "mean_step", "norm_ratio", "cosine")
+#: The figures of many tensors side by side, as a diff is kept. ``told`` says whether they are
+#: known; ``max_ulp_step`` is None where nothing was ``compared``.
+FIGURES = np.dtype(
+    [
+        ("told", "?"),
+        ("compared", "?"),
+        *((name, "<f8") for name in _FLOATS),
+        ("max_ulp_step", "<u8"),
+        ("new_nonfinite", "<u8"),
+    ]
+)
+Figures = NDArray[np.void]
+
+
+def figures_of(count: int, **columns: Any) -> Figures:
+    """Figures of so many tensors; a column that is not given holds None, or 0."""
+    found = np.zeros(count, FIGURES)
+    found["told"] = True
+    for name in _FLOATS:
+        found[name] = np.nan
+    for name, column in columns.items():
+        found[name] = column
+    return found
+
+
+def plain_figures(figures: Figures) -> list[dict[str, Any]]:
+    """The same for ``told_row``: a dictionary for each tensor."""
+    names = (*_FLOATS, "max_ulp_step", "new_nonfinite")
+    columns = [figures[name].astype(object) for name in names]
+    for column in columns[: len(_FLOATS)]:
+        column[column != column] = None  # NaN
+    columns[len(_FLOATS)][~figures["compared"]] = None
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def same_row(info: TensorInfo) -> TensorDiff:
@@ -76,25 +112,38 @@ def told_row(was: TensorInfo | None, now: TensorInfo | None, **figures: Any) -> 
     return TensorDiff(name=info.name, status=status, dtype=info.dtype, shape=info.shape, **figures)
 
 
-def keep(objects: Objects, old: str, new: str, rows: list[TensorDiff]) -> None:
-    """Keep the diff from one version to another; it can be worked out again at any time."""
-    body = json.dumps(rows).encode()
-    objects.put(_key(old, new), blake3(body).hexdigest().encode() + b"\n" + body, durable=False)
+def keep(objects: Objects, old: str, new: Manifest, figures: Figures) -> None:
+    """Keep the diff from one version to another: what is told of each tensor of the new one.
+
+    It can be worked out again at any time. Names, shapes and what is the same are in the
+    manifests, and not kept twice.
+    """
+    body = _KEPT + figures.tobytes()
+    objects.put(_key(old, new.id), blake3(body).digest() + body, durable=False)
 
 
-def kept(objects: Objects, old: str, new: str) -> list[TensorDiff] | None:
+def kept(objects: Objects, old: Manifest, new: Manifest) -> list[TensorDiff] | None:
     """The kept diff; None where there is none that is whole."""
     try:
-        raw = objects.get(_key(old, new))
+        raw = objects.get(_key(old.id, new.id))
     except Missing:
         return None
-    head, _, body = raw.partition(b"\n")
-    if blake3(body).hexdigest().encode() != head:
+    start = blake3.digest_size + len(_KEPT)
+    head, body = raw[: blake3.digest_size], raw[blake3.digest_size :]
+    size = len(new.tensors) * FIGURES.itemsize
+    if blake3(body).digest() != head or body[: len(_KEPT)] != _KEPT or len(raw) - start != size:
         return None
-    try:
-        return _ROWS.validate_json(body)
-    except ValidationError:
-        return None
+    told = plain_figures(np.frombuffer(raw, FIGURES, offset=start))
+    before = {info.name: info for info in old.tensors}
+    rows = {info.name: _row(before.pop(info.name, None), info, figures)
+            for info, figures in zip(new.tensors, told, strict=True)}  # fmt: skip
+    rows |= {name: told_row(was, None) for name, was in before.items()}
+    return [rows[name] for name in sorted(rows)]
+
+
+def _row(was: TensorInfo | None, now: TensorInfo, figures: dict[str, Any]) -> TensorDiff:
+    same = was is not None and was.id == now.id
+    return same_row(now) if same else told_row(was, now, **figures)
 
 
 def _key(old: str, new: str) -> str:

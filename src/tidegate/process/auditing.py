@@ -1,5 +1,6 @@
 """The whole record checked: ledger, evidence, decisions, parameters and snapshots."""
 
+from tidegate.data.profile_file import verify_profile
 from tidegate.data.snapshot import verify_snapshot
 from tidegate.domain.gates import gate
 from tidegate.domain.messages import Frozen, Message, say
@@ -26,6 +27,8 @@ def verify_all(home: Home) -> Report:
     ]
     for snapshot in snapshots:
         trouble = verify_snapshot(home.objects, snapshot)
+        if trouble is None and snapshot.profile is not None:
+            trouble = verify_profile(home.objects, snapshot.profile)
         if trouble is not None:
             problems.append(Problem(where=snapshot.id, message=trouble))
     return report.model_copy(update={"problems": [*report.problems, *problems]})

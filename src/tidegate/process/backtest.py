@@ -130,7 +130,8 @@ def _batches(
     if order:
         frame = frame[time_of(frame, order).arg_sort().to_list()]
     parts = [frame[at : at + batch_rows] for at in range(0, frame.height, batch_rows)]
-    cleaned = [clean(part, spec, spec.contract)[0] for part in parts]
+    first, cleaning = clean(parts[0], spec, spec.contract)  # by what was known when it began
+    cleaned = [first, *(clean(part, spec, spec.contract, cleaning)[0] for part in parts[1:])]
     labelled = [part.drop_nulls(spec.target) for part in cleaned]
     kept = [part for part in labelled if part.height]
     if len(kept) < 2:

@@ -1,13 +1,17 @@
 """Taking data in: rows become an immutable snapshot, and are looked at on arrival."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
 
-from tidegate.data.contract import contract_to_yaml, require_columns
-from tidegate.data.snapshot import add_snapshot, load_snapshot
+from tidegate.data.contract import require_columns
+from tidegate.data.contract_text import contract_to_yaml
+from tidegate.data.profile import profile_source
+from tidegate.data.profile_file import keep
+from tidegate.data.snapshot import SnapshotSource, add_snapshot, load_snapshot
 from tidegate.data.source import open_source
 from tidegate.domain.errors import Conflict, NotFound, WrongUsage
 from tidegate.domain.evidence import PrepareEvidence
@@ -18,7 +22,7 @@ from tidegate.domain.snapshot import Sensitivity, Snapshot
 from tidegate.domain.update import Verdict
 from tidegate.process.history import find_snapshot, learned_from
 from tidegate.process.home import Home
-from tidegate.process.stages.prepare import contract_for, examine
+from tidegate.process.stages.prepare import contract_for, examine, known_profile
 from tidegate.process.stages.release import current
 
 
@@ -58,9 +62,7 @@ def add_data(
             do="bring its parameters with: tidegate params import {model} FILE --reason TEXT",
             model=model,
         )
-    source = open_source(
-        given, lambda done, total: home.progress(say("reading", unit="rows"), done, total)
-    )
+    source = open_source(given, partial(home.progress, say("reading", unit="rows")))
     require_columns(pl.DataFrame(schema=source.schema), spec, source.name)
     now = home.journal.now()
     snapshot = add_snapshot(
@@ -73,30 +75,45 @@ def add_data(
         at=now,
         by=home.actor,
         parents=parents,
-        progress=lambda done, total: home.progress(say("storing", unit="rows"), done, total),
+        progress=partial(home.progress, say("storing", unit="rows")),
         **known_as,
     )
-    with home.journal.write(home.actor) as tx:
-        known = tx.get(Snapshot, snapshot.id)
-        if known is None:
-            tx.put(snapshot, "snapshot.added", note={"rows": snapshot.rows})
-    if known is not None:
-        _check_labels(known, snapshot)
-    frame = load_snapshot(home.objects, known or snapshot)
-    past = [earlier for earlier in history if earlier.id != snapshot.id]
+    recorded, new = _recorded(home, snapshot)
+    if not new:
+        _check_labels(recorded, snapshot)
+    frame = load_snapshot(home.objects, recorded)
+    past = [earlier for earlier in history if earlier.id != recorded.id]
     reference = load_snapshot(home.objects, past[-1]) if past else None
     found = examine(
         spec,
-        known or snapshot,
+        recorded,
         frame,
         reference,
         reference_id=past[-1].id if past else None,
         now=now,
+        known=known_profile(home, past[-1]) if past else None,
         progress=home.progress,
     )
-    return Arrival(
-        snapshot=known or snapshot, found=found, verdict=gate(spec, found), new=known is None
+    return Arrival(snapshot=recorded, found=found, verdict=gate(spec, found), new=new)
+
+
+def _recorded(home: Home, snapshot: Snapshot) -> tuple[Snapshot, bool]:
+    """A snapshot as it stands in the record, now with a profile; and whether it is new there."""
+    with home.journal.read() as reader:
+        known = reader.get(Snapshot, snapshot.id)
+    if known is not None:
+        return known, False
+    found = profile_source(
+        SnapshotSource(home.objects, snapshot),
+        ", ".join(snapshot.sources),
+        partial(home.progress, say("profiling", unit="rows")),
     )
+    snapshot = snapshot.model_copy(update={"profile": keep(home.objects, found)})
+    with home.journal.write(home.actor) as tx:
+        known = tx.get(Snapshot, snapshot.id)  # added by someone else meanwhile
+        if known is None:
+            tx.put(snapshot, "snapshot.added", note={"rows": snapshot.rows})
+    return known or snapshot, known is None
 
 
 def _labels(licence: str | None, sensitivity: str | None) -> dict[str, Any]:

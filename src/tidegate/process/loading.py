@@ -5,9 +5,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from tidegate.data.clean import clean_request
 from tidegate.data.features import Transform
-from tidegate.domain.predictor import Predictions
+from tidegate.domain.evidence import Cleaning, PrepareEvidence
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.predictor import Predictions, Predictor
+from tidegate.domain.stage import Stage
 from tidegate.domain.tensor import tensors_of
+from tidegate.domain.update import Update
 from tidegate.domain.version import Manifest, Structure
 from tidegate.params.checkout import load, load_manifest
 from tidegate.params.commit import commit
@@ -61,6 +66,32 @@ class TabularPredictor:
     def predict(self, rows: pl.DataFrame) -> Predictions:
         """Predictions for every row; raises DataError where a needed column is missing."""
         return self.loaded.predict(self.transform.apply(rows))
+
+
+@dataclass(frozen=True)
+class CleanedFirst:
+    """A version that cleans the rows it is asked about as those that it was trained on were."""
+
+    predictor: TabularPredictor
+    spec: ModelSpec
+    cleaning: Sequence[Cleaning]
+
+    def predict(self, rows: pl.DataFrame) -> Predictions:
+        """Predictions for every row; raises DataError where a column is missing or does not fit."""
+        return self.predictor.predict(clean_request(rows, self.spec, self.cleaning))
+
+
+def load_serving(home: Home, model: str, number: int) -> Predictor:
+    """What answers requests for version ``number``: rows come as they are, not cleaned."""
+    with home.journal.read() as reader:
+        version = find_version(reader, model, number)
+        update = reader.get(Update, version.update)
+        digest = update.evidence_digest(Stage.PREPARE) if update else None
+        prepared = reader.evidence(digest) if digest else None
+    predictor = load_version(home, model, number).predictor()
+    if update is None or update.spec.cleaning is None or not isinstance(prepared, PrepareEvidence):
+        return predictor
+    return CleanedFirst(predictor, update.spec, prepared.cleaning)
 
 
 def restore(objects: Objects, manifest: Manifest) -> Fitted:

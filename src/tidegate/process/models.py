@@ -1,12 +1,13 @@
 """Declaring models: reading a model file, telling what is wrong with it, recording a change."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from tidegate.domain.errors import NotFound, WrongUsage
 from tidegate.domain.messages import say
@@ -70,7 +71,7 @@ def _explained(error: ValidationError, source: str) -> WrongUsage:
     place = ".".join(str(part) for part in first["loc"]) or source
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
-        known = dict(_keys(ModelSpec)).get(first["loc"][:-1], [])
+        known = _keys_at(first["loc"][:-1])
         near = difflib.get_close_matches(key, known, 1, 0.5)
         if near:
             return WrongUsage(
@@ -96,14 +97,33 @@ def _explained(error: ValidationError, source: str) -> WrongUsage:
     )
 
 
-def _keys(
-    type_: type[BaseModel], at: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[int | str, ...], list[str]]]:
-    """The keys that may stand at each place of a model file."""
-    yield at, [field.alias or name for name, field in type_.model_fields.items()]
-    for name, field in type_.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, (*at, name))
+def _keys_at(place: Sequence[int | str]) -> list[str]:
+    """The keys that may stand at a place of a model file, in lists and in one of several forms."""
+    found: list[type[BaseModel]] = [ModelSpec]
+    for part in place:
+        if isinstance(part, int):
+            continue
+        fields = [field for model in found for field in [_field(model, part)] if field]
+        if fields:
+            found = [model for field in fields for model in _models(field.annotation)]
+        else:  # which form it is: a cleaning step by its name
+            found = [m for m in found if "step" in m.model_fields and _step(m) == part]
+    return [f.alias or name for model in found for name, f in model.model_fields.items()]
+
+
+def _field(model: type[BaseModel], key: str) -> FieldInfo | None:
+    named = {field.alias or name: field for name, field in model.model_fields.items()}
+    return named.get(key)
+
+
+def _step(model: type[BaseModel]) -> Any:
+    return model.model_fields["step"].default
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def apply_model(home: Home, spec: ModelSpec) -> tuple[ModelSpec, bool]:

@@ -13,9 +13,8 @@ from tidegate.domain.rollout import Deployment, ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.monitoring.prediction_log import Labelled, Logged
-from tidegate.process.history import find_version
 from tidegate.process.home import Home
-from tidegate.process.loading import load_version
+from tidegate.process.loading import load_serving, load_version
 from tidegate.process.runner import Watcher, run
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway, Route, Served, no_version
@@ -116,9 +115,7 @@ class Serving:
         if number is None:
             return None
         if (model, number) not in self._served:
-            with self._home.journal.read() as reader:
-                find_version(reader, model, number)
-            predictor = load_version(self._home, model, number).predictor()
+            predictor = load_serving(self._home, model, number)
             self._served[model, number] = Served(number, predictor)
         return self._served[model, number]
 

@@ -23,6 +23,7 @@ from tidegate.params.proof import Proof
 from tidegate.params.rows import TensorDiff
 from tidegate.process import (
     auditing,
+    drifting,
     intake,
     models,
     parameters,
@@ -242,6 +243,10 @@ class Workspace:
     def reproduce(self, update_id: str) -> reproducing.Reproduced:
         """The training run again from the record, and whether the same parameters came out."""
         return reproducing.reproduce(self.home, self.update(update_id))
+
+    def drift(self, model: str, reference: str | None = None) -> drifting.History:
+        """How every later snapshot differs from ``reference``, else from what was learned last."""
+        return drifting.drift_history(self.home, model, reference)
 
     # Parameters
 

@@ -4,14 +4,22 @@ import json
 from pathlib import Path
 
 import typer
+import yaml
 from rich.markup import escape
 
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session
+from tidegate.data.output import write_file
 from tidegate.data.profile_file import to_json
-from tidegate.domain.drift import ColumnDrift, Consistency
-from tidegate.domain.messages import Message, say
-from tidegate.process.inspecting import compare_files, profile_file
+from tidegate.data.report import comparison_page, p_text, profile_page, since_text, verdict
+from tidegate.domain.drift import Consistency
+from tidegate.domain.messages import say
+from tidegate.process.inspecting import (
+    check_file,
+    compare_files,
+    contract_of_file,
+    profile_file,
+)
 
 group = typer.Typer(no_args_is_help=True, help="Take data in, profile and compare files.")
 
@@ -68,10 +76,13 @@ def profile(
     context: typer.Context,
     file: Path,
     out: Path = typer.Option(None, "-o", "--out", help="Write the profile here, as JSON."),
+    html: Path = typer.Option(None, "--html", help="Write a page with pictures here."),
 ) -> None:
     """Profile a file; needs no workspace."""
     s = session(context)
     found = profile_file(file, out, Bars(s.err, s.lang))
+    if html is not None:
+        write_file(html, profile_page(found, s.lang))
     table = s.table(
         say("Column"), say("Kind"), say("Missing"), say("Mean"), say("Low"), say("High"),
         right=(2, 3, 4, 5),
@@ -86,12 +97,93 @@ def profile(
     s.emit(json.loads(to_json(found)), lambda: s.out.print(table))
 
 
+@group.command("contract")
+def contract(
+    context: typer.Context,
+    file: Path,
+    out: Path = typer.Option(None, "-o", "--out", help="Write the contract here, as YAML."),
+) -> None:
+    """A contract that a file keeps, with room for noise, to edit; needs no workspace."""
+    s = session(context)
+    text = contract_of_file(file, out, Bars(s.err, s.lang), s.lang)
+
+    def shown() -> None:
+        if out is None:
+            s.out.print(text, markup=False, end="")
+        else:
+            s.out.print(s.say("the contract is in {file}", file=str(out)))
+
+    s.emit(yaml.safe_load(text), shown)
+
+
+@group.command("check")
+def check(context: typer.Context, file: Path, contract: Path) -> None:
+    """Check a file against a contract; exit 3 where a breach refuses. Needs no workspace."""
+    s = session(context)
+    found = check_file(file, contract, Bars(s.err, s.lang))
+    refused = any(breach.severity == "refuse" for breach in found)
+
+    def shown() -> None:
+        if not found:
+            s.out.print(s.say("the contract is kept"))
+        for breach in found:
+            s.out.print(f"  {s.text(say(breach.severity))}: {s.text(breach.message)}")
+
+    s.emit({"passed": not refused, "breaches": found}, shown)
+    if refused:
+        raise typer.Exit(3)
+
+
 @group.command("compare")
-def compare(context: typer.Context, reference: Path, current: Path) -> None:
+def compare(
+    context: typer.Context,
+    reference: Path,
+    current: Path,
+    html: Path = typer.Option(None, "--html", help="Write a page with pictures here."),
+) -> None:
     """Compare two files or profiles; needs no workspace."""
     s = session(context)
-    found = compare_files(reference, current, Bars(s.err, s.lang))
-    s.emit(found, lambda: show_consistency(s, found))
+    made = compare_files(reference, current, Bars(s.err, s.lang))
+    if html is not None:
+        write_file(html, comparison_page(made.found, made.reference, made.current, s.lang))
+    s.emit(made.found, lambda: show_consistency(s, made.found))
+
+
+@group.command("drift")
+def drift(
+    context: typer.Context,
+    model: str,
+    reference: str = typer.Option(None, "--reference", help="The snapshot to compare with."),
+    html: Path = typer.Option(None, "--html", help="Write a page with pictures here."),
+) -> None:
+    """How a model's data moved, snapshot by snapshot, since what was learned last."""
+    s = session(context)
+    with s.workspace() as ws:
+        history = ws.drift(model, reference)
+    moved, since = history.moved, history.since()
+    if html is not None and moved:
+        past = [(one.snapshot.id, one.found) for one in moved]
+        newest = moved[-1]
+        page = comparison_page(newest.found, history.profile, newest.profile, s.lang, past)
+        write_file(html, page)
+    document = {
+        "reference": history.reference.id,
+        "snapshots": [{"snapshot": one.snapshot.id, "consistency": one.found} for one in moved],
+        "since": since,
+    }
+
+    def shown() -> None:
+        table = s.table(say("Snapshot"), say("Rows"), say("Verdict"), right=(1,))
+        for one in moved:
+            told = s.text(verdict(one.found))
+            table.add_row(one.snapshot.id, f"{one.snapshot.rows:,}", escape(told))
+        s.out.print(s.say("against snapshot {snapshot}", snapshot=history.reference.id))
+        s.out.print(table)
+        for column, snapshot in since.items():
+            told = s.say("{column}: drifted since {snapshot}", column=column, snapshot=snapshot)
+            s.out.print(escape(told))
+
+    s.emit(document, shown)
 
 
 def show_consistency(s: Session, found: Consistency) -> None:
@@ -99,7 +191,7 @@ def show_consistency(s: Session, found: Consistency) -> None:
     s.out.print(
         s.say(
             "{verdict}: {current:,} rows against {reference:,}",
-            verdict=_verdict(found),
+            verdict=verdict(found),
             current=found.rows_current,
             reference=found.rows_reference,
         )
@@ -109,8 +201,11 @@ def show_consistency(s: Session, found: Consistency) -> None:
     )
     for column in [*([found.label] if found.label else []), *found.columns]:
         drift = "-" if column.grade is None else f"[yellow]{s.text(say(column.grade))}[/]"
-        numbers = [f"{column.effect:.3f}", f"{column.p_value:.2g}"] if column.judged else ["-", "-"]
-        table.add_row(escape(column.name), *numbers, drift, since_text(s, column))
+        since = since_text(column)
+        numbers = ["-", "-"]
+        if column.judged:
+            numbers = [f"{column.effect:.3f}", p_text(column.p_value)]
+        table.add_row(escape(column.name), *numbers, drift, s.text(since) if since else "")
     s.out.print(table)
     if found.joint.drifted:
         s.out.print(
@@ -120,22 +215,3 @@ def show_consistency(s: Session, found: Consistency) -> None:
                 columns=found.joint.columns,
             )
         )
-
-
-def since_text(s: Session, column: ColumnDrift) -> str:
-    """Since which row, and when, a column is what it is now."""
-    since = column.since
-    if since is None:
-        return ""
-    row = (
-        say("row {row:,} of the reference", row=since.row)
-        if since.side == "reference"
-        else say("row {row:,}", row=since.row)
-    )
-    return s.text(row) if since.time is None else f"{s.text(row)} ({since.time})"
-
-
-def _verdict(found: Consistency) -> Message:
-    if found.grade is None:
-        return say(found.verdict)
-    return say("{verdict} ({grade})", verdict=say(found.verdict), grade=say(found.grade))

@@ -19,6 +19,8 @@ class FrameSource(Source):
     The index of a pandas frame is no column. Raises DataError for one that is no plain table.
     """
 
+    columnar = True
+
     def __init__(self, given: Any):
         self._frame, self.name = _polars(given)
         check_names([name.strip() for name in self._frame.columns], self.name)

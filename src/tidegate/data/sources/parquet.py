@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from tidegate.data.sources.arrow import canonical_type, conformed, is_text, is_vector
+from tidegate.data.sources.arrow import canonical_type, conformed, is_plain, is_text, is_vector
 from tidegate.data.sources.names import check_names
 from tidegate.data.sources.pages import LARGE_BYTES, LARGEST_RATIO, check_pages, check_rows
 from tidegate.data.sources.rows import Source, batch_rows, gathered
@@ -23,6 +24,8 @@ _STEP_BYTES = 1 << 28
 
 class ParquetSource(Source):
     """The rows of one Parquet file; raises DataError for one that is none, or no plain table."""
+
+    columnar = True
 
     def __init__(self, path: Path):
         self.path, self.name, self._width = path, str(path), 64
@@ -47,6 +50,7 @@ class ParquetSource(Source):
                 file=self.name,
             )
         given = {field.name.strip(): canonical_type(field, self.name) for field in arrow}
+        self._plain = {field.name.strip() for field in arrow if is_plain(field.type)}
         check_rows(path, self.rows, len(given))
         self._step = self._bounded_step(arrow, footer)
         self.schema = {
@@ -85,6 +89,26 @@ class ParquetSource(Source):
 
     def _frames(self, columns: list[str], rows: int) -> Iterator[pl.DataFrame]:
         """The columns as they lie in the file, of so many rows at most."""
+        if all(name in self._plain for name in columns):
+            yield from self._slices(columns, rows)
+        else:
+            yield from self._unpacked(columns, rows)
+
+    def _slices(self, columns: list[str], rows: int) -> Iterator[pl.DataFrame]:
+        """By polars, which unpacks plain columns on all cores in a third of the time."""
+        fields = [self._fields[name] for name in columns]
+        lazy = pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
+        lazy = lazy.select(cs.by_name(*fields))
+        for start in range(0, self.rows or 0, rows):
+            try:
+                frame = lazy.slice(start, rows).collect()
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+                raise self._damaged(columns, start, error) from None
+            yield pl.DataFrame([frame[field].alias(name)
+                                for field, name in zip(fields, columns, strict=True)])  # fmt: skip
+
+    def _unpacked(self, columns: list[str], rows: int) -> Iterator[pl.DataFrame]:
+        """By pyarrow, which knows every type."""
         fields, done = [self._fields[name] for name in columns], 0
         try:
             with self._open() as file:

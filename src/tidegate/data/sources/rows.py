@@ -26,8 +26,10 @@ class Source(ABC):
 
     ``name`` is what messages call it, ``schema`` its columns in order with their canonical types,
     ``rows`` how many there are, ``size_bytes`` how large it lies there; either is None where
-    nothing tells.
+    nothing tells. ``columnar``: reading some columns costs no more than they do.
     """
+
+    columnar: bool = False
 
     name: str
     schema: Mapping[str, pl.DataType]

@@ -1,12 +1,17 @@
 """The prepare gate: is the data fit to learn from?"""
 
-from tidegate.domain.drift import Grade
+from tidegate.domain.drift import ConceptDrift, Grade
 from tidegate.domain.evidence import PrepareEvidence
 from tidegate.domain.gates.findings import note, refuse, warn
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.update import Finding, Level
+
+#: Rules that are not broken by some of the rows: policy's share of bad rows excuses none of them.
+_OF_THE_TABLE = (
+    "missing_column", "kind", "extra_column", "unchecked", "freshness", "coverage",
+)  # fmt: skip
 
 
 def prepare_gate(spec: ModelSpec, e: PrepareEvidence) -> list[Finding]:
@@ -15,9 +20,8 @@ def prepare_gate(spec: ModelSpec, e: PrepareEvidence) -> list[Finding]:
         return [note("import", "the parameters come from a file; there is no data to check")]
     policy, found = spec.policy.data, []
     for breach in e.breaches:
-        structural = breach.rule in ("missing_column", "kind")
         refused = breach.severity == "refuse" and (
-            structural or breach.share > policy.max_breach_share
+            breach.rule in _OF_THE_TABLE or breach.share > policy.max_breach_share
         )
         level = Level.REFUSE if refused else Level.WARN
         found.append(Finding(code=f"contract.{breach.rule}", level=level, message=breach.message))
@@ -66,6 +70,8 @@ def _consistency(spec: ModelSpec, e: PrepareEvidence) -> Finding:
     columns = [column.name for column in seen.columns if column.drifted] or seen.joint.columns
     if seen.label is not None and seen.label.drifted:
         columns = [seen.label.name, *columns]
+    if not columns and seen.concept is not None:
+        return _by_errors(spec, e, seen.concept)
     acted_on = seen.reaches(spec.policy.data.drift_grade)
     make = note if not acted_on else refuse if spec.policy.data.on_drift == "refuse" else warn
     return make(
@@ -74,6 +80,22 @@ def _consistency(spec: ModelSpec, e: PrepareEvidence) -> Finding:
         rows=seen.rows_reference,
         grade=say(seen.grade or Grade.LARGE),
         columns=columns[:5],
+    )
+
+
+def _by_errors(spec: ModelSpec, e: PrepareEvidence, concept: ConceptDrift) -> Finding:
+    """The columns are what they were, and the current version errs otherwise on them."""
+    assert e.consistency is not None  # noqa: S101 - it holds the concept
+    acted_on = e.consistency.reaches(spec.policy.data.drift_grade)
+    make = note if not acted_on else refuse if spec.policy.data.on_drift == "refuse" else warn
+    return make(
+        "concept",
+        "the columns are what they were, and the current version errs otherwise: {metric} "
+        "{before:.4g} on its hold-out, {now:.4g} on {rows:,} new rows",
+        metric=say(concept.metric),
+        before=concept.before,
+        now=concept.now,
+        rows=concept.rows_now,
     )
 
 

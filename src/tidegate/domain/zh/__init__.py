@@ -1,6 +1,7 @@
 """Chinese for every template: the English one is the key. One file a room."""
 
 from tidegate.domain.zh.apps import APPS
+from tidegate.domain.zh.contract import CONTRACT
 from tidegate.domain.zh.data import DATA
 from tidegate.domain.zh.domain import DOMAIN
 from tidegate.domain.zh.governance import GOVERNANCE
@@ -15,6 +16,7 @@ from tidegate.domain.zh.words import WORDS
 
 ZH: dict[str, str] = {
     **APPS,
+    **CONTRACT,
     **DATA,
     **DOMAIN,
     **GOVERNANCE,

@@ -1,6 +1,8 @@
 """What the process say, in Chinese."""
 
 PROCESS = {
+    "model '{model}' has no data yet": "模型“{model}”还没有数据",
+    "comparing snapshots": "比较快照",
     "{path} is nested too deeply": "{path} 嵌套太深",
     "write a flat model file": "请把模型文件写得平一些",
     "{count} problem(s) found in the record": "记录里发现 {count} 个问题",

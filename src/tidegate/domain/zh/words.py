@@ -21,6 +21,7 @@ WORDS = {
     "removed": "移除",
     "numeric": "数字",
     "categorical": "类别",
+    "error": "错误率",
     "boolean": "真假",
     "date": "日期",
     "text": "文本",

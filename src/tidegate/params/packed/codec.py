@@ -31,6 +31,8 @@ _LEVEL, _INNER = 1, 1 << 20
 _HEADER, _FLAGS, _BIT_PLANES = 16, 2, 4
 #: Elements handled at a time: small enough for a cache, long enough for two threads to overlap.
 _STEP = 1 << 18
+#: Elements that are compared first: two blocks that differ seldom begin alike.
+_GLANCE = 1 << 12
 #: The sample that chooses, in runs spread over the block. In less than 512 KiB zstd does worse with
 #: byte planes than in a whole block, and the choice would be the wrong one.
 _SAMPLE_BYTES, _RUNS = 512 << 10, 16
@@ -41,6 +43,8 @@ _SPARSE = 16
 _PAYS = 0.8
 #: Where a short sample takes so much more than that, a long one is not tried.
 _HOPELESS = 1.1
+#: What is shorter than this tells nothing: headers and tables are too much of it.
+_SHORTEST_BYTES = 16 << 10
 #: What did for the block before is taken again where it gives at most so much more.
 _ALIKE = 1.02
 #: A difference from the parent must be smaller than this share of that from the anchor, or the
@@ -109,7 +113,7 @@ def difference(new: Bits, old: Bits, out: Bits) -> Bits:
 
 def same(new: Bits, old: Bits) -> bool:
     """Whether two blocks hold the same bits."""
-    return bool((new[:_STEP] == old[:_STEP]).all()) and np.array_equal(new, old)
+    return np.array_equal(new[:_GLANCE], old[:_GLANCE]) and np.array_equal(new, old)
 
 
 def encode_alone(new: Bits, like: Encoded | None = None) -> Encoded:
@@ -118,7 +122,7 @@ def encode_alone(new: Bits, like: Encoded | None = None) -> Encoded:
     ``like`` is what did for the block before.
     """
     data = _as_before(new, like) if like is not None and like.kind is Kind.PLANES else None
-    if data is None:
+    if data is None and not _noise(new):
         data = _pack(new, limit=_PAYS * new.nbytes)
     if data is None:
         return _encoded(Kind.RAW, bytes_of(new), new)
@@ -143,13 +147,13 @@ def encode(
         data = _as_before(steps if like.kind is Kind.ULP else new ^ old, like)
         if data is not None and len(data) <= limit:
             return _encoded(like.kind, data, new)
-    kind, content = Kind.ULP, steps
     told, crossed = _bit_planes(_runs(steps)), _bit_planes(_runs(new) ^ _runs(old))
-    if crossed < told:
-        kind, content = Kind.XOR, new ^ old
+    kind = Kind.XOR if crossed < told else Kind.ULP
     sample = _runs(steps).nbytes
     hopeless = min(told, crossed) * steps.nbytes > _HOPELESS * limit * sample
-    data = None if hopeless else _pack(content, limit)
+    data = None
+    if not hopeless:
+        data = _pack(steps if kind is Kind.ULP else new ^ old, limit)
     if sparse is not None and (data is None or len(sparse.data) < len(data)):
         return sparse
     return encode_alone(new, like) if data is None else _encoded(kind, data, new)
@@ -210,6 +214,15 @@ def _as_before(bits: Bits, like: Encoded) -> bytes | None:
     planes = blosc.BITSHUFFLE if like.data[_FLAGS] & _BIT_PLANES else blosc.SHUFFLE
     data = _compress(bits, planes)
     return data if len(data) <= _ALIKE * like.share * bits.nbytes else None
+
+
+def _noise(bits: Bits) -> bool:
+    """Whether a short sample takes so much more than pays that a long one is not tried."""
+    sample = _runs(bits, min(bits.nbytes, _SAMPLE_BYTES) // 4)
+    if sample.nbytes < _SHORTEST_BYTES:
+        return False
+    least = min(len(_compress(sample, planes)) for planes in (blosc.SHUFFLE, blosc.BITSHUFFLE))
+    return least > _HOPELESS * _PAYS * sample.nbytes
 
 
 def _pack(bits: Bits, limit: float) -> bytes | None:

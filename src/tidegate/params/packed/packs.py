@@ -70,10 +70,15 @@ class PackWriter:
             self._flush(pack)
         return Frame(pack.name, offset, size, encoded.kind, hash_)
 
-    def finish(self) -> None:
-        """Return when every pack is in the store; raises what went wrong with any."""
+    def close(self) -> None:
+        """Begin to flush the last pack: nothing more is added."""
         if self._filling:
             self._flush(self._filling)
+            self._filling = None
+
+    def finish(self) -> None:
+        """Return when every pack is in the store; raises what went wrong with any."""
+        self.close()
         self._pool.shutdown()
         for flushed in self._flushed:
             flushed.result()

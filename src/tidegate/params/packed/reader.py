@@ -40,6 +40,10 @@ class Place(IntEnum):
     SOURCE = 4
     STEPS = 5
     BEFORE = 6
+    OLD = 7
+    NEW = 8
+    MOVED = 9
+    PRODUCTS = 10
 
 
 #: A frame may be longer than its block, as its sheet allows.

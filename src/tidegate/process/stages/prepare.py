@@ -2,25 +2,34 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 
-from tidegate.data.clean import clean
-from tidegate.data.contract import check_contract, infer_contract, require_columns
+from tidegate.data.clean import as_read, clean
+from tidegate.data.concept import concept_drift
+from tidegate.data.contract import check_contract, require_columns
 from tidegate.data.drift import drift
+from tidegate.data.infer import infer_contract
 from tidegate.data.leakage import leaks
 from tidegate.data.profile import Profile, profile_of
+from tidegate.data.profile_file import kept
 from tidegate.data.since import dated
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.split import Split, split
-from tidegate.domain.drift import Consistency
-from tidegate.domain.evidence import PrepareEvidence
-from tidegate.domain.metrics import Task
+from tidegate.data.table import taken
+from tidegate.domain.drift import ConceptDrift, Consistency
+from tidegate.domain.errors import DataError
+from tidegate.domain.evidence import PrepareEvidence, ValidateEvidence
+from tidegate.domain.metrics import Task, losses
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Contract
 from tidegate.domain.snapshot import Snapshot
+from tidegate.domain.stage import Stage
+from tidegate.domain.update import Update
 from tidegate.process.case import Case, Done
-from tidegate.process.history import find_snapshot, learned_from
-from tidegate.process.home import Progress, silent
+from tidegate.process.history import find_snapshot, find_version, learned_from
+from tidegate.process.home import Home, Progress, silent
+from tidegate.process.loading import load_fitted
 
 
 def run(case: Case) -> Done:
@@ -42,9 +51,56 @@ def run(case: Case) -> Done:
         reference,
         reference_id=earlier[-1].id if earlier else None,
         now=update.opened_at,
+        known=known_profile(case.home, earlier[-1]) if earlier else None,
         progress=case.home.progress,
     )
+    if evidence.consistency is not None:
+        contract = contract_for(update.spec, reference)
+        concept = _concept(case, clean(frame, update.spec, contract, evidence.cleaning)[0])
+        seen = evidence.consistency.with_concept(concept)
+        evidence = evidence.model_copy(update={"consistency": seen})
     return Done(evidence)
+
+
+def _concept(case: Case, frame: pl.DataFrame) -> ConceptDrift | None:
+    """How the champion errs on the new rows, against how it did on its own hold-out."""
+    update, spec = case.update, case.update.spec
+    assert spec.task is not None and spec.target is not None  # noqa: S101, PT018
+    champion = load_fitted(case.home, update.model, update.champion)
+    judged = _validation(case) if champion is not None else None
+    labelled = frame.drop_nulls(spec.target)
+    if champion is None or judged is None or not labelled.height:
+        return None
+    name = "mae" if spec.task is Task.REGRESSION else "accuracy"
+    try:
+        answers = champion.predictor().predict(labelled).values
+    except DataError:
+        return None  # the model file has left out a column since; it is no longer comparable
+    policy = spec.policy
+    return concept_drift(
+        spec.task,
+        judged.candidate[name],
+        judged.rows,
+        policy.validation.confidence,
+        losses(spec.task, np.asarray(labelled[spec.target].to_numpy()), answers),
+        policy.data,
+    )
+
+
+def _validation(case: Case) -> ValidateEvidence | None:
+    """What the champion was found to do on its hold-out; None of one that was imported."""
+    number = case.update.champion
+    assert number is not None  # noqa: S101 - there is a champion
+    with case.home.journal.read() as reader:
+        update = reader.get(Update, find_version(reader, case.update.model, number).update)
+        digest = update.evidence_digest(Stage.VALIDATE) if update is not None else None
+        found = reader.evidence(digest) if digest is not None else None
+    return found if isinstance(found, ValidateEvidence) and found.judged else None
+
+
+def known_profile(home: Home, snapshot: Snapshot) -> Profile | None:
+    """The profile that is kept of a snapshot; None of one from before profiles were kept."""
+    return None if snapshot.profile is None else kept(home.objects, snapshot.profile)
 
 
 def examine(
@@ -65,11 +121,15 @@ def examine(
     """
     require_columns(frame, spec, snapshot.id)
     contract = contract_for(spec, reference)
-    breaches = check_contract(frame, contract, spec) if contract is not None else []
+    read = as_read(frame, spec)
+    breaches = check_contract(read, contract, spec, now=now) if contract is not None else []
     if any(breach.rule in ("missing_column", "kind") for breach in breaches):
         # Nothing beyond can be computed on columns that are not what they were.
         return _evidence(spec, snapshot, frame, None, now=now, breaches=breaches)
     cleaned, cleaning = clean(frame, spec, contract)
+    if reference is not None and spec.cleaning is not None:
+        # What is kept is the profile of the rows as they came.
+        reference, known = clean(reference, spec, contract, cleaning)[0], None
     parts = split_of(spec, cleaned)
     return _evidence(
         spec,
@@ -89,7 +149,7 @@ def contract_for(spec: ModelSpec, reference: pl.DataFrame | None) -> Contract | 
     """The contract in force: the model file's own, else one inferred from the reference."""
     if spec.contract is not None:
         return spec.contract
-    return infer_contract(reference, spec) if reference is not None else None
+    return infer_contract(as_read(reference, spec), spec) if reference is not None else None
 
 
 def split_of(spec: ModelSpec, frame: pl.DataFrame) -> Split:
@@ -111,7 +171,12 @@ def _consistency(
     aside = spec.not_features | set(spec.time)
     columns = [name for name in frame.columns if name not in aside and name in reference.columns]
     found = drift(before, now, columns, target=spec.target, policy=spec.policy.data)
-    return dated(found, before, now, ([reference], [frame]))
+    return dated(
+        found,
+        before,
+        now,
+        (lambda names: [taken(reference, names)], lambda names: [taken(frame, names)]),
+    )
 
 
 def _evidence(

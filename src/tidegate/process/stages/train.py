@@ -63,12 +63,13 @@ def training_rows(case: Case, plan: PlanEvidence) -> pl.DataFrame:
     spec, contract = case.update.spec, _contract(case)
     newest = newest_frame(case)
     frames = [newest[split_of(spec, newest).train.tolist()]]
+    cleaning = case.earlier(Stage.PREPARE, PrepareEvidence).cleaning
     with case.home.journal.read() as reader:
         earlier = [find_snapshot(reader, past) for past in plan.snapshots[:-1]]
     for past in reversed(earlier):
         frame = load_snapshot(case.home.objects, past)
         # By the contract of the newest, or a column of codes would be text here and numbers there.
-        frames.insert(0, clean(frame, spec, contract)[0].drop_nulls(spec.target))
+        frames.insert(0, clean(frame, spec, contract, cleaning)[0].drop_nulls(spec.target))
     return stacked(frames)
 
 
@@ -79,7 +80,7 @@ def newest_frame(case: Case) -> pl.DataFrame:
     with case.home.journal.read() as reader:
         snapshot = find_snapshot(reader, prepared.snapshot)
     frame = load_snapshot(case.home.objects, snapshot)
-    return clean(frame, case.update.spec, _contract(case))[0]
+    return clean(frame, case.update.spec, _contract(case), prepared.cleaning)[0]
 
 
 def _contract(case: Case) -> Contract | None:

@@ -1,11 +1,13 @@
 """One number for the same rows, however they were kept and cut."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from tidegate.data.sources.rows import BATCH_ROWS, cut
 from tidegate.domain.canonical import canonical_json
@@ -109,7 +111,7 @@ def _numbers(series: pl.Series) -> bytes | memoryview:
         return _vectors(series, series.dtype.size)
     little = "<i8" if series.dtype == pl.Int64 else "<f8"
     values = series.fill_null(0) if series.null_count() else series
-    return memoryview(np.ascontiguousarray(values.to_numpy().astype(little, copy=False))).cast("B")
+    return _bytes(values.to_numpy().astype(little, copy=False))
 
 
 def _vectors(series: pl.Series, width: int) -> memoryview:
@@ -118,7 +120,11 @@ def _vectors(series: pl.Series, width: int) -> memoryview:
     values = flat.to_numpy(zero_copy_only=False).astype("<f8").reshape(len(held), width)
     values[np.isnan(values)] = np.nan
     values[series.is_null().to_numpy()] = 0.0
-    return memoryview(np.ascontiguousarray(values)).cast("B")
+    return _bytes(values)
+
+
+def _bytes(values: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(values).data.cast("B")
 
 
 def _texts(series: pl.Series) -> tuple[bytes, bytes | memoryview]:

@@ -10,9 +10,9 @@ import pyarrow.parquet
 from blake3 import blake3
 
 from tidegate.data.digest import FORMAT, RowsDigest, rows_digest_1
+from tidegate.data.snapshot_writer import SnapshotWriter
 from tidegate.data.sources.frames import FrameSource
 from tidegate.data.sources.rows import BATCH_ROWS, Rows, Source, gathered, unheard
-from tidegate.data.snapshot_writer import SnapshotWriter
 from tidegate.data.table import canonical
 from tidegate.domain.errors import IntegrityError
 from tidegate.domain.messages import Message, say

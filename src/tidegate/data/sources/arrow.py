@@ -27,9 +27,10 @@ def canonical_type(field: pa.Field, source: str) -> pl.DataType | None:
         return pl.Int64()
     if types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind):
         return pl.Float64()
-    if is_text(kind) or types.is_boolean(kind) or types.is_temporal(kind):
-        if not (types.is_duration(kind) or types.is_interval(kind)):
-            return pl.String()
+    if types.is_temporal(kind) and not (types.is_duration(kind) or types.is_interval(kind)):
+        return pl.String()
+    if is_text(kind) or types.is_boolean(kind):
+        return pl.String()
     raise DataError(
         "{file}: column '{column}' is of type {dtype}, which is neither a number, a text, "
         "a truth value nor a time",

@@ -95,8 +95,10 @@ class CsvSource(Source):
     def _learn(self, block: Block, row: int) -> int:
         """Take in a block whose first row is ``row``; gives its rows."""
         guessed = {one.name: one.guess for one in self._columns}
-        unsettled = [one.name for one in self._columns if not one.settled] or [self.columns_[0]]
-        frame = self._guessed(block, {name: guessed[name] for name in unsettled})
+        # Of a settled column nothing more need be known; one tells how many rows there are.
+        open_ = [one.name for one in self._columns if not one.settled]
+        open_ = open_ or [self._columns[0].name]
+        frame = self._guessed(block, {name: guessed[name] for name in open_})
         for column in self._columns:
             if column.name not in frame.columns:
                 continue
@@ -106,10 +108,6 @@ class CsvSource(Source):
             else:
                 column.add_numbers(fields, row)
         return frame.height
-
-    @property
-    def columns_(self) -> Sequence[str]:
-        return self._text.columns
 
     def _guessed(self, block: Block, guess: dict[str, pl.DataType | None]) -> pl.DataFrame:
         """The fields as numbers where they are what was guessed, else all as they stand."""
@@ -162,8 +160,8 @@ class CsvSource(Source):
 
 def _parsed(text: Text, data: bytes, types: dict[str, pl.DataType]) -> pl.DataFrame | None:
     """The columns in these types; None where a closer look is needed."""
-    numeric = {pl.Int64: pa.int64(), pl.Float64: pa.float64()}
-    given = {name: numeric.get(type(dtype), pa.large_string()) for name, dtype in types.items()}
+    numeric: dict[pl.DataType, pa.DataType] = {pl.Int64(): pa.int64(), pl.Float64(): pa.float64()}
+    given = {name: numeric.get(dtype, pa.large_string()) for name, dtype in types.items()}
     if pa.int64() in given.values() and (b"0x" in data or b"0X" in data):
         return None  # which the parser takes for numbers
     try:

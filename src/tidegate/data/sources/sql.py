@@ -72,7 +72,7 @@ class SqlSource(Source):
             result = connection.exec_driver_sql(query)
             if not result.returns_rows:
                 raise WrongUsage("the query gives no rows", do="give a SELECT; nothing was changed")
-            names = [str(name).strip() for name in result.keys()]
+            names = [str(name).strip() for name in list(result.keys())]
             check_names(names, self.name)
             self._types = dict.fromkeys(names)
             step = batch_rows(dict.fromkeys(names, pl.Float64()))
@@ -115,18 +115,20 @@ class SqlSource(Source):
     def _mixed(self, name: str, values: list[Any], first: int) -> NoReturn:
         known = self._types[name]
         was = None if known is None else ("text" if known == pl.String else "number")
-        for row, value in enumerate(values, start=first + 1):
+        odd = 0
+        for row, value in enumerate(values):
             kind = _kind(value)
             if value is not None and (kind is None or kind != (was or kind)):
+                odd = row
                 break
             was = was or kind
         raise DataError(
             "{file}, row {row}: column '{column}' holds {value}, which is no value of its kind",
             do="cast the column in the query, or leave it out",
             file=self.name,
-            row=row,
+            row=first + odd + 1,
             column=name,
-            value=repr(value)[:40],
+            value=repr(values[odd])[:40],
         )
 
     def _refuse(self, error: Exception) -> NoReturn:

@@ -29,7 +29,7 @@ class RowsDigest:
     """
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.rows = self.text_bytes = 0
         self._columns: list[_Column] = []
 
     def add(self, batch: pl.DataFrame) -> None:
@@ -37,7 +37,7 @@ class RowsDigest:
         if not self._columns:
             self._columns = [_Column(one.name, str(one.dtype)) for one in batch.get_columns()]
         for column, series in zip(self._columns, batch.get_columns(), strict=True):
-            column.add(series, self.rows)
+            self.text_bytes += column.add(series, self.rows)
         self.rows += batch.height
 
     def hexdigest(self) -> str:
@@ -59,7 +59,8 @@ class _Column:
         self.name, self.dtype = name, dtype
         self.missing, self.values, self.texts = blake3(), blake3(), blake3()
 
-    def add(self, series: pl.Series, first_row: int) -> None:
+    def add(self, series: pl.Series, first_row: int) -> int:
+        """Take in values; gives the bytes of their text."""
         if series.null_count():
             rows = series.is_null().arg_true().to_numpy().astype("<i8") + first_row
             self.missing.update(rows.tobytes())
@@ -67,8 +68,9 @@ class _Column:
             lengths, texts = _texts(series)
             self.values.update(lengths)
             self.texts.update(texts)
-        else:
-            self.values.update(_numbers(series))
+            return len(texts)
+        self.values.update(_numbers(series))
+        return 0
 
 
 def rows_digest(frame: pl.DataFrame) -> str:

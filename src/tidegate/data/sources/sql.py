@@ -1,5 +1,6 @@
 """The rows of a query, read once, in a transaction that cannot write."""
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,8 +28,10 @@ _FIRST = {
     "mariadb": "SET TRANSACTION READ ONLY",
     "sqlite": "PRAGMA query_only = ON",
 }
-#: Columns that a query may give, so that one batch of them fits in memory.
+#: Values fetched at a time: as Python's objects they take ten times the room of a column's.
 _CELLS = 1 << 20
+#: Letters of a query that messages and records show.
+_NAME_LETTERS = 400
 
 
 class SqlSource(Source):
@@ -42,7 +45,7 @@ class SqlSource(Source):
 
     def __init__(self, url: str, query: str, progress: Rows = unheard):
         self._url = _parsed(url)
-        self.name = f"{_shown(self._url)}: {' '.join(query.split())}"
+        self.name = f"{_shown(self._url)}: {' '.join(query.split())[:_NAME_LETTERS]}"
         self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this
         self._starts: list[int] = []
         self._types: dict[str, pl.DataType | None] = {}
@@ -205,10 +208,23 @@ def _connected(url: sa.URL) -> Iterator[sa.Connection]:
             )
             if backend in _FIRST:
                 connection.exec_driver_sql(_FIRST[backend])
+            if backend == "sqlite":
+                _refuse_attaching(connection)
             yield connection
             connection.rollback()
     finally:
         engine.dispose()
+
+
+def _refuse_attaching(connection: sa.Connection) -> None:
+    """Keeps a query from naming further files, which SQLite would make where there are none."""
+    held = connection.connection.dbapi_connection
+    assert isinstance(held, sqlite3.Connection)  # noqa: S101 - the driver of that backend
+    held.set_authorizer(
+        lambda action, *_: (
+            sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
+        )
+    )
 
 
 def _existing(url: sa.URL) -> sa.URL:

@@ -53,7 +53,7 @@ def _kept(frame, folder):
 
 
 def test_the_same_rows_are_the_same_from_everywhere(tmp_path):
-    sources = [open_source(given) for given in _kept(FRAME, tmp_path)]
+    sources = [open_source(rows_) for rows_ in _kept(FRAME, tmp_path)]
     assert len(sources) == 10
     for source in sources:
         assert source.columns == FRAME.columns, source.name
@@ -73,8 +73,8 @@ def test_batches_are_small_and_of_one_type(tmp_path):
     frame = pl.DataFrame({"a": range(150_000), "b": ["1"] * 149_999 + ["x"]})
     frame.write_csv(tmp_path / "a.csv")
     pq.write_table(frame.to_arrow(), tmp_path / "a.parquet", row_group_size=100_000)
-    for given in (tmp_path / "a.csv", tmp_path / "a.parquet", frame):
-        source = open_source(given)
+    for rows_ in (tmp_path / "a.csv", tmp_path / "a.parquet", frame):
+        source = open_source(rows_)
         batches = list(source.batches())
         assert {tuple(batch.dtypes) for batch in batches} == {(pl.Int64(), pl.String())}
         assert max(batch.height for batch in batches) <= rows.BATCH_ROWS
@@ -210,20 +210,20 @@ def test_vectors_of_one_length_are_a_column(tmp_path):
     table = pa.table({"fixed": fixed, "lists": lists})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=1)
     wanted = {"fixed": pl.Array(pl.Float64, 2), "lists": pl.Array(pl.Float64, 3)}
-    for given in (tmp_path / "a.parquet", table, pl.DataFrame(pl.from_arrow(table))):
-        source = open_source(given)
+    for rows_ in (tmp_path / "a.parquet", table, pl.DataFrame(pl.from_arrow(table))):
+        source = open_source(rows_)
         assert dict(source.schema) == wanted
         assert _all(source)["lists"].to_list() == [None, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
-    assert len({_digest(open_source(given)) for given in (tmp_path / "a.parquet", table)}) == 1
+    assert len({_digest(open_source(rows_)) for rows_ in (tmp_path / "a.parquet", table)}) == 1
 
 
 @pytest.mark.parametrize("odd", [[1.0], [1.0, None], []])
 def test_vectors_that_do_not_fit_are_told_by_row(tmp_path, odd):
     table = pa.table({"v": pa.array([[1.0, 2.0]] * 70_000 + [odd])})
     pq.write_table(table, tmp_path / "a.parquet")
-    for given, name in ((tmp_path / "a.parquet", r"a\.parquet"), (table, "the Arrow table")):
+    for rows_, name in ((tmp_path / "a.parquet", r"a\.parquet"), (table, "the Arrow table")):
         with pytest.raises(DataError, match=rf"{name}: column 'v' holds vectors.*rows 70000"):
-            _all(open_source(given))
+            _all(open_source(rows_))
 
 
 def test_large_whole_numbers_become_floats_in_all_batches(tmp_path):
@@ -237,9 +237,9 @@ def test_large_whole_numbers_become_floats_in_all_batches(tmp_path):
 
 
 def test_what_is_no_source(tmp_path):
-    for given in (5, {"a": [1]}, np.ones(3)):
+    for rows_ in (5, {"a": [1]}, np.ones(3)):
         with pytest.raises(WrongUsage, match="is no table"):
-            open_source(given)
+            open_source(rows_)
     with pytest.raises(DataError, match="holds no rows"):
         open_source(pl.DataFrame({"a": []}))
     with pytest.raises(DataError, match="the polars frame: column 'a' is of type"):

@@ -98,7 +98,11 @@ class SnapshotWriter:
         self._waiting, self._written_bytes = [], self.digest.text_bytes
         if self._parquet is None:
             self._parquet = pa.parquet.ParquetWriter(
-                pa.PythonFile(_Sink(self.write), mode="w"), table.schema, compression="zstd"
+                pa.PythonFile(_Sink(self.write), mode="w"),
+                table.schema,
+                compression="zstd",
+                # Numbers seldom repeat enough to be worth the search for those that do.
+                use_dictionary=[n for n, dtype in self._schema.items() if dtype == pl.String],
             )
         self._parquet.write_table(table, row_group_size=GROUP_ROWS)
 

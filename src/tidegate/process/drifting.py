@@ -33,6 +33,17 @@ class History:
     profile: Profile
     moved: list[Moved]
 
+    def summary(self) -> dict[str, object]:
+        """What a program is told: the reports, and since which snapshot a column has drifted."""
+        return {
+            "reference": self.reference.id,
+            "snapshots": [
+                {"snapshot": one.snapshot.id, "rows": one.snapshot.rows, "consistency": one.found}
+                for one in self.moved
+            ],
+            "since": self.since(),
+        }
+
     def since(self) -> dict[str, str]:
         """For each column that has drifted in the newest snapshot: the one since which it has."""
         found: dict[str, str] = {}

@@ -6,11 +6,11 @@ Writes reports/*.html from the data beside the repository (../shared/data).
 import sys
 from pathlib import Path
 
-from tidegate.data.drift import drift
-from tidegate.data.profile import profile_of
+from tidegate.data.drift.drift import drift
+from tidegate.data.drift.since import dated
+from tidegate.data.profile.profile import profile_of
 from tidegate.data.read import read_files
-from tidegate.data.report import comparison_page
-from tidegate.data.since import dated
+from tidegate.data.report.report import comparison_page
 from tidegate.data.table import taken
 
 HERE = Path(__file__).resolve().parents[1]

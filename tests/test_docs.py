@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tidegate.data.contract_text import contract_from_yaml
+from tidegate.data.contract.text import contract_from_yaml
 from tidegate.domain.model import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]

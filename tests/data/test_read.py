@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
 from tidegate.data.read import read_files
 from tidegate.data.table import MISSING
 from tidegate.domain.errors import DataError, NotFound, WrongUsage

@@ -1,6 +1,6 @@
 """The whole record checked: ledger, evidence, decisions, parameters and snapshots."""
 
-from tidegate.data.profile_file import verify_profile
+from tidegate.data.profile.json_file import verify_profile
 from tidegate.data.snapshot import verify_snapshot
 from tidegate.domain.gates import gate
 from tidegate.domain.messages import Frozen, Message, say

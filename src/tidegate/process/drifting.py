@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tidegate.data.drift import drift
-from tidegate.data.profile import Profile, profile_of
-from tidegate.data.profile_file import kept
+from tidegate.data.drift.drift import drift
+from tidegate.data.profile.json_file import kept
+from tidegate.data.profile.profile import Profile, profile_of
 from tidegate.data.snapshot import load_snapshot
 from tidegate.domain.drift import Consistency
 from tidegate.domain.errors import NotFound

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tidegate.data import profile_file as files
-from tidegate.data.contract import check
-from tidegate.data.contract_text import contract_to_yaml, read_contract
-from tidegate.data.drift import drift
-from tidegate.data.infer import infer
+from tidegate.data.contract.contract import check
+from tidegate.data.contract.infer import infer
+from tidegate.data.contract.text import contract_to_yaml, read_contract
+from tidegate.data.drift.drift import drift
+from tidegate.data.drift.since import dated
 from tidegate.data.output import write_file
-from tidegate.data.profile import Profile, profile_source
-from tidegate.data.since import dated
+from tidegate.data.profile import json_file as files
+from tidegate.data.profile.profile import Profile, profile_source
 from tidegate.data.source import Source, open_source
 from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import say

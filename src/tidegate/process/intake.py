@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidegate.data.contract import require_columns
-from tidegate.data.contract_text import contract_to_yaml
-from tidegate.data.profile import profile_of
-from tidegate.data.profile_file import keep
+from tidegate.data.contract.contract import require_columns
+from tidegate.data.contract.text import contract_to_yaml
+from tidegate.data.profile.json_file import keep
+from tidegate.data.profile.profile import profile_of
 from tidegate.data.read import read_files
 from tidegate.data.snapshot import add_snapshot, load_snapshot
 from tidegate.data.table import canonical

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tidegate.data.clean import clean_request
+from tidegate.data.cleaning.clean import clean_request
 from tidegate.data.features import Transform
 from tidegate.domain.evidence import Cleaning, PrepareEvidence
 from tidegate.domain.model import ModelSpec

@@ -10,8 +10,8 @@ from rich.markup import escape
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session
 from tidegate.data.output import write_file
-from tidegate.data.profile_file import to_json
-from tidegate.data.report import comparison_page, p_text, profile_page, since_text, verdict
+from tidegate.data.profile.json_file import to_json
+from tidegate.data.report.report import comparison_page, p_text, profile_page, since_text, verdict
 from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import say
 from tidegate.process.inspecting import (

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from tidegate.data.clean import as_read, clean
-from tidegate.data.concept import concept_drift
-from tidegate.data.contract import check_contract, require_columns
-from tidegate.data.drift import drift
-from tidegate.data.infer import infer_contract
+from tidegate.data.cleaning.clean import as_read, clean
+from tidegate.data.contract.contract import check_contract, require_columns
+from tidegate.data.contract.infer import infer_contract
+from tidegate.data.drift.concept import concept_drift
+from tidegate.data.drift.drift import drift
+from tidegate.data.drift.since import dated
 from tidegate.data.leakage import leaks
-from tidegate.data.profile import Profile, profile_of
-from tidegate.data.profile_file import kept
-from tidegate.data.since import dated
+from tidegate.data.profile.json_file import kept
+from tidegate.data.profile.profile import Profile, profile_of
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.split import Split, split
 from tidegate.data.table import taken

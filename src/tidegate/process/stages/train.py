@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from tidegate.data.clean import clean
+from tidegate.data.cleaning.clean import clean
 from tidegate.data.features import fit_transform
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.table import stacked

@@ -56,7 +56,8 @@ def test_a_first_version_over_http(fresh, tmp_path):
 @pytest.mark.parametrize(
     "path",
     [
-        "models", "models/m", "models/m/drift", "models/m/versions", "models/m/release", "models/m/monitor",
+        "models", "models/m", "models/m/drift", "models/m/versions", "models/m/release",
+        "models/m/monitor",
         "updates", "updates?model=m", "updates/m-2", "updates/m-2/replay", "versions/m@2",
         "diff?old=m@1&new=m@2", "audit", "people", "parameters/damage",
     ],

@@ -1,5 +1,6 @@
 """Files looked at on their own, without a workspace."""
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,7 @@ def profile_file(file: Path, out: Path | None, progress: Progress) -> Profile:
 
 def compare_files(reference: Path, current: Path, progress: Progress) -> Compared:
     """How ``current`` differs from ``reference``; each a file of rows or a profile."""
+    began = time.monotonic()
     sides: list[tuple[Profile, Source | None]] = []
     for path in (reference, current):
         if files.is_profile(path):
@@ -69,7 +71,8 @@ def compare_files(reference: Path, current: Path, progress: Progress) -> Compare
     found = drift(a, b)
     if before is not None and now is not None:
         found = dated(found, a, b, (before.batches, now.batches))
-    return Compared(found, a, b)
+    seconds = round(time.monotonic() - began, 3)
+    return Compared(found.model_copy(update={"seconds": seconds}), a, b)
 
 
 def _profiled(source: Source, progress: Progress) -> Profile:

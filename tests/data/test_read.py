@@ -135,7 +135,7 @@ def test_each_bad_file_is_told_apart(tmp_path, content, says):
 def test_files_that_are_none(tmp_path):
     with pytest.raises(NotFound, match=r"gone\.csv"):
         read_files([tmp_path / "gone.csv"])
-    with pytest.raises(DataError, match="is not a file"):
+    with pytest.raises(DataError, match="holds no file of rows"):
         read_files([tmp_path])
     with pytest.raises(WrongUsage):
         read_files([])

@@ -49,7 +49,7 @@ def canonical(frame: pl.DataFrame) -> pl.DataFrame:
     """The same rows with every column as Int64, Float64, String or Array, and NaN as missing.
 
     Booleans become "true" and "false", dates and times their ISO text (UTC where a zone is
-    named), lists of one length of numbers Array(Float64, length), so a table means the same
+    named), lists of one length of floats Array(Float64, length), so a table means the same
     however it was stored. Raises DataError for a column of other lists, structures, bytes or
     durations.
     """
@@ -74,7 +74,7 @@ def canonical_column(series: pl.Series) -> pl.Series:
         return series.dt.strftime("%H:%M:%S%.f")
     if isinstance(dtype, pl.Datetime):
         return _time_text(series, dtype)
-    if isinstance(dtype, (pl.List, pl.Array)) and dtype.inner.is_numeric():  # type: ignore[union-attr]
+    if isinstance(dtype, (pl.List, pl.Array)) and dtype.inner.is_float():  # type: ignore[union-attr]
         return vectors(series)
     raise DataError(
         "column '{column}' is of type {dtype}, which is neither a number, a text, a truth value "

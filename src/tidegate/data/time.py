@@ -1,6 +1,7 @@
 """When each row happened, from the one or several columns that say so."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -28,15 +29,15 @@ _PARTS = {
 _DEFAULT = {"year": 1970, "month": 1, "day": 1, "hour": 0, "minute": 0, "second": 0}
 
 
-def time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
+def time_of(frame: pl.DataFrame, time: Sequence[str], *, first_row: int = 0) -> pl.Series:
     """When each row happened: Datetime in microseconds, in UTC where a zone is named; else as is.
 
     ``time`` names one column of times as text (ISO 8601, or month/day/year) or as seconds or
     milliseconds since 1970; or several that form one, such as year, month, day, hour, or a date
     and an hour. A row that misses any of them has no time. Raises DataError naming row and value
-    for anything else.
+    for anything else; ``first_row`` is the number of the frame's first row in the whole table.
     """
-    return _times(frame, time, _refuse)
+    return _times(frame, time, _Strict(first_row))
 
 
 def readable_time_of(frame: pl.DataFrame, time: Sequence[str]) -> pl.Series:
@@ -99,16 +100,22 @@ def _parsed(texts: list[pl.Series], judge: _Judge) -> pl.Series:
     return times.alias("time")
 
 
-def _refuse(bad: pl.Series, values: pl.Series, column: str) -> None:
-    rows = bad.fill_null(False).arg_true().head(3).to_list()
-    if rows:
-        raise DataError(
-            "column '{column}' holds values that are no times: {values} (rows {rows})",
-            do="write times as 2011-12-31 23:59:00, dates as 2011-12-31 or 12/31/2011",
-            column=column,
-            values=[str(values[row]) for row in rows],
-            rows=rows,
-        )
+@dataclass(frozen=True)
+class _Strict:
+    """Refuses values that are no times."""
+
+    first_row: int
+
+    def __call__(self, bad: pl.Series, values: pl.Series, column: str) -> None:
+        rows = bad.fill_null(False).arg_true().head(3).to_list()
+        if rows:
+            raise DataError(
+                "column '{column}' holds values that are no times: {values} (rows {rows})",
+                do="write times as 2011-12-31 23:59:00, dates as 2011-12-31 or 12/31/2011",
+                column=column,
+                values=[str(values[row]) for row in rows],
+                rows=[self.first_row + row for row in rows],
+            )
 
 
 def _pass_over(_bad: pl.Series, _values: pl.Series, _column: str) -> None:
@@ -145,13 +152,15 @@ def _parts_of(numbers: list[pl.Series], judge: _Judge, *, after_date: bool) -> d
             )
         _, low, high = _PARTS[part]
         fits = column.is_between(low, high) & (column == column.floor())
-        if judge is _refuse:
-            _check_part(column, fits, part, low, high)
+        if isinstance(judge, _Strict):
+            _check_part(column, fits, part, low, high, judge.first_row)
         parts[part] = column.set(~fits, None).cast(pl.Int64)
     return parts
 
 
-def _check_part(column: pl.Series, fits: pl.Series, part: str, low: int, high: int) -> None:
+def _check_part(
+    column: pl.Series, fits: pl.Series, part: str, low: int, high: int, first_row: int
+) -> None:
     rows = (~fits).fill_null(False).arg_true().head(3).to_list()
     if rows:
         raise DataError(
@@ -160,7 +169,7 @@ def _check_part(column: pl.Series, fits: pl.Series, part: str, low: int, high: i
             column=column.name,
             part=part,
             values=[column[row] for row in rows],
-            rows=rows,
+            rows=[first_row + row for row in rows],
             low=low,
             high=high,
         )

@@ -94,7 +94,9 @@ def backtest(
             do="name a model file with an adapter that trains",
             model=spec.model,
         )
-    frame = read_files([data], lambda done, total: progress(say("reading"), done, total))
+    frame = read_files(
+        [data], lambda done, total: progress(say("reading", unit="rows"), done, total)
+    )
     require_columns(frame, spec, data.name)
     batches = _batches(spec, frame, batch_rows, time_column)
     arms = (("never update", _never), ("every batch", _always), ("this policy", _by_policy))

@@ -10,6 +10,7 @@ from tidegate.domain.messages import Message
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Person, Role
 from tidegate.domain.rollout import Deployment
+from tidegate.domain.snapshot import Snapshot
 from tidegate.domain.stage import Team
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.update import Update
@@ -33,6 +34,7 @@ from tidegate.process import (
     watching,
 )
 from tidegate.process.canary import catch_up
+from tidegate.process.history import find_snapshot
 from tidegate.process.home import Home, Progress, make_home, silent
 from tidegate.process.runner import Watcher, find_update, run, withdraw
 from tidegate.process.serving import Serving
@@ -157,9 +159,36 @@ class Workspace:
         """The contract in force, as YAML to edit and put under ``contract:`` in the model file."""
         return intake.contract_text(self.home, model)
 
-    def add_data(self, model: str, files: Sequence[str | Path]) -> intake.Arrival:
-        """An immutable snapshot of CSV or Parquet files, and what prepare would say of it."""
-        return intake.add_data(self.home, model, [Path(file) for file in files])
+    def add_data(
+        self,
+        model: str,
+        given: Any,
+        *,
+        licence: str | None = None,
+        sensitivity: str | None = None,
+        parents: Sequence[str] = (),
+    ) -> intake.Arrival:
+        """An immutable snapshot, and what prepare would say of it.
+
+        ``given``: files or folders of CSV, JSON lines or Parquet, an Arrow table, a pandas or
+        polars frame, or a ``Source`` such as ``sql_source`` gives. ``sensitivity`` is ``public``,
+        ``internal``, ``confidential`` or ``personal``; ``parents`` are snapshots that this one
+        was derived from or follows.
+        """
+        return intake.add_data(
+            self.home, model, given, licence=licence, sensitivity=sensitivity, parents=parents
+        )
+
+    def snapshots(self, model: str) -> list[Snapshot]:
+        """The snapshots of a model, in the order they came."""
+        with self.home.journal.read() as reader:
+            self.home.spec(reader, model)
+            return reader.all(Snapshot, model)
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """One snapshot: schema, rows, times, source, labels and lineage."""
+        with self.home.journal.read() as reader:
+            return find_snapshot(reader, snapshot_id)
 
     # Updates
 

@@ -2,22 +2,23 @@
 
 import os
 import re
-import uuid
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import obstore
 from obstore import exceptions
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from tidegate.domain.errors import Missing, StorageError, TidegateError
+from tidegate.domain.errors import Missing, StorageError
+from tidegate.store.upload import STAGING, Stream, Upload, failed
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
-#: Where a local object is written before it is put in its place; no key begins with a dot.
-_STAGING = ".staging/"
+#: Larger files go to a store at a distance in parts: one request could not hold them.
+_ONE_REQUEST_BYTES = 1 << 26
 
 
 class Entry(NamedTuple):
@@ -48,7 +49,7 @@ class Objects:
             folder.mkdir(parents=True, exist_ok=True)
             return cls(LocalStore(folder), folder)
         except (exceptions.BaseError, OSError, ValueError, TypeError) as error:
-            raise _failed(url, error) from error
+            raise failed(url, error) from error
 
     @property
     def remote(self) -> bool:
@@ -70,13 +71,13 @@ class Objects:
         except exceptions.AlreadyExistsError:
             return False
         except (exceptions.BaseError, OSError) as error:
-            raise _failed(key, error) from error
+            raise failed(key, error) from error
         return True
 
     def _put_durably(self, folder: Path, key: str, data: bytes) -> bool:
         if (folder / key).exists():
             return False
-        upload = Upload(self, folder, key)
+        upload = Upload(self.put, folder, key)
         try:
             upload.write(0, data)
             return upload.finish()
@@ -86,13 +87,34 @@ class Objects:
     def upload(self, key: str) -> "Upload":
         """For an object that is written in parts; raises StorageError where none can be."""
         _check(key)
-        return Upload(self, self._folder, key)
+        return Upload(self.put, self._folder, key)
+
+    def stream(self) -> Stream:
+        """For an object that is written from its beginning to its end, and named then."""
+        return Stream(self.put_file, self._folder)
+
+    def put_file(self, key: str, file: BinaryIO) -> bool:
+        """As ``put``, for the whole of an open file, however large."""
+        _check(key)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        # In parts a store knows no "create": of two writers at once, the later one's bytes stay.
+        parts = size > _ONE_REQUEST_BYTES
+        if parts and self.exists(key):
+            return False
+        try:
+            obstore.put(self._store, key, file, mode="overwrite" if parts else "create")
+        except exceptions.AlreadyExistsError:
+            return False
+        except (exceptions.BaseError, OSError) as error:
+            raise failed(key, error) from error
+        return True
 
     def forget_uploads(self, before: float) -> None:
         """Remove what killed writers left aside, if it was last written ``before``."""
-        if self._folder is None or not (self._folder / _STAGING).is_dir():
+        if self._folder is None or not (self._folder / STAGING).is_dir():
             return
-        for staged in (self._folder / _STAGING).iterdir():
+        for staged in (self._folder / STAGING).iterdir():
             with suppress(FileNotFoundError):
                 if staged.stat().st_mtime <= before:
                     staged.unlink()
@@ -103,7 +125,21 @@ class Objects:
         try:
             return bytes(obstore.get(self._store, key).bytes())
         except (exceptions.BaseError, OSError) as error:
-            raise _failed(key, error) from error
+            raise failed(key, error) from error
+
+    def opened(self, key: str) -> BinaryIO:
+        """The object as a file to read, fetched first where it lies at a distance."""
+        _check(key)
+        try:
+            if self._folder is not None:
+                return (self._folder / key).open("rb")
+            fetched = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+            for part in obstore.get(self._store, key).stream(min_chunk_size=1 << 20):
+                fetched.write(part)
+        except (exceptions.BaseError, OSError) as error:
+            raise failed(key, error) from error
+        fetched.seek(0)
+        return fetched  # type: ignore[return-value]
 
     def read_into(self, key: str, start: int, room: memoryview) -> int:
         """Fill ``room`` with bytes from ``start``; gives how many, fewer where the object ends."""
@@ -115,10 +151,10 @@ class Objects:
                 return _read_at(self._folder / key, start, room)
             data = obstore.get_range(self._store, key, start=start, length=len(room))
         except (exceptions.BaseError, OSError) as error:
-            failed = _failed(key, error)
-            if not isinstance(failed, Missing) and self.size(key) <= start:
+            told = failed(key, error)
+            if not isinstance(told, Missing) and self.size(key) <= start:
                 return 0  # which stores call an error
-            raise failed from error
+            raise told from error
         room[: len(data)] = data
         return len(data)
 
@@ -130,7 +166,7 @@ class Objects:
         except (exceptions.NotFoundError, FileNotFoundError):
             return False
         except (exceptions.BaseError, OSError) as error:
-            raise _failed(key, error) from error
+            raise failed(key, error) from error
         return True
 
     def size(self, key: str) -> int:
@@ -146,7 +182,7 @@ class Objects:
         try:
             return obstore.head(self._store, key)
         except (exceptions.BaseError, OSError) as error:
-            raise _failed(key, error) from error
+            raise failed(key, error) from error
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Every key in the folder ``prefix``, with its size in bytes; in no order."""
@@ -161,7 +197,7 @@ class Objects:
                     written = meta["last_modified"].timestamp()
                     yield Entry(meta["path"], int(meta["size"]), float(written))
         except (exceptions.BaseError, OSError) as error:
-            raise _failed(prefix, error) from error
+            raise failed(prefix, error) from error
 
     def delete(self, key: str) -> None:
         """Remove what is under ``key``; nothing there is no error."""
@@ -171,77 +207,7 @@ class Objects:
         except (exceptions.NotFoundError, FileNotFoundError):
             return
         except (exceptions.BaseError, OSError) as error:
-            raise _failed(key, error) from error
-
-
-class Upload:
-    """An object that is written in parts, from several threads; it is there when finished.
-
-    On a local store the parts go to a file aside; for a store at a distance they are gathered.
-    """
-
-    def __init__(self, objects: Objects, folder: Path | None, key: str):
-        self._objects, self._folder, self._key = objects, folder, key
-        self._parts: dict[int, bytes] = {}
-        self._handle = -1
-        if folder is not None:
-            self._staged = folder / _STAGING / uuid.uuid4().hex
-            with _telling(key):
-                self._staged.parent.mkdir(exist_ok=True)
-                self._handle = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-
-    def write(self, start: int, data: bytes | memoryview) -> None:
-        """Put ``data`` at byte ``start``; it may be changed afterwards."""
-        if self._folder is None:
-            self._parts[start] = bytes(data)
-            return
-        rest = memoryview(data)
-        with _telling(self._key):
-            while rest:
-                written = os.pwrite(self._handle, rest, start)
-                start, rest = start + written, rest[written:]
-
-    def finish(self) -> bool:
-        """Put the object in its place, whole and flushed; False where something is."""
-        if self._folder is None:
-            whole = [data for _, data in sorted(self._parts.items())]
-            return self._objects.put(self._key, whole[0] if len(whole) == 1 else b"".join(whole))
-        target = self._folder / self._key
-        with _telling(self._key):
-            os.fsync(self._handle)
-            known = _existing(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(self._staged, target)
-            except FileExistsError:
-                return False
-            except FileNotFoundError:
-                raise StorageError(
-                    "what was written for '{key}' was removed before it was complete",
-                    do="see who removes files from the store's folder, and run the command again",
-                    key=self._key,
-                ) from None
-            for parent in target.parents:
-                _flush(parent)
-                if parent == known:
-                    break
-        return True
-
-    def abandon(self) -> None:
-        """Keep nothing aside; what was finished stays."""
-        self._parts = {}
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
-            self._staged.unlink(missing_ok=True)
-
-
-@contextmanager
-def _telling(key: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _failed(key, error) from error
+            raise failed(key, error) from error
 
 
 def _check(key: str) -> None:
@@ -260,39 +226,3 @@ def _read_at(path: Path, start: int, room: memoryview) -> int:
         return done
     finally:
         os.close(handle)
-
-
-def _existing(path: Path) -> Path:
-    """The nearest folder above ``path`` that is there."""
-    return next(parent for parent in path.parents if parent.exists())
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _failed(key: str, error: Exception) -> TidegateError:
-    """What went wrong with the store, in the user's words."""
-    problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if isinstance(error, (exceptions.NotFoundError, FileNotFoundError)):
-        return Missing(
-            "object '{key}' is missing from the store",
-            do="bring it back from a backup",
-            key=key,
-        )
-    if "No space left" in str(error) or "Disk quota" in str(error):
-        return StorageError(
-            "there is no space left to store '{key}'",
-            do="free some space (tidegate params gc may help) and run the command again",
-            key=key,
-        )
-    return StorageError(
-        "the object store failed on '{key}': {problem}",
-        do="check that it is there, reachable, and that you may read and write it",
-        key=key,
-        problem=problem,
-    )

@@ -1,4 +1,4 @@
-"""Progress bars with time left, for work that takes longer than a second."""
+"""Progress bars with time left and rows a second, for work that takes longer than a second."""
 
 import time
 
@@ -6,17 +6,34 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-from tidegate.domain.messages import Message
+from tidegate.domain.messages import Message, say
 
 #: Work shorter than this needs no bar.
 PATIENCE_SECONDS = 1.0
+
+
+class Rate(ProgressColumn):
+    """Rows a second, of work that is counted in rows."""
+
+    def __init__(self, lang: str):
+        super().__init__()
+        self._lang = lang
+
+    def render(self, task: Task) -> Text:
+        """What the bar shows of a task."""
+        if task.fields.get("unit") != "rows" or not task.speed:
+            return Text("")
+        return Text(say("{rate:,.0f} rows/s", rate=task.speed).text(self._lang))
 
 
 class Bars:
@@ -29,7 +46,10 @@ class Bars:
         self._task: tuple[str, TaskID] | None = None
 
     def __call__(self, what: Message, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` units are done; a total of 0 is not known yet."""
+        """Show that ``done`` of ``total`` units are done; a total of 0 is not known yet.
+
+        Where the message has the value ``unit`` and that is "rows", so many a second are told.
+        """
         name = what.text(self._lang)
         began = self._began.setdefault(name, time.monotonic())
         if total and done >= total:
@@ -43,7 +63,7 @@ class Bars:
         if self._task is None or self._task[0] != name:
             if self._task is not None:
                 self._live.remove_task(self._task[1])
-            self._task = (name, self._live.add_task(name, total=total or None))
+            self._task = (name, self._added(self._live, what, total))
         self._live.update(self._task[1], completed=done, total=total or None)
 
     def stop(self) -> None:
@@ -52,11 +72,16 @@ class Bars:
             self._live.stop()
         self._live = self._task = None
 
+    def _added(self, live: Progress, what: Message, total: int) -> TaskID:
+        unit = what.values.get("unit")
+        return live.add_task(what.text(self._lang), total=total or None, unit=unit)
+
     def _start(self) -> Progress:
         live = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
+            Rate(self._lang),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,

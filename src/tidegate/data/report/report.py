@@ -144,7 +144,7 @@ def _page(lang: str, **values: Any) -> str:
 @cache
 def _template() -> jinja2.Template:
     pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("tidegate.data.report"),
+        loader=jinja2.PackageLoader("tidegate.data.report.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )

@@ -52,9 +52,9 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Whether a type of Arrow is a list of numbers."""
+    """Whether a type of Arrow is a list of floats; whole numbers in lists are no vector."""
     lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    return bool(lists) and (types.is_floating(kind.value_type) or types.is_integer(kind.value_type))
+    return bool(lists and types.is_floating(kind.value_type))
 
 
 def conformed(

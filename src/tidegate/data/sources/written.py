@@ -107,6 +107,11 @@ class Column:
         if not self.whole:
             self._add_marks(bare, is_number, row)
 
+    def add_text(self, texts: pl.Series, row: int) -> None:
+        """Take in values that are text, whatever they look like."""
+        self.texts.add(texts, texts.is_not_null(), row)
+        self._add_dates(texts, row)
+
     def _add_marks(self, bare: pl.Series, is_number: pl.Series, row: int) -> None:
         is_comma = ~is_number & _like(bare, _COMMA)
         self.comma.add(bare, is_comma, row)
@@ -134,7 +139,7 @@ class Column:
         """What the column is; raises DataError where it changes in the course of the file."""
         if self.texts.count:
             self._check_change()
-            self._check_dates()
+            self.check_dates()
             return pl.String()
         if not self.comma.count:
             whole = self.whole and self.numbers.count
@@ -182,7 +187,7 @@ class Column:
             value=later.example,
         )
 
-    def _check_dates(self) -> None:
+    def check_dates(self) -> None:
         """Raises DataError where all are dates, written in more ways than one."""
         if self.no_date or self.numbers.count or self.comma.count:
             return

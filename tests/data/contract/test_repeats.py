@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.contract.contract import repeats as module
+from tidegate.data.contract import repeats as module
 from tidegate.data.contract.repeats import Repeats
 from tidegate.domain.errors import StorageError
 

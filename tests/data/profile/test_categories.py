@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.data.profile.categories import GROUPS, KEPT, NAMED, Categories
-from tidegate.data.profile.profile import categories
+from tidegate.data.profile import categories
 
 
 def _tally(texts, size=1000):

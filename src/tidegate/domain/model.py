@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from tidegate.domain.features import Features, checked
 from tidegate.domain.messages import Frozen
 from tidegate.domain.metrics import METRICS, Metric, Task, metric_names
 from tidegate.domain.policy import Policy
@@ -25,6 +26,7 @@ class ModelSpec(Frozen):
     metric_name: str | None = Field(None, alias="metric")
     groups: dict[str, str] = {}
     contract: Contract | None = None
+    features: Features | None = None
     policy: Policy = Policy()
 
     model_config = {**Frozen.model_config, "populate_by_name": True, "serialize_by_alias": True}
@@ -43,6 +45,7 @@ class ModelSpec(Frozen):
 
     @model_validator(mode="after")
     def _complete(self) -> "ModelSpec":
+        checked(self.features or {}, self.not_features)
         if not self.trains:
             return self
         if self.task is None or self.target is None:

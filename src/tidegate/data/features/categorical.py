@@ -1,5 +1,6 @@
 """Categories: a column each, or a place by their hash where there are too many."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from blake3 import blake3
 from pydantic import Field, model_validator
 
 from tidegate.data.features.numeric import MISSING
-from tidegate.data.features.values import Floats, texts
+from tidegate.data.features.values import Floats, categories, texts
 from tidegate.domain.features import MOST_COLUMNS, FeatureRule
 from tidegate.domain.messages import Frozen
 
@@ -53,7 +54,7 @@ class CategoricalFeature(Frozen):
     def put(self, block: Floats, column: pl.Series, *, keep_missing: bool) -> None:
         """Write the features into ``block``, ``(n_rows, len(names))``."""
         places, other = self._places, len(self.categories)
-        at = [places.get(text, other) for text in texts(column).to_list()]
+        at = [places.get(text, other) for text in categories(column)]
         block[:] = 0.0
         block[np.arange(len(at)), at] = 1.0
 
@@ -87,7 +88,7 @@ class HashedFeature(Frozen):
 
     def put(self, block: Floats, column: pl.Series, *, keep_missing: bool) -> None:
         """Write the features into ``block``, ``(n_rows, len(names))``."""
-        given = texts(column).to_list()
+        given = categories(column)
         hashes = hashes_of(given)
         block[:] = 0.0
         for row, text in enumerate(given):
@@ -95,7 +96,7 @@ class HashedFeature(Frozen):
                 block[row, hashes[text] % self.columns] = -1.0 if hashes[text] >> 63 else 1.0
 
 
-def hashes_of(given: list[str | None]) -> dict[str, int]:
+def hashes_of(given: Iterable[str | None]) -> dict[str, int]:
     """64 bits for each text: BLAKE3 is specified, so they are the same everywhere and for good."""
     known = {text for text in given if text is not None}
     return {t: int.from_bytes(blake3(t.encode()).digest(length=8), "little") for t in known}

@@ -51,8 +51,8 @@ class DateFeature(Frozen):
 
     name: str
     since: date
-    days: NumericFeature | None
     cycles: list[TimeFeature]
+    days: NumericFeature | None = None
     keep: bool = False
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """Fitting the transform, and what it makes of the rows that it was fitted on."""
 
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from tidegate.data.features.categorical import HASH_COLUMNS, HashedFeature, fit_
 from tidegate.data.features.dates import fit_cycles, fit_date
 from tidegate.data.features.embedding import fit_embedding
 from tidegate.data.features.numeric import fit_numeric
-from tidegate.data.features.target import fit_target
+from tidegate.data.features.target import TargetFeature, fit_target
 from tidegate.data.features.text import fit_text
 from tidegate.data.features.transform import SINCE_2, Feature, Transform
 from tidegate.data.features.values import Floats, numbers
@@ -51,3 +51,66 @@ def fit_transform(frame: pl.DataFrame, spec: ModelSpec, *, keep_missing: bool = 
             continue
         way, rule = way_of(column, spec, has_target=has_target)
         found[_LISTS[way]].append(_fit(column, way, rule, frame, spec, keep_missing))
+    return Transform(
+        format=_format(found),
+        keep_missing=keep_missing,
+        time=list(spec.time),
+        cycles=fit_cycles(time_of(frame, spec.time)) if spec.time else [],
+        **found,
+    )
+
+
+def training_features(transform: Transform, frame: pl.DataFrame, spec: ModelSpec) -> Floats:
+    """The features of the rows that ``transform`` was fitted on, to learn from.
+
+    As ``apply`` gives them, but for target encodings: there a row's value comes from other rows
+    alone, since one that holds a part of its own target would be believed more than it deserves.
+    """
+    out, seed = transform.apply(frame), spec.policy.training.seed
+    for feature, start, end in transform.placed:
+        if isinstance(feature, TargetFeature) and spec.target is not None:
+            column = frame[feature.name]
+            out[:, start:end] = feature.out_of_fold(column, frame[spec.target], seed)
+    return out
+
+
+def _format(found: dict[str, list[Any]]) -> Literal[1, 2]:
+    """Format 1 where it has words for everything, so that ids stay as they were."""
+    new = any(found[name] for name in SINCE_2)
+    return 2 if new or any(feature.keep is not None for feature in found["numeric"]) else 1
+
+
+def _has_target(frame: pl.DataFrame, spec: ModelSpec) -> bool:
+    if spec.task is None or spec.target not in frame.columns:
+        return False
+    return frame[spec.target].null_count() < frame.height
+
+
+def _canonical(column: pl.Series) -> pl.Series:
+    # Vectors are read as they are; see ``values.vectors``.
+    nested = isinstance(column.dtype, (pl.Array, pl.List))
+    return column if nested else canonical_column(column)
+
+
+def _fit(
+    column: pl.Series,
+    way: Way,
+    rule: FeatureRule,
+    frame: pl.DataFrame,
+    spec: ModelSpec,
+    keep_missing: bool,
+) -> Feature:
+    if way is Way.NUMBER:
+        return fit_numeric(column.name, numbers(column), rule, keep_missing=keep_missing)
+    if way is Way.ONE_HOT:
+        return fit_categorical(column, rule)
+    if way is Way.HASH:
+        return HashedFeature(name=column.name, columns=rule.columns or HASH_COLUMNS)
+    if way is Way.DATE:
+        return fit_date(column, rule, keep_missing=keep_missing)
+    if way is Way.TEXT:
+        return fit_text(column, rule, keep_missing=keep_missing)
+    if way is Way.EMBEDDING:
+        return fit_embedding(column, rule, keep_missing=keep_missing)
+    assert spec.task is not None and spec.target is not None  # noqa: S101, PT018 - way_of saw to it
+    return fit_target(column, frame[spec.target], spec.task, rule, spec.policy.training.seed)

@@ -1,5 +1,6 @@
 """Target encoding: a category becomes what the target was where it occurred."""
 
+from collections import Counter
 from typing import Annotated
 
 import numpy as np
@@ -9,7 +10,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, model_validator
 
 from tidegate.data.features.categorical import MIN_CATEGORY_ROWS
 from tidegate.data.features.target_table import TargetTable
-from tidegate.data.features.values import Floats, numbers, place_of, texts
+from tidegate.data.features.values import Floats, categories, numbers, place_of, texts
 from tidegate.domain.features import FeatureRule
 from tidegate.domain.messages import Frozen
 from tidegate.domain.metrics import Task
@@ -34,9 +35,9 @@ class Output(Frozen):
     the column is divided by ``spread``, so that it has the scale of any other number.
     """
 
-    label: str | None
     mean: FiniteFloat
     scale: Positive
+    label: str | None = None
     spread: Positive = 1.0
 
 
@@ -75,14 +76,14 @@ class TargetFeature(Frozen):
 
     def put(self, block: Floats, column: pl.Series, *, keep_missing: bool) -> None:
         """Write the features into ``block``, ``(n_rows, len(names))``."""
-        block[:] = self.table.look_up(texts(column).to_list())
+        block[:] = self.table.look_up(categories(column))
 
     def out_of_fold(self, column: pl.Series, target: pl.Series, seed: int) -> Floats:
         """The features of the rows that it was fitted on, none from the row's own target.
 
         The folds are drawn by ``seed`` alone. Categories of the table count, as in serving.
         """
-        codes = _codes(texts(column), self.table.categories)
+        codes = _codes(categories(column), self.table.categories)
         size = len(self.table.categories)
         values = _out_of_fold(codes, _counted(target, self.outputs), size, self.smooth, seed)
         spreads: Floats = np.array([output.spread for output in self.outputs])
@@ -94,16 +95,15 @@ def fit_target(
 ) -> TargetFeature:
     """The encoding of a column by all of its rows; raises DataError for a target of the task
     regression that is no number."""
-    read = texts(column)
-    counts = read.fill_null("").value_counts(name="rows")
-    enough = counts.filter(counts["rows"] >= MIN_CATEGORY_ROWS)
-    categories = sorted(enough.to_series(0).to_list())
-    codes, smooth = _codes(read, categories), rule.smooth or SMOOTH
+    read = categories(column)
+    counts = Counter(read)
+    known = sorted(text or "" for text, rows in counts.items() if rows >= MIN_CATEGORY_ROWS)
+    codes, smooth = _codes(read, known), rule.smooth or SMOOTH
     outputs = _outputs(target, task)
     counted = _counted(target, outputs)
-    apart = _out_of_fold(codes, counted, len(categories), smooth, seed)
+    apart = _out_of_fold(codes, counted, len(known), smooth, seed)
     spreads = [place_of(apart[:, number])[1] for number in range(len(outputs))]
-    sums, rows = _sums(codes, counted, len(categories))
+    sums, rows = _sums(codes, counted, len(known))
     values = sums / (rows + smooth)[:, None] / np.array(spreads)
     return TargetFeature(
         name=column.name,
@@ -112,15 +112,15 @@ def fit_target(
             Output(label=output.label, mean=output.mean, scale=output.scale, spread=spread)
             for output, spread in zip(outputs, spreads, strict=True)
         ],
-        table=TargetTable(categories, values),
+        table=TargetTable(known, values),
     )
 
 
-def _codes(read: pl.Series, categories: list[str]) -> Codes:
-    """Each text's place among ``categories``, and their number for any other."""
-    places: dict[str | None, int] = {c: number for number, c in enumerate(categories)}
-    places[None] = places.get("", len(categories))
-    return np.array([places.get(t, len(categories)) for t in read.to_list()], np.int64)
+def _codes(read: list[str | None], known: list[str]) -> Codes:
+    """Each text's place among ``known``, and their number for any other."""
+    places: dict[str | None, int] = {category: number for number, category in enumerate(known)}
+    places[None] = places.get("", len(known))
+    return np.array([places.get(text, len(known)) for text in read], np.int64)
 
 
 def _outputs(target: pl.Series, task: Task) -> list[Output]:
@@ -156,15 +156,13 @@ def _counted(target: pl.Series, outputs: list[Output]) -> Floats:
 
 
 def _sums(codes: Codes, counted: Floats, size: int) -> tuple[Floats, Codes]:
-    """Sum and number of the rows of each code below ``size``; added row by row, so that every
-    machine rounds alike."""
-    rows = np.bincount(codes, minlength=size + 1)[:size].astype(np.int64)
-    width = counted.shape[1]
-    sums = np.column_stack([
-        np.bincount(codes, weights=counted[:, number], minlength=size + 1)[:size]
-        for number in range(width)
-    ])  # fmt: skip
-    return np.asarray(sums, np.float64), rows
+    """Sum and number of the rows of each code below ``size``.
+
+    Added row by row, so that every machine rounds alike.
+    """
+    sums = [np.bincount(codes, weights=column, minlength=size)[:size] for column in counted.T]
+    rows = np.bincount(codes, minlength=size)[:size].astype(np.int64)
+    return np.column_stack(sums), rows
 
 
 def _out_of_fold(codes: Codes, counted: Floats, size: int, smooth: float, seed: int) -> Floats:
@@ -174,17 +172,16 @@ def _out_of_fold(codes: Codes, counted: Floats, size: int, smooth: float, seed: 
     would tell a little of the row's own fold.
     """
     folds = _folds(len(codes), seed)
-    parts = [_sums(codes[folds == f], counted[folds == f], size) for f in range(FOLDS)]
-    out = np.zeros(counted.shape)
+    sums, rows = _sums(codes * FOLDS + folds, counted, size * FOLDS)
+    by_fold, rows = sums.reshape(size, FOLDS, -1), rows.reshape(size, FOLDS)
+    values = np.zeros((size + 1, FOLDS, counted.shape[1]))
     for fold in range(FOLDS):
         # Added up without the fold, rather than taken off the whole: what is left over of a sum
         # in its last bits would tell of what was taken off.
-        others = [part for number, part in enumerate(parts) if number != fold]
-        sums = sum((part[0] for part in others), np.zeros((size, counted.shape[1])))
-        rows = sum((part[1] for part in others), np.zeros(size, np.int64))
-        mine = (folds == fold) & (codes < size)
-        out[mine] = (sums / (rows + smooth)[:, None])[codes[mine]]
-    return out
+        others = [other for other in range(FOLDS) if other != fold]
+        weight = rows[:, others].sum(axis=1) + smooth
+        values[:size, fold] = sum(by_fold[:, other] for other in others) / weight[:, None]
+    return np.asarray(values[codes, folds])
 
 
 def _folds(rows: int, seed: int) -> Codes:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from tidegate.data.features.categorical import hashes_of
 from tidegate.data.features.numeric import NumericFeature, fit_numeric
-from tidegate.data.features.values import Floats, texts
+from tidegate.data.features.values import Floats, categories
 from tidegate.data.hashing import Hashes, mixed
 from tidegate.data.words import WORD
 from tidegate.domain.features import MOST_COLUMNS, FeatureRule, Pieces
@@ -71,10 +71,9 @@ class TextFeature(Frozen):
             self._put(block[start : start + _AT_ONCE], part, keep_missing)
 
     def _put(self, block: Floats, column: pl.Series, keep_missing: bool) -> None:
-        lower = lower_case(column)
-        words = lower.str.extract_all(WORD)
-        sizes, at = measured(lower, words), 0
-        for feature, size in zip((self.length, self.words), sizes, strict=True):
+        lower, words = read(column)
+        at = 0
+        for feature, size in zip((self.length, self.words), sizes(lower, words), strict=True):
             width = len(feature.names)
             feature.put_values(block[:, at : at + width], size, keep_missing=keep_missing)
             at += width
@@ -89,8 +88,7 @@ class TextFeature(Frozen):
 
 def fit_text(column: pl.Series, rule: FeatureRule, *, keep_missing: bool) -> TextFeature:
     """The feature of a column of texts: only their sizes are fitted, the rest is declared."""
-    lower = lower_case(column)
-    length, words = measured(lower, lower.str.extract_all(WORD))
+    length, words = sizes(*read(column))
     plain = FeatureRule()
     of = rule.of or "words"
     low, high = rule.ngrams or NGRAMS[of]
@@ -107,33 +105,35 @@ def fit_text(column: pl.Series, rule: FeatureRule, *, keep_missing: bool) -> Tex
     )
 
 
-def lower_case(column: pl.Series) -> pl.Series:
-    """A column as lower-case text without blanks around; null where nothing is left."""
-    return texts(column).str.to_lowercase()
+def read(column: pl.Series) -> tuple[list[str | None], list[list[str]]]:
+    """Each text in lower case without blanks around, None where nothing is left; and its words."""
+    lower = [None if text is None else text.lower() for text in categories(column)]
+    words = pl.Series(lower, dtype=pl.String).str.extract_all(WORD).to_list()
+    return lower, [said or [] for said in words]
 
 
-def measured(lower: pl.Series, words: pl.Series) -> tuple[Floats, Floats]:
+def sizes(lower: list[str | None], words: list[list[str]]) -> tuple[Floats, Floats]:
     """Characters and words of each text, NaN where it is missing."""
-    sizes = (lower.str.len_chars(), words.list.len())
-    length, count = (size.set(lower.is_null(), None).cast(pl.Float64).to_numpy() for size in sizes)
-    return length, count
+    length = [math.nan if text is None else float(len(text)) for text in lower]
+    count = [
+        math.nan if text is None else float(len(w)) for text, w in zip(lower, words, strict=True)
+    ]
+    return np.array(length), np.array(count)
 
 
-def _words(words: pl.Series) -> tuple[Hashes, Rows]:
+def _words(words: list[list[str]]) -> tuple[Hashes, Rows]:
     """Every word's hash, and its row."""
-    sizes = words.list.len().fill_null(0).to_numpy()
-    said = words.filter(words.list.len() > 0).explode().to_list()
+    said = [word for row in words for word in row]
     known = hashes_of(said)
-    return np.array([known[word] for word in said], np.uint64), np.repeat(
-        np.arange(len(words)), sizes
-    )
+    owner = np.repeat(np.arange(len(words)), [len(row) for row in words])
+    return np.array([known[word] for word in said], np.uint64), owner
 
 
-def _characters(lower: pl.Series) -> tuple[Hashes, Rows]:
+def _characters(lower: list[str | None]) -> tuple[Hashes, Rows]:
     """Every character's code point, and its row."""
-    sizes = lower.str.len_chars().fill_null(0).to_numpy()
-    joined = "".join(lower.drop_nulls().to_list()).encode("utf-32-le")
-    return np.frombuffer(joined, "<u4").astype(np.uint64), np.repeat(np.arange(len(lower)), sizes)
+    given = [text or "" for text in lower]
+    points = np.frombuffer("".join(given).encode("utf-32-le"), "<u4")
+    return points.astype(np.uint64), np.repeat(np.arange(len(given)), [len(t) for t in given])
 
 
 def _ngrams(pieces: Hashes, owner: Rows, low: int, high: int) -> Iterator[tuple[Hashes, Rows]]:

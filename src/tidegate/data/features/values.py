@@ -16,6 +16,11 @@ Floats = NDArray[np.float64]
 #: and infinities upset every model.
 LARGEST = 1e30
 
+#: What counts as a blank: what Unicode calls white space, as polars does, which Python does not.
+_BLANKS = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 #: Types that are float64 after one cast, without a closer look.
 _PLAIN = frozenset({
     pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8,
@@ -63,6 +68,12 @@ def texts(column: pl.Series) -> pl.Series:
     """
     text = as_text(canonical_column(column)).str.strip_chars()
     return text.set(text == "", None)
+
+
+def categories(column: pl.Series) -> list[str | None]:
+    """As ``texts``, as a list: it takes a tenth of the time for a single row."""
+    plain = column if column.dtype == pl.String else as_text(canonical_column(column))
+    return [None if t is None else t.strip(_BLANKS) or None for t in plain.to_list()]
 
 
 def vectors(column: pl.Series, width: int) -> Floats:

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import model_validator
 
 from tidegate.data.features.numeric import NumericFeature, fit_numeric
-from tidegate.data.features.values import Floats
+from tidegate.data.features.values import Floats, texts
 from tidegate.data.time import time_of
 from tidegate.domain.errors import DataError
 from tidegate.domain.features import FeatureRule
@@ -70,7 +70,7 @@ class DateFeature(Frozen):
 
     def put(self, block: Floats, column: pl.Series, *, keep_missing: bool) -> None:
         """Write the features into ``block``, ``(n_rows, len(names))``."""
-        times, at = time_of(column.to_frame(), [column.name]), 0
+        times, at = _times(column), 0
         if self.days is not None:
             at = len(self.days.names)
             self.days.put_values(block[:, :at], _days(times, self.since), keep_missing=self.keep)
@@ -85,7 +85,7 @@ def fit_date(column: pl.Series, rule: FeatureRule, *, keep_missing: bool) -> Dat
     The days count from the earliest date unless the rule says since when. Raises DataError for
     what is no date.
     """
-    times = time_of(column.to_frame(), [column.name])
+    times = _times(column)
     first = times.min()
     if first is None:
         raise DataError(
@@ -103,6 +103,12 @@ def fit_date(column: pl.Series, rule: FeatureRule, *, keep_missing: bool) -> Dat
     parts = rule.parts or [cycle.part for cycle in fit_cycles(times)]
     cycles = [TimeFeature(part=part) for part in parts if part != "days"]
     return DateFeature(name=column.name, since=since, days=days, cycles=cycles, keep=plain)
+
+
+def _times(column: pl.Series) -> pl.Series:
+    """When each row's date is; a text of blanks is none."""
+    known = texts(column) if column.dtype == pl.String else column
+    return time_of(known.to_frame(), [column.name])
 
 
 def fit_cycles(times: pl.Series) -> list[TimeFeature]:

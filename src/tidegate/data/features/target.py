@@ -173,8 +173,9 @@ def _out_of_fold(codes: Codes, counted: Floats, size: int, smooth: float, seed: 
     """
     folds = _folds(len(codes), seed)
     sums, rows = _sums(codes * FOLDS + folds, counted, size * FOLDS)
-    by_fold, rows = sums.reshape(size, FOLDS, -1), rows.reshape(size, FOLDS)
-    values = np.zeros((size + 1, FOLDS, counted.shape[1]))
+    width = counted.shape[1]
+    by_fold, rows = sums.reshape(size, FOLDS, width), rows.reshape(size, FOLDS)
+    values = np.zeros((size + 1, FOLDS, width))
     for fold in range(FOLDS):
         # Added up without the fold, rather than taken off the whole: what is left over of a sum
         # in its last bits would tell of what was taken off.

@@ -114,11 +114,10 @@ def read(column: pl.Series) -> tuple[list[str | None], list[list[str]]]:
 
 def sizes(lower: list[str | None], words: list[list[str]]) -> tuple[Floats, Floats]:
     """Characters and words of each text, NaN where it is missing."""
-    length = [math.nan if text is None else float(len(text)) for text in lower]
-    count = [
-        math.nan if text is None else float(len(w)) for text, w in zip(lower, words, strict=True)
-    ]
-    return np.array(length), np.array(count)
+    missing = np.array([text is None for text in lower], dtype=bool)
+    told = ([len(text or "") for text in lower], [len(said) for said in words])
+    length, count = (np.where(missing, np.nan, np.array(size, np.float64)) for size in told)
+    return length, count
 
 
 def _words(words: list[list[str]]) -> tuple[Hashes, Rows]:

@@ -67,8 +67,9 @@ class Transform(Frozen):
 
     @model_validator(mode="after")
     def _sound(self) -> "Transform":
-        if self.format == 1 and any(getattr(self, name) for name in SINCE_2):
-            raise ValueError("format 1 has no such features")
+        kept = any(feature.keep is not None for feature in self.numeric)
+        if self.format == 1 and (kept or any(getattr(self, name) for name in SINCE_2)):
+            raise ValueError("format 1 has no words for such features")
         counts = Counter(placed.feature.name for placed in self.placed)
         double, times = counts.most_common(1)[0] if counts else ("", 0)
         if times > 1:

@@ -47,6 +47,8 @@ def way_of(column: pl.Series, spec: ModelSpec, *, has_target: bool) -> tuple[Way
     rules = spec.features or {}
     general, own = rules.get(DEFAULT, FeatureRule()), rules.get(column.name, FeatureRule())
     most = own.max_categories or general.max_categories or MAX_CATEGORIES
+    if own.way is None:  # said of how many are few, whatever it then becomes
+        own = own.model_copy(update={"max_categories": None})
     many = general.many or (Way.TARGET if has_target else Way.HASH)
     way = own.way or _by_kind(column, spec, most, many)
     try:
@@ -66,6 +68,8 @@ def way_of(column: pl.Series, spec: ModelSpec, *, has_target: bool) -> tuple[Way
         )
     told = {name: getattr(general, name) for name in general.given & OPTIONS[way]}
     told |= {name: getattr(own, name) for name in own.given}
+    if way is Way.ONE_HOT:
+        told["max_categories"] = most
     if told.get("indicator") and told.get("missing") == "keep":
         del told["indicator"]  # of all columns, where this one keeps its gaps
     return way, FeatureRule(**told)

@@ -11,8 +11,8 @@ from tidegate.data.contract.text import contract_to_yaml, read_contract
 from tidegate.data.drift.drift import drift
 from tidegate.data.drift.since import dated
 from tidegate.data.output import write_file
-from tidegate.data.profile.profile import Profile, profile_source
 from tidegate.data.profile import json_file as files
+from tidegate.data.profile.profile import Profile, profile_source
 from tidegate.data.source import Source, open_source
 from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import say

@@ -63,7 +63,21 @@ def parse_model(given: Any, *, source: str = "model") -> ModelSpec:
         )
     if spec.trains and spec.task is not None:
         how.check_settings(spec.task, spec.policy.training.settings)
+    if not how.keeps_missing:
+        _refuse_gaps(spec)
     return spec
+
+
+def _refuse_gaps(spec: ModelSpec) -> None:
+    """Raise WrongUsage where a feature would keep missing values that the adapter cannot take."""
+    for name, rule in (spec.features or {}).items():
+        if rule.missing == "keep":
+            raise WrongUsage(
+                "features: '{column}' keeps missing values, and adapter '{adapter}' takes none",
+                do="say 'missing: median', 'missing: mean' or a number",
+                column=name,
+                adapter=spec.adapter,
+            )
 
 
 def _explained(error: ValidationError, source: str) -> WrongUsage:

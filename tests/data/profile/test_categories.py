@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.profile.categories import GROUPS, KEPT, NAMED, Categories
 from tidegate.data.profile import categories
+from tidegate.data.profile.categories import GROUPS, KEPT, NAMED, Categories
 
 
 def _tally(texts, size=1000):

@@ -3,6 +3,8 @@
 PROCESS = {
     "model '{model}' has no data yet": "模型“{model}”还没有数据",
     "comparing snapshots": "比较快照",
+    "features: '{column}' keeps missing values, and adapter '{adapter}' takes none": "features：“{column}”要保留缺失值，而适配器“{adapter}”不接受缺失值",
+    "say 'missing: median', 'missing: mean' or a number": "请写“missing: median”“missing: mean”，或者一个数",
     "{path} is nested too deeply": "{path} 嵌套太深",
     "write a flat model file": "请把模型文件写得平一些",
     "{count} problem(s) found in the record": "记录里发现 {count} 个问题",

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from tidegate.data.cleaning.clean import clean
-from tidegate.data.features import fit_transform
+from tidegate.data.features.fit import fit_transform, training_features
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.table import stacked
 from tidegate.domain.compatibility import differences
@@ -108,8 +108,10 @@ def fit_candidate(
     how = adapter(spec.adapter)
     if plan.strategy is Strategy.FULL or parent is None:
         transform = fit_transform(rows, spec, keep_missing=how.keeps_missing)
+        x = training_features(transform, rows, spec)
     else:
         transform = parent.transform
+        x = transform.apply(rows)
     job = Job(
         task=spec.task,
         strategy=plan.strategy,
@@ -120,7 +122,7 @@ def fit_candidate(
         seed=spec.policy.training.seed,
         progress=progress,
     )
-    fit = train(how, transform.apply(rows), np.asarray(rows[spec.target].to_numpy()), job)
+    fit = train(how, x, np.asarray(rows[spec.target].to_numpy()), job)
     return Fitted(spec.adapter, fit.state, transform), fit
 
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.features import MAX_CATEGORIES, Transform, fit_transform
+from tidegate.data.features.categorical import MAX_CATEGORIES
+from tidegate.data.features.fit import fit_transform
+from tidegate.data.features.transform import Transform
 from tidegate.domain.errors import DataError
 from tidegate.domain.model import ModelSpec
 
@@ -66,7 +68,8 @@ def test_the_most_frequent_categories_get_columns():
     rows = [f"c{n:02d}" for n in range(60) for _ in range(2 + n)]
     frame = pl.DataFrame({"y": range(len(rows)), "c": rows})
     kept = [f"c=c{n:02d}" for n in range(60 - MAX_CATEGORIES, 60)]
-    assert fit_transform(frame, _spec()).names == [*kept, "c=(other)"]
+    spec = _spec(features={"default": {"many": "one_hot"}})
+    assert fit_transform(frame, spec).names == [*kept, "c=(other)"]
 
 
 def test_target_key_and_excluded_columns_are_never_features():

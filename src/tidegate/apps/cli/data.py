@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import typer
+from rich.markup import escape
 
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session
@@ -76,7 +77,7 @@ def profile(
     for column in found.columns:
         numbers = [column.mean, column.minimum, column.maximum]
         shown = ["-" if value is None else f"{value:.4g}" for value in numbers]
-        table.add_row(column.name, s.text(say(column.kind)), f"{column.missing:,}", *shown)
+        table.add_row(escape(column.name), s.text(say(column.kind)), f"{column.missing:,}", *shown)
     s.emit(found, lambda: s.out.print(table))
 
 
@@ -103,7 +104,7 @@ def show_consistency(s: Session, found: Consistency) -> None:
     )
     for column in found.columns:
         drifted = f"[yellow]{s.say('yes')}[/]" if column.drifted else s.say("no")
-        table.add_row(column.name, f"{column.effect:.3f}", f"{column.p_value:.2g}", drifted)
+        table.add_row(escape(column.name), f"{column.effect:.3f}", f"{column.p_value:.2g}", drifted)
     s.out.print(table)
     if found.joint.drifted:
         s.out.print(

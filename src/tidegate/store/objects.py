@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -101,6 +102,8 @@ class Objects:
         """The bytes under ``key``; raises Missing where there are none."""
         _check(key)
         try:
+            if self._folder is not None:
+                _check_file(self._folder / key)
             return bytes(obstore.get(self._store, key).bytes())
         except (exceptions.BaseError, OSError) as error:
             raise _failed(key, error) from error
@@ -154,10 +157,16 @@ class Objects:
             yield entry.key, entry.size
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """As ``list``, and when each was written."""
+        """As ``list``, and when each was written.
+
+        What has no name that a key could have is none of ours: what editors, desktops and
+        networks put into folders.
+        """
         try:
             for portion in obstore.list(self._store, prefix=prefix.rstrip("/")):
                 for meta in portion:
+                    if _KEY.fullmatch(meta["path"]) is None:
+                        continue
                     written = meta["last_modified"].timestamp()
                     yield Entry(meta["path"], int(meta["size"]), float(written))
         except (exceptions.BaseError, OSError) as error:
@@ -251,9 +260,17 @@ def _check(key: str) -> None:
         )
 
 
+def _check_file(path: Path) -> None:
+    """Only a file is an object: a pipe would make its reader wait for a writer."""
+    if not path.is_file():
+        raise FileNotFoundError
+
+
 def _read_at(path: Path, start: int, room: memoryview) -> int:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise FileNotFoundError
         done = 0
         while done < len(room) and (count := os.preadv(handle, [room[done:]], start + done)):
             done += count
@@ -287,7 +304,7 @@ def _failed(key: str, error: Exception) -> TidegateError:
     if "No space left" in str(error) or "Disk quota" in str(error):
         return StorageError(
             "there is no space left to store '{key}'",
-            do="free some space (tidegate params gc may help) and run the command again",
+            do="free some kilobytes, then more with 'tidegate params gc', and run it again",
             key=key,
         )
     return StorageError(

@@ -3,6 +3,8 @@
 PARAMS = {
     "bring the object back from a backup, then run 'tidegate params fsck'": "请从备份恢复这个对象，然后运行“tidegate params fsck”",
     "bring the object back from a backup, or commit the same parameters again": "请从备份恢复这个对象，或者重新提交同样的参数",
+    "parameters {params} need object '{key}', which is missing; nothing was removed, for what they need may lie elsewhere": "参数 {params} 需要对象“{key}”，可是它不见了；没有删除任何东西，因为所需的字节也许在别处",
+    "bring the object back from a backup, or import the same parameters again": "请从备份恢复这个对象，或者重新导入同样的参数",
     "tensor name {name} is not valid Unicode": "张量名 {name} 不是有效的 Unicode",
     "rename the tensor": "请给张量改名",
     "the structure holds a value that JSON cannot keep exactly ({problem})": "结构里有 JSON 无法精确表示的值（{problem}）",

@@ -1,20 +1,25 @@
 """Only garbage is freed, whoever else is at work."""
 
+import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from tidegate.domain.errors import IntegrityError
+from tidegate.domain.errors import IntegrityError, StorageError
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Structure
+from tidegate.params import commit as commit_module
+from tidegate.params import gc as gc_module
 from tidegate.params.checkout import load
 from tidegate.params.commit import commit
 from tidegate.params.fsck import fsck
 from tidegate.params.gc import Freed, gc
 from tidegate.params.packed import leases
 from tidegate.params.packed.leases import Lease
-from tidegate.params.packed.references import reference_key
+from tidegate.params.packed.references import reference_key, references
 from tidegate.params.repack import shorten
 from tidegate.store.objects import Objects
 
@@ -216,3 +221,48 @@ def test_a_sheet_under_no_true_number_counts_for_nothing(tmp_path, name):
     (sheet.parent / name).write_bytes(b"gone\n")
     assert load(objects, manifest) == {"a": A}
     assert fsck(objects, [("m@1", manifest.id)]) == []
+
+
+def test_a_commit_that_slept_is_told_so_where_a_collector_passed(tmp_path, monkeypatch):
+    """Its sheet comes when the collector has read the sheets, and its packs go after that."""
+    objects = Objects.open(str(tmp_path))
+    real_publish, real_remove = commit_module.publish, gc_module._remove
+    asleep, awake, published = threading.Event(), threading.Event(), threading.Event()
+
+    def publish(*given, **options):
+        for path in (p for p in tmp_path.rglob("*") if p.is_file()):
+            os.utime(path, (0, 0))  # the machine slept
+        asleep.set()
+        awake.wait()
+        try:
+            return real_publish(*given, **options)
+        finally:
+            published.set()
+
+    def remove(*given):
+        awake.set()
+        published.wait()
+        return real_remove(*given)
+
+    monkeypatch.setattr(commit_module, "publish", publish)
+    monkeypatch.setattr(gc_module, "_remove", remove)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(commit, objects, STRUCTURE, {"a": A})
+        asleep.wait()
+        assert gc(objects, set(), 3600).packs == 1
+        with pytest.raises(StorageError, match="took its packs for abandoned"):
+            writing.result()
+    assert [reference.gone for reference in references(objects)] == [False, True]
+    monkeypatch.undo()
+    assert load(objects, commit(objects, STRUCTURE, {"a": A})) == {"a": A}
+
+
+def test_a_commit_that_slept_takes_back_what_names_no_pack_of_its_own(tmp_path, monkeypatch):
+    objects = Objects.open(str(tmp_path))
+    base = commit(objects, STRUCTURE, {"a": A, "b": B})
+    monkeypatch.setattr(Lease, "held", lambda lease: False)
+    with pytest.raises(StorageError, match="took its packs for abandoned"):
+        commit(objects, STRUCTURE, {"a": A}, [base.id])
+    withdrawn = [found for found in references(objects) if found.version != base.id]
+    assert [reference.gone for reference in withdrawn] == [False, True]
+    assert load(objects, base) == {"a": A, "b": B}

@@ -135,6 +135,9 @@ def import_(
     allow_other_structure: bool = typer.Option(
         False, "--allow-other-structure", help="Take other names, types and shapes of tensors."
     ),
+    repair: bool = typer.Option(
+        False, "--repair", help="Read what is stored already; store anew what is damaged of it."
+    ),
 ) -> None:
     """A case file for the parameters in a safetensors file, run as far as it goes."""
     s = session(context)
@@ -145,6 +148,7 @@ def import_(
             reason=reason,
             allow_nonfinite=allow_nonfinite,
             allow_other_structure=allow_other_structure,
+            repair=repair,
         )
         if s.as_json:
             version, manifest = ws.version(f"{model}@{update.number}")

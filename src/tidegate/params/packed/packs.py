@@ -9,7 +9,7 @@ from blake3 import blake3
 from tidegate.domain.errors import IntegrityError
 from tidegate.params.packed.codec import Encoded
 from tidegate.params.packed.leases import Lease
-from tidegate.params.packed.sheet import Frame
+from tidegate.params.packed.sheet import Frame, Sheet
 from tidegate.store.objects import Entry, Objects
 
 PACKS = "params/packs/"
@@ -29,6 +29,24 @@ def all_packs(objects: Objects, writer: str | None = None) -> dict[str, Entry]:
     folder = PACKS if writer is None else f"{PACKS}{writer}/"
     named = ((entry.key.removeprefix(PACKS), entry) for entry in objects.entries(folder))
     return {name: entry for name, entry in named if _PACK.fullmatch(name)}
+
+
+class Listed:
+    """The packs of some writers, each writer's listed when it is first asked for."""
+
+    def __init__(self, objects: Objects):
+        self._objects = objects
+        self._sizes: dict[str, int] = {}
+        self._writers: set[str] = set()
+
+    def holds(self, sheet: Sheet) -> bool:
+        """Whether every pack that a sheet needs is there, and as long as it needs it."""
+        ends = sheet.ends
+        for writer in {pack.partition("/")[0] for pack in ends} - self._writers:
+            packs = all_packs(self._objects, writer)
+            self._sizes |= {name: entry.size for name, entry in packs.items()}
+            self._writers.add(writer)
+        return all(end <= self._sizes.get(pack, -1) for pack, end in ends.items())
 
 
 def read_frame(objects: Objects, frame: Frame, room: memoryview) -> None:

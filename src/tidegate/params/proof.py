@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from tidegate.domain.errors import IntegrityError, NotFound, ParamsError
+from tidegate.domain.errors import IntegrityError, ParamsError
 from tidegate.domain.merkle import inclusion_path, root_from_path
 from tidegate.domain.messages import Frozen
 from tidegate.domain.version import Manifest
-from tidegate.params.files.safetensors_file import open_safetensors, unreadable
+from tidegate.params.files.regular import read_regular
+from tidegate.params.files.safetensors_file import open_safetensors
 from tidegate.params.identity import name_bytes, tensor_hasher, tensor_leaf, version_leaves
 from tidegate.params.names import pick
 
@@ -60,12 +61,21 @@ def check(file: str | os.PathLike[str], proof: Proof, params: str) -> int:
     """How many tensors a safetensors file holds, each found to be one of version ``params``.
 
     Every bit of every tensor is read, in parts. Raises IntegrityError naming the first that is
-    not proved to be in the version, and where the file lacks one that the proof names.
+    not proved to be in the version, and where the file lacks one that the proof names;
+    ParamsError where the file has none, which would prove nothing. The file's own metadata is no
+    tensor, and nothing is said of it.
     """
+    params = params.lower()
     told = {tensor.name: tensor for tensor in proof.tensors}
     with open_safetensors(file) as opened:
         for name in sorted(told.keys() ^ set(opened.names)):
             raise _unproved(name, params)
+        if not told:
+            raise ParamsError(
+                "file '{file}' holds no tensor: nothing can be proved of it",
+                do="give a file with tensors that 'tidegate params checkout' wrote",
+                file=os.fspath(file),
+            )
         room = memoryview(bytearray(_PART))
         for name in opened.names:
             info = opened.info(name)
@@ -80,22 +90,16 @@ def check(file: str | os.PathLike[str], proof: Proof, params: str) -> int:
 
 def read_proof(path: str | os.PathLike[str]) -> Proof:
     """The proof in a file; raises NotFound where no file is, ParamsError where it is none."""
-    file = os.fspath(path)
+    raw = read_regular(path, _MAX_BYTES + 1)
     try:
-        with open(file, "rb") as handle:
-            raw = handle.read(_MAX_BYTES + 1)
         if len(raw) > _MAX_BYTES:
             raise ValueError
         return Proof.model_validate_json(raw)
-    except FileNotFoundError:
-        raise NotFound("there is no file '{file}'", do="check the path", file=file) from None
-    except OSError as problem:
-        raise unreadable(file, problem) from problem
     except (ValidationError, ValueError):
         raise ParamsError(
             "file '{file}' is no proof of tensors",
             do="give the file that 'tidegate params checkout --proof' wrote",
-            file=file,
+            file=os.fspath(path),
         ) from None
 
 

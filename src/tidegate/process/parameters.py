@@ -67,9 +67,11 @@ def bring_in(
     *,
     allow_nonfinite: bool = False,
     allow_other_structure: bool = False,
+    repair: bool = False,
 ) -> Update:
     """A case file for the parameters in a safetensors file, which are stored as they are.
 
+    ``repair`` reads what is stored already, and stores anew what is damaged of it.
     Raises Incompatible, with the differences spelled out, where tensors have other names, dtypes
     or shapes than those in production, unless ``allow_other_structure``.
     """
@@ -88,6 +90,7 @@ def bring_in(
         file,
         near=near(home, model),
         allow_nonfinite=allow_nonfinite,
+        repair=repair,
         progress=lambda done, total: home.progress(say("reading parameters"), done, total),
     )
     if not allow_other_structure:

@@ -29,7 +29,7 @@ def resolve(home: Home, name: str) -> Version:
     model, which = match.groups()
     with home.journal.read() as reader:
         home.spec(reader, model)
-    if which.isdecimal():
+    if re.fullmatch("[0-9]{1,9}", which):  # Python turns no longer one into a number than 4,300
         number: int | None = int(which)
     elif which == "champion":
         number = current(home, model).champion

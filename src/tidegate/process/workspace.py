@@ -270,11 +270,13 @@ class Workspace:
         reason: str,
         allow_nonfinite: bool = False,
         allow_other_structure: bool = False,
+        repair: bool = False,
     ) -> Update:
         """A case file for parameters from a safetensors file, run as far as it goes.
 
         ``file`` may be the index of a model in several files. Raises Incompatible where the
         tensors are not those of the version in production, unless ``allow_other_structure``.
+        ``repair`` reads what is stored already, and stores anew what is damaged of it.
         """
         update = parameters.bring_in(
             self.home,
@@ -283,6 +285,7 @@ class Workspace:
             reason,
             allow_nonfinite=allow_nonfinite,
             allow_other_structure=allow_other_structure,
+            repair=repair,
         )
         return run(self.home, update.id, self._watch)
 

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.markup import escape
 
 from tidegate.apps.cli.session import session, size, when
 from tidegate.apps.cli.updates import show_standing
+from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import say
+from tidegate.params.files.safetensors_writer import is_standard_output
 from tidegate.params.picture import picture
 from tidegate.process.parameters import summary_of, verify_file
 
@@ -39,7 +42,7 @@ def log(context: typer.Context, model: str) -> None:
             str(row.tensors),
             size(row.size_bytes),
             when(version.created_at),
-            version.reason.replace("[", "\\["),
+            escape(version.reason),
         )
     rows = [
         {
@@ -64,7 +67,8 @@ def show(context: typer.Context, version: str) -> None:
     table = s.table(say("Tensor"), say("Type"), say("Shape"), say("Size"), say("Id"), right=(3,))
     for tensor in manifest.tensors:
         shape = "x".join(map(str, tensor.shape)) or "()"
-        table.add_row(tensor.name, tensor.dtype, shape, size(tensor.size_bytes), tensor.id[:16])
+        name, bytes_ = escape(tensor.name), size(tensor.size_bytes)
+        table.add_row(name, tensor.dtype, shape, bytes_, tensor.id[:16])
 
     def shown() -> None:
         s.out.print(f"[bold]{found.name}[/]  {manifest.id}  {manifest.structure.adapter}")
@@ -104,7 +108,7 @@ def diff(
         shown = ["-" if value is None else f"{value:.3g}" for value in numbers]
         if broken:
             shown.append(f"{row.new_nonfinite or ''}")
-        table.add_row(row.name, s.text(say(row.status)), share, *shown)
+        table.add_row(escape(row.name), s.text(say(row.status)), share, *shown)
     document: dict[str, Any] = {"old": old, "new": new}
     document["tensors"] = [row._asdict() for row in found]
     if svg is not None:
@@ -131,6 +135,9 @@ def import_(
     allow_other_structure: bool = typer.Option(
         False, "--allow-other-structure", help="Take other names, types and shapes of tensors."
     ),
+    repair: bool = typer.Option(
+        False, "--repair", help="Read what is stored already; store anew what is damaged of it."
+    ),
 ) -> None:
     """A case file for the parameters in a safetensors file, run as far as it goes."""
     s = session(context)
@@ -141,6 +148,7 @@ def import_(
             reason=reason,
             allow_nonfinite=allow_nonfinite,
             allow_other_structure=allow_other_structure,
+            repair=repair,
         )
         if s.as_json:
             version, manifest = ws.version(f"{model}@{update.number}")
@@ -172,13 +180,19 @@ def checkout(
     """Write a version to a safetensors file, exactly."""
     s = session(context)
     chosen = list(tensor or []) or None
+    streams = is_standard_output(out)
+    if streams and s.as_json:
+        raise WrongUsage(
+            "the file and the JSON document cannot both go to standard output",
+            do="name a file with -o, or leave out --json",
+        )
     with s.workspace() as ws:
         written = ws.checkout(version, out, chosen)
         if proof is not None:
             proof.write_text(ws.prove(version, chosen).model_dump_json(), encoding="utf-8")
     s.emit(
         {"version": version, "file": str(out), "size_bytes": written},
-        lambda: s.out.print(
+        lambda: (s.err if streams else s.out).print(
             s.say("{version} is in {file} ({size})", version=version, file=out, size=size(written))
         ),
     )

@@ -1,6 +1,7 @@
 """``tidegate people``: who is known here, and what they may do."""
 
 import typer
+from rich.markup import escape
 
 from tidegate.apps.cli.session import Session, session
 from tidegate.domain.messages import say
@@ -62,5 +63,5 @@ def _show(s: Session, people: list[Person], document: object) -> None:
     for person in people:
         roles = ", ".join(s.text(say(role)) for role in person.roles)
         active = s.say("yes") if person.active else s.say("no")
-        table.add_row(person.name.replace("[", "\\["), s.text(say(person.team)), roles, active)
+        table.add_row(escape(person.name), s.text(say(person.team)), roles, active)
     s.emit(document, lambda: s.out.print(table))

@@ -1,5 +1,7 @@
 """``tidegate release`` and ``monitor``: what is in production, and how it fares."""
 
+import re
+
 import typer
 
 from tidegate.apps.cli.session import Session, session, when
@@ -86,7 +88,7 @@ def rollback(
     number = None
     if to is not None:
         digits = to.rpartition("@")[2]
-        if not digits.isdecimal():
+        if re.fullmatch("[0-9]{1,9}", digits) is None:
             raise typer.BadParameter("a version is a number, or MODEL@NUMBER", param_hint="--to")
         number = int(digits)
     with s.workspace() as ws:

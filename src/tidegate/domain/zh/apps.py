@@ -1,6 +1,8 @@
 """What the command line, the HTTP API and the demo say, in Chinese."""
 
 APPS = {
+    "the file and the JSON document cannot both go to standard output": "文件和 JSON 文档不能都写到标准输出",
+    "name a file with -o, or leave out --json": "请用 -o 给出文件名，或者去掉 --json",
     "the request holds a text that is no Unicode": "请求里有不是 Unicode 的文字",
     "send whole characters: a lone surrogate is half of one": "请发送完整的字符：单独的代理项只是半个字符",
     "'{name}' cannot be read as a column of values: {problem}": "“{name}”无法读成一列值：{problem}",

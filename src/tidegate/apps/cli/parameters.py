@@ -5,8 +5,9 @@ from typing import Any
 
 import typer
 
-from tidegate.apps.cli.session import session, size, when
+from tidegate.apps.cli.session import session, size, when, written_to
 from tidegate.apps.cli.updates import show_standing
+from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import say
 from tidegate.params.picture import picture
 from tidegate.process.parameters import summary_of, verify_file
@@ -107,14 +108,15 @@ def diff(
         table.add_row(row.name, s.text(say(row.status)), share, *shown)
     document: dict[str, Any] = {"old": old, "new": new}
     document["tensors"] = [row._asdict() for row in found]
+    replaced = svg is not None and svg.is_file()
     if svg is not None:
         svg.write_text(picture(found, old, new, s.lang), encoding="utf-8")
-        document["picture"] = str(svg)
+        document |= {"picture": str(svg), "replaced": replaced}
 
     def told() -> None:
         s.out.print(table)
         if svg is not None:
-            s.out.print(s.say("written to {file}", file=svg))
+            s.out.print(s.text(written_to(svg, replaced=replaced)))
 
     s.emit(document, told)
 
@@ -171,17 +173,35 @@ def checkout(
 ) -> None:
     """Write a version to a safetensors file, exactly."""
     s = session(context)
+    if proof is not None and _same_file(out, proof):
+        raise WrongUsage(
+            "--out and --proof both name {file}, and the proof would destroy the parameters",
+            do="give the proof a name of its own",
+            file=out,
+        )
     chosen = list(tensor or []) or None
+    replaced = [file for file in (out, proof) if file is not None and file.is_file()]
     with s.workspace() as ws:
         written = ws.checkout(version, out, chosen)
         if proof is not None:
             proof.write_text(ws.prove(version, chosen).model_dump_json(), encoding="utf-8")
-    s.emit(
-        {"version": version, "file": str(out), "size_bytes": written},
-        lambda: s.out.print(
+
+    def told() -> None:
+        s.out.print(
             s.say("{version} is in {file} ({size})", version=version, file=out, size=size(written))
-        ),
-    )
+        )
+        for file in replaced:
+            s.out.print("  " + s.say("{file} replaced the file of that name", file=file))
+
+    document = {"version": version, "file": str(out), "size_bytes": written}
+    s.emit({**document, "replaced": [str(file) for file in replaced]}, told)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether writing to one writes to the other, by whatever links."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 @group.command("verify")

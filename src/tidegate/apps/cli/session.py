@@ -109,6 +109,13 @@ def plain(value: Any) -> Any:
     return value
 
 
+def written_to(file: Path, *, replaced: bool) -> Message:
+    """Where a command has written, and whether something was there before."""
+    if replaced:
+        return say("written to {file}, in place of the file of that name", file=file)
+    return say("written to {file}", file=file)
+
+
 def when(moment: str) -> str:
     """A time from the record, to the minute, in UTC.
 

@@ -69,3 +69,92 @@ def test_a_file_that_is_replaced_is_told(llm, bring, tmp_path):
     assert "in place of" in llm("params diff llm@1 llm@1 --svg d.svg").out
     assert "in place of" not in llm("docs llm-1 -o r.md").out
     assert "in place of" in llm("docs llm-1 -o r.md").out
+
+
+def changed(name="layers.0.weight"):
+    return weights(**{name: weights()[name] * 1.5})
+
+
+def test_the_record_tells_what_is_true_of_parameters_that_nothing_serves(llm, bring):
+    bring(weights())
+    bring(changed())
+    text = llm("docs llm-2").out
+    assert "1 of 4 tensors, 14.0% of all values, are not what they were" in text
+    assert "taken from next.safetensors: 4 tensors, 1.8 KiB; 1 changed, 0 new and 0 gone" in text
+    assert "so there is no canary; llm@2 becomes the champion" in text
+    assert "no observation: parameters are not served here" in text
+    for untrue in (
+        "growing share of traffic", "shows no drift", "as a full update means", "automatically",
+        "learned from 0 rows", "no other version on traffic",
+    ):  # fmt: skip
+        assert untrue not in text
+    assert "week 12 (approved by wei)" in llm("update list").out
+
+
+def test_the_approver_sees_what_is_not_a_number(llm, bring):
+    bring(weights())
+    norm = weights()["norm.weight"]
+    norm[3] = np.nan
+    told = bring(weights(**{"norm.weight": norm}), "--allow-nonfinite", approve=False)
+    warned = "1 value(s) are NaN or infinite, allowed by ada: norm.weight (1, first at 3)"
+    assert warned in told.err
+    for line in ("update show llm-2", "docs llm-2"):
+        assert warned in llm(line).out
+    again = llm("params import llm next.safetensors --reason x --allow-nonfinite --json").json
+    assert warned in again["warnings"]
+
+
+def test_the_approver_is_told_how_to_look(llm, bring):
+    assert "tidegate params show llm@1;" in bring(weights()).out
+    assert "tidegate params diff llm@1 llm@2;" in bring(changed(), approve=False).out
+
+
+def test_an_import_that_changes_nothing_says_so(llm, bring):
+    bring(weights())
+    assert "nothing changed against llm@1" in bring(weights(), approve=False).err
+
+
+def test_a_limit_on_the_step_of_a_group_holds_for_imports(llm, bring, tmp_path):
+    bring(weights())
+    (tmp_path / "llm.yaml").write_text(
+        LLM + "groups: {layers: 'layers.*', head: '*norm*'}\n"
+        "policy: {training: {max_relative_step: 0.3}}\n"
+    )
+    assert llm("model apply llm.yaml").code == 0
+    save_file(changed(), tmp_path / "far.safetensors")
+    refused = llm("params import llm far.safetensors --reason far")
+    assert "group 'layers' moved by 0.3" in refused.out
+    assert llm("update show llm-2 --json").json["outcome"] == "rejected"
+    assert "layers | no | 2 | 1 | 0 | 0.3" in llm("docs llm-2").out
+    save_file(
+        weights(**{"embed.weight": weights()["embed.weight"] * 1.1}), tmp_path / "far.safetensors"
+    )
+    assert llm("params import llm far.safetensors --reason near --json").json["stage"] == "approve"
+    assert "(others) | no | 1 | 1 | 0 | 0.1 |" in llm("docs llm-3").out
+
+
+def test_a_limit_without_groups_is_on_all_parameters(llm, bring, tmp_path):
+    bring(weights())
+    (tmp_path / "llm.yaml").write_text(LLM + "policy: {training: {max_relative_step: 0.01}}\n")
+    assert llm("model apply llm.yaml").code == 0
+    save_file(changed(), tmp_path / "far.safetensors")
+    assert "group '(all)' moved by" in llm("params import llm far.safetensors --reason far").out
+
+
+def test_a_group_that_takes_no_tensor_is_refused_before_anything_is_stored(llm, tmp_path):
+    (tmp_path / "llm.yaml").write_text(LLM + "groups: {all: '*', head: 'lm_head.*'}\n")
+    assert llm("model apply llm.yaml").code == 0
+    told = llm("params import llm v1.safetensors --reason first")
+    assert told.code == 2
+    assert "group 'head' of model 'llm' takes no tensor: 'lm_head.*' fits none" in told.err
+    assert llm("update list --json").json == {"updates": []}
+    assert not list((tmp_path / ".tidegate" / "objects").rglob("*.safetensors"))
+    assert not (tmp_path / ".tidegate" / "objects" / "params").exists()
+
+
+def test_the_same_file_gives_the_same_evidence_whatever_else_is_loaded(llm, bring):
+    """A numeric library that some other command has loaded is no part of an import."""
+    environment = [line for line in bring(weights()) and llm("docs llm-1").out.splitlines()
+                   if line.startswith("- Environment")]  # fmt: skip
+    assert environment
+    assert "threads" not in environment[0]

@@ -69,6 +69,7 @@ class Update(Frozen):
     requested: str
     snapshot: str | None = None
     source: str | None = None  # manifest id of imported parameters
+    source_file: str | None = None  # name of the file that they came from
     opened_at: str
     changed_at: str
     stage: Stage = Stage.PREPARE

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from tidegate.domain.compatibility import differences
 from tidegate.domain.errors import Incompatible, WrongUsage
+from tidegate.domain.groups import members
 from tidegate.domain.messages import Frozen, Message, say
+from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Role
 from tidegate.domain.update import Outcome, Update
 from tidegate.domain.version import Manifest, Version
@@ -13,6 +15,7 @@ from tidegate.params.checkout import checkout as write_file
 from tidegate.params.checkout import load_manifest
 from tidegate.params.diff import diff
 from tidegate.params.files.import_file import import_file
+from tidegate.params.files.sharded import open_parameters
 from tidegate.params.fsck import Damage, fsck
 from tidegate.params.gc import Freed, gc
 from tidegate.params.proof import Proof, prove, read_proof
@@ -83,6 +86,7 @@ def bring_in(
             model=model,
             adapter=spec.adapter,
         )
+    _check_groups(spec, file)
     manifest = import_file(
         home.objects,
         file,
@@ -92,7 +96,34 @@ def bring_in(
     )
     if not allow_other_structure:
         _check_structure(home, model, manifest)
-    return open_update(home, model, reason=reason, source=manifest.id, requested="import")
+    return open_update(
+        home,
+        model,
+        reason=reason,
+        source=manifest.id,
+        source_file=file.name,
+        requested="import",
+    )
+
+
+def _check_groups(spec: ModelSpec, file: Path) -> None:
+    """Raise WrongUsage where a group of the model file takes none of the file's tensors."""
+    if not spec.groups:
+        return
+    with open_parameters(file) as opened:
+        taken = members(spec.groups, opened.names)
+    for group, pattern in spec.groups.items():
+        if not taken[group]:
+            raise WrongUsage(
+                "group '{group}' of model '{model}' takes no tensor: '{pattern}' fits none in "
+                "file '{file}' that an earlier group leaves",
+                do="mend the pattern under 'groups' in the model file (* is any text, ? one "
+                "character), and apply it again",
+                group=group,
+                model=spec.model,
+                pattern=pattern,
+                file=file,
+            )
 
 
 def _check_structure(home: Home, model: str, manifest: Manifest) -> None:

@@ -21,6 +21,7 @@ def open_update(
     reason: str,
     snapshot: str | None = None,
     source: str | None = None,
+    source_file: str | None = None,
     requested: str = "auto",
 ) -> Update:
     """A new case file for a snapshot, or for imported parameters (``source``, a manifest id)."""
@@ -51,6 +52,7 @@ def open_update(
             requested=requested,
             snapshot=snapshot,
             source=source,
+            source_file=source_file,
             opened_at=tx.now,
             changed_at=tx.now,
             champion=champion,
@@ -140,6 +142,14 @@ def open_updates(home: Home, model: str | None = None) -> list[Update]:
         return [update for update in reader.all(Update, model) if update.outcome is None]
 
 
+def _signed(update: Update) -> Message:
+    """An import in a line: why it came, and who agreed."""
+    people = [approval.person for approval in update.approvals]
+    if not people:
+        return say("{reason}", reason=update.reason)
+    return say("{reason} (approved by {people})", reason=update.reason, people=people)
+
+
 def describe(update: Update) -> Message:
     """Where an update stands, in a sentence."""
     if update.outcome is not None:
@@ -149,6 +159,8 @@ def describe(update: Update) -> Message:
             return refused[0].message
         if update.withdrawn_because is not None:
             return say("withdrawn: {reason}", reason=update.withdrawn_because)
+        if update.source is not None:
+            return _signed(update)
         notes = [
             f
             for filed in update.filed

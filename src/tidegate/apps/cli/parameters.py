@@ -5,10 +5,12 @@ from typing import Any
 
 import typer
 
-from tidegate.apps.cli.session import session, size, when, written_to
+from tidegate.apps.cli.session import session, when, written_to
 from tidegate.apps.cli.updates import show_standing
+from tidegate.domain.amounts import size_text
 from tidegate.domain.errors import WrongUsage
-from tidegate.domain.messages import say
+from tidegate.domain.messages import Message, say
+from tidegate.domain.update import Level, Update
 from tidegate.params.picture import picture
 from tidegate.process.parameters import summary_of, verify_file
 
@@ -38,7 +40,7 @@ def log(context: typer.Context, model: str) -> None:
             str(version.parent or "-"),
             f"[green]{s.say('in production')}[/]" if row.champion else state,
             str(row.tensors),
-            size(row.size_bytes),
+            size_text(row.size_bytes),
             when(version.created_at),
             version.reason.replace("[", "\\["),
         )
@@ -65,7 +67,9 @@ def show(context: typer.Context, version: str) -> None:
     table = s.table(say("Tensor"), say("Type"), say("Shape"), say("Size"), say("Id"), right=(3,))
     for tensor in manifest.tensors:
         shape = "x".join(map(str, tensor.shape)) or "()"
-        table.add_row(tensor.name, tensor.dtype, shape, size(tensor.size_bytes), tensor.id[:16])
+        table.add_row(
+            tensor.name, tensor.dtype, shape, size_text(tensor.size_bytes), tensor.id[:16]
+        )
 
     def shown() -> None:
         s.out.print(f"[bold]{found.name}[/]  {manifest.id}  {manifest.structure.adapter}")
@@ -154,11 +158,18 @@ def import_(
                 "update": update.id,
                 "stage": update.stage,
                 "outcome": update.outcome,
+                "warnings": _warnings(update),
             }
             s.emit(document, lambda: None)
         else:
             s.out.print(s.say("version {version} is stored", version=f"{model}@{update.number}"))
             show_standing(s, ws, update)
+
+
+def _warnings(update: Update) -> list[Message]:
+    """What whoever approves must know of what was imported."""
+    findings = [finding for filed in update.filed for finding in filed.verdict.findings]
+    return [finding.message for finding in findings if finding.level is Level.WARN]
 
 
 @group.command("checkout")
@@ -188,7 +199,12 @@ def checkout(
 
     def told() -> None:
         s.out.print(
-            s.say("{version} is in {file} ({size})", version=version, file=out, size=size(written))
+            s.say(
+                "{version} is in {file} ({size})",
+                version=version,
+                file=out,
+                size=size_text(written),
+            )
         )
         for file in replaced:
             s.out.print("  " + s.say("{file} replaced the file of that name", file=file))
@@ -257,7 +273,7 @@ def gc(
             s.say(
                 "{count} version(s) freed, {size}",
                 count=freed.versions,
-                size=size(freed.size_bytes),
+                size=size_text(freed.size_bytes),
             )
         ),
     )

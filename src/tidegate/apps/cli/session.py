@@ -123,17 +123,3 @@ def when(moment: str) -> str:
     '2026-03-01 08:15'
     """
     return moment[:16].replace("T", " ")
-
-
-def size(size_bytes: int) -> str:
-    """Bytes for people.
-
-    >>> size(1536)
-    '1.5 KiB'
-    """
-    amount = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024 or unit == "GiB":
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    raise AssertionError("unreachable")

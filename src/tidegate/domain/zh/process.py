@@ -102,4 +102,9 @@ PROCESS = {
     "model '{model}' is not served here, so there is nothing to watch": "模型“{model}”不在这里服务，没有可观察的",
     "these parameters do not fit where {version} is loaded: {differences}": "这些参数装不进 {version} 所在的位置：{differences}",
     "correct the file; or, where the program that loads them changes too, say --allow-other-structure": "请改正文件；如果加载它们的程序也一起换，请加 --allow-other-structure",
+    "measuring parameter groups": "衡量参数组",
+    "group '{group}' of model '{model}' takes no tensor: '{pattern}' fits none in file '{file}' that an earlier group leaves": "模型“{model}”的参数组“{group}”没有张量：文件“{file}”里，“{pattern}”匹配不到前面的组留下的任何张量",
+    "mend the pattern under 'groups' in the model file (* is any text, ? one character), and apply it again": "请改正模型文件 groups 下的模式（* 是任意文本，? 是一个字符），再重新登记",
+    "{gap}; see what it is with: tidegate params {look}; approve with: tidegate approve {update} --as NAME": "{gap}；看内容请用：tidegate params {look}；批准请用：tidegate approve {update} --as NAME",
+    "{reason} (approved by {people})": "{reason}（批准人：{people}）",
 }

@@ -107,4 +107,6 @@ PROCESS = {
     "mend the pattern under 'groups' in the model file (* is any text, ? one character), and apply it again": "请改正模型文件 groups 下的模式（* 是任意文本，? 是一个字符），再重新登记",
     "{gap}; see what it is with: tidegate params {look}; approve with: tidegate approve {update} --as NAME": "{gap}；看内容请用：tidegate params {look}；批准请用：tidegate approve {update} --as NAME",
     "{reason} (approved by {people})": "{reason}（批准人：{people}）",
+    "model '{model}' is not served here, its parameters only are kept": "模型“{model}”不在这里服务，这里只保存参数",
+    "check them out with: tidegate params checkout {model}@champion -o FILE": "请这样取出：tidegate params checkout {model}@champion -o FILE",
 }

@@ -158,3 +158,30 @@ def test_the_same_file_gives_the_same_evidence_whatever_else_is_loaded(llm, brin
                    if line.startswith("- Environment")]  # fmt: skip
     assert environment
     assert "threads" not in environment[0]
+
+
+def test_of_two_open_imports_the_second_is_told_before_anyone_signs(llm, bring):
+    bring(weights())
+    assert "also open" not in bring(changed(), approve=False).out
+    told = bring(changed("layers.1.weight"), approve=False)
+    assert "also open: llm-2; once one of them is in production" in told.out
+    assert llm("approve llm-2 --as wei").code == 0
+    why = "llm@2 went into production after this was proposed against llm@1"
+    again = "tidegate params import llm next.safetensors --reason TEXT"
+    for line in ("update show llm-3", "update list"):
+        assert why in llm(line).out
+        assert again in llm(line).out
+    refused = llm("approve llm-3 --as wei")
+    assert (refused.code, why in refused.err, again in refused.err) == (1, True, True)
+    assert llm("update show llm-3 --json").json["approvals"] == []
+    assert llm("update withdraw llm-3 --reason late").code == 0
+
+
+def test_a_champion_with_the_same_parameters_overtakes_nobody(llm, bring):
+    bring(weights())
+    bring(weights(), approve=False)
+    bring(changed(), approve=False)
+    assert llm("approve llm-2 --as wei").code == 0
+    assert llm("approve llm-3 --as wei --json").json["outcome"] == "completed"
+    assert llm("release status llm --json").json["champion"] == 3
+    assert llm("update replay llm-3").code == 0

@@ -225,13 +225,15 @@ class ReleaseEvidence(Frozen):
 
     ``approved_digest`` is what the approvals signed, ``digest`` the case file's at release;
     ``validated_against`` the champion that validation compared with, ``champion`` the one met.
-    ``incompatible`` is why the candidate cannot be loaded where it is to answer.
+    ``same_champion``: where those two are not one version, they have the same parameters all the
+    same. ``incompatible`` is why the candidate cannot be loaded where it is to answer.
     """
 
     stage: Literal[Stage.RELEASE] = Stage.RELEASE
     candidate: int
     champion: int | None = None
     validated_against: int | None = None
+    same_champion: bool = False
     approved_digest: str
     digest: str
     incompatible: list[Message] = []
@@ -241,6 +243,11 @@ class ReleaseEvidence(Frozen):
     promoted_by: str | None = None  # who promoted by hand, before the steps were done
     stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the candidate was released at all, be it to a share of traffic."""
+        return bool(self.steps)
 
 
 class ObserveEvidence(Frozen):

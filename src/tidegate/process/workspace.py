@@ -185,6 +185,10 @@ class Workspace:
                 self.home.spec(reader, model)
             return reader.all(Update, model)
 
+    def open_updates(self, model: str) -> list[Update]:
+        """Case files of a model that have not ended."""
+        return updates.open_updates(self.home, model)
+
     def update(self, update_id: str) -> Update:
         """One case file."""
         return find_update(self.home, update_id)
@@ -319,7 +323,7 @@ class Workspace:
 
     def describe(self, update: Update) -> Message:
         """Where an update stands, in a sentence."""
-        return updates.describe(update)
+        return updates.describe(self.home, update)
 
     def _require(self, role: Role) -> None:
         with self.home.journal.read() as reader:

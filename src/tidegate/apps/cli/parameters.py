@@ -141,6 +141,7 @@ def import_(
     """A case file for the parameters in a safetensors file, run as far as it goes."""
     s = session(context)
     with s.workspace() as ws:
+        others = [other.id for other in ws.open_updates(model)]
         update = ws.import_params(
             model,
             file,
@@ -159,11 +160,20 @@ def import_(
                 "stage": update.stage,
                 "outcome": update.outcome,
                 "warnings": _warnings(update),
+                "also_open": others,
             }
             s.emit(document, lambda: None)
         else:
             s.out.print(s.say("version {version} is stored", version=f"{model}@{update.number}"))
+            if others:
+                s.out.print("[yellow]![/] " + s.say(_ALSO_OPEN, others=others))
             show_standing(s, ws, update)
+
+
+#: Said at import: both were compared with what is in production now.
+_ALSO_OPEN = (
+    "also open: {others}; once one of them is in production, the others must be proposed again"
+)
 
 
 def _warnings(update: Update) -> list[Message]:

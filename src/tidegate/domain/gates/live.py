@@ -12,7 +12,7 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
     policy, found = spec.policy.rollout, []
     if e.approved_digest != e.digest:
         found.append(refuse("digest", "the case file is not the one that was approved"))
-    if e.champion != e.validated_against:
+    if e.champion != e.validated_against and not e.same_champion:
         found.append(
             refuse(
                 "champion_changed",

@@ -144,4 +144,5 @@ APPS = {
     "name another folder with --dir": "请用 --dir 换一个目录",
     "snapshot {snapshot}: {rows:,} rows, {labelled:,} labelled": "快照 {snapshot}：{rows:,} 行，其中 {labelled:,} 行有标签",
     "snapshot {snapshot} was here already: {rows:,} rows, {labelled:,} labelled": "快照 {snapshot} 已经有了：{rows:,} 行，其中 {labelled:,} 行有标签",
+    "also open: {others}; once one of them is in production, the others must be proposed again": "未结束的还有：{others}；其中一个上线之后，其余的要重新提出",
 }

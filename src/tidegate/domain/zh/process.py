@@ -109,4 +109,7 @@ PROCESS = {
     "{reason} (approved by {people})": "{reason}（批准人：{people}）",
     "model '{model}' is not served here, its parameters only are kept": "模型“{model}”不在这里服务，这里只保存参数",
     "check them out with: tidegate params checkout {model}@champion -o FILE": "请这样取出：tidegate params checkout {model}@champion -o FILE",
+    "update {update} cannot be approved any more: {why}": "更新 {update} 不能再批准了：{why}",
+    "end it with: tidegate update withdraw {update} --reason TEXT": "请结束它：tidegate update withdraw {update} --reason TEXT",
+    "{champion} went into production after this was proposed against {before}; propose it again with: tidegate {again}": "提出时对照的是 {before}，之后 {champion} 上线了；请重新提出：tidegate {again}",
 }

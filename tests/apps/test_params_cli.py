@@ -185,3 +185,45 @@ def test_a_champion_with_the_same_parameters_overtakes_nobody(llm, bring):
     assert llm("approve llm-3 --as wei --json").json["outcome"] == "completed"
     assert llm("release status llm --json").json["champion"] == 3
     assert llm("update replay llm-3").code == 0
+
+
+def test_a_version_is_seen_to_cost_what_changed(llm, bring):
+    bring(weights())
+    assert "in 0 B that were not there before" in bring(weights()).out
+    bring(changed())
+    versions = llm("params log llm --json").json["versions"]
+    stored = [version["stored_bytes"] for version in reversed(versions)]
+    assert stored[0] > 1000
+    assert stored[1] == 0
+    assert 0 < stored[2] < stored[0] / 2
+    again = llm("params import llm v1.safetensors --reason back --json").json
+    assert (again["stored_bytes"], again["size_bytes"]) == (0, versions[0]["size_bytes"])
+    assert llm("params log llm").out.splitlines()[1].split().count("B") >= 1
+
+
+def test_small_changes_are_seen_in_a_diff(llm, bring):
+    bring(weights())
+    few = weights()["embed.weight"]
+    few[0, 0] *= 1.0001
+    bring(weights(**{"embed.weight": np.tile(few, (20, 1)), "norm.weight": np.ones(9)}),
+          "--allow-other-structure")  # fmt: skip
+    again = np.tile(few, (20, 1))
+    again[0, 0] *= 1.01
+    bring(weights(**{"embed.weight": again, "norm.weight": np.ones(9)}))
+    shown = llm("params diff llm@2 llm@3").out
+    assert "<0.1%" in shown
+    row = next(line.split() for line in shown.splitlines() if line.startswith("embed.weight"))
+    assert row[6].startswith(("1+", "1-"))
+    assert row[7] not in ("0°", "1")
+    assert "1 changed, 0 new, 0 gone, 3 the same" in shown
+    assert "layers.0.weight" not in shown
+    assert "layers.0.weight" in llm("params diff llm@2 llm@3 --all").out
+    assert len(llm("params diff llm@2 llm@3 --json").json["tensors"]) == 4
+    assert "8 → 9" in llm("params diff llm@1 llm@2").out
+    assert "40x8 → 800x8" in llm("params diff llm@1 llm@2").out
+
+
+def test_what_a_diff_tells_is_explained(llm):
+    told = " ".join(llm("params diff --help").out.split())
+    for word in ("step is |new - old|", "ULP steps count", "norm ratio is", "turned by"):
+        assert word in told

@@ -13,6 +13,7 @@ from tidegate.domain.update import Outcome, Update
 from tidegate.domain.version import Manifest, Version
 from tidegate.params.checkout import checkout as write_file
 from tidegate.params.checkout import load_manifest
+from tidegate.params.cost import added_bytes
 from tidegate.params.diff import diff
 from tidegate.params.files.import_file import import_file
 from tidegate.params.files.sharded import open_parameters
@@ -28,7 +29,10 @@ from tidegate.process.versions import manifest_of, near, resolve
 
 
 class Logged(Frozen):
-    """A version in a model's log: what became of the update that made it."""
+    """A version in a model's log: what became of the update that made it.
+
+    ``stored_bytes`` is what it added to the versions before it.
+    """
 
     version: Version
     outcome: Outcome | None
@@ -36,6 +40,7 @@ class Logged(Frozen):
     champion: bool
     tensors: int
     size_bytes: int
+    stored_bytes: int
 
 
 def log(home: Home, model: str) -> list[Logged]:
@@ -45,8 +50,10 @@ def log(home: Home, model: str) -> list[Logged]:
         home.spec(reader, model)
         versions = reader.all(Version, model)
         updates = {update.id: update for update in reader.all(Update, model)}
+    versions.sort(key=lambda version: version.number)
+    stored = added_bytes(home.objects, [version.params for version in versions])
     rows = []
-    for version in sorted(versions, key=lambda version: -version.number):
+    for version, stored_bytes in zip(reversed(versions), reversed(stored), strict=True):
         manifest = load_manifest(home.objects, version.params)
         update = updates[version.update]
         rows.append(
@@ -57,9 +64,17 @@ def log(home: Home, model: str) -> list[Logged]:
                 champion=version.number == champion,
                 tensors=len(manifest.tensors),
                 size_bytes=manifest.size_bytes,
+                stored_bytes=stored_bytes,
             )
         )
     return rows
+
+
+def stored_bytes(home: Home, name: str) -> int:
+    """The bytes that a version added to those it was built on."""
+    version = resolve(home, name)
+    known = near(home, version.model, version.number)
+    return added_bytes(home.objects, [*known, version.params])[-1]
 
 
 def bring_in(

@@ -229,6 +229,10 @@ class Workspace:
         """The versions of a model, newest first."""
         return parameters.log(self.home, model)
 
+    def stored_bytes(self, name: str) -> int:
+        """The bytes that ``MODEL@V`` added to what was stored before it."""
+        return parameters.stored_bytes(self.home, name)
+
     def version(self, name: str) -> tuple[Version, Manifest]:
         """``MODEL@V`` and its tensors."""
         return parameters.show(self.home, name)

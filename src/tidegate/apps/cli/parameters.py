@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from tidegate.apps.cli.diff_table import diff_summary, diff_table
 from tidegate.apps.cli.session import session, when, written_to
 from tidegate.apps.cli.updates import show_standing
 from tidegate.domain.amounts import size_text
@@ -12,6 +13,7 @@ from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import Message, say
 from tidegate.domain.update import Level, Update
 from tidegate.params.picture import picture
+from tidegate.params.rows import Status
 from tidegate.process.parameters import summary_of, verify_file
 
 group = typer.Typer(no_args_is_help=True, help="Versions and tensors: in, out and compared.")
@@ -29,8 +31,8 @@ def log(context: typer.Context, model: str) -> None:
     with s.workspace() as ws:
         found = ws.log(model)
     table = s.table(
-        say("Version"), say("Parent"), say("State"), say("Tensors"), say("Size"), say("Made"),
-        say("Reason"), right=(3, 4),
+        say("Version"), say("Parent"), say("State"), say("Tensors"), say("Size"), say("Stored"),
+        say("Made"), say("Reason"), right=(3, 4, 5),
     )  # fmt: skip
     for row in found:
         version = row.version
@@ -41,6 +43,7 @@ def log(context: typer.Context, model: str) -> None:
             f"[green]{s.say('in production')}[/]" if row.champion else state,
             str(row.tensors),
             size_text(row.size_bytes),
+            size_text(row.stored_bytes),
             when(version.created_at),
             version.reason.replace("[", "\\["),
         )
@@ -52,6 +55,7 @@ def log(context: typer.Context, model: str) -> None:
             "champion": row.champion,
             "tensors": row.tensors,
             "size_bytes": row.size_bytes,
+            "stored_bytes": row.stored_bytes,
         }
         for row in found
     ]
@@ -90,26 +94,19 @@ def diff(
     old: str,
     new: str,
     svg: Path = typer.Option(None, "--svg", help="Draw it too, layer by layer, to this file."),
+    all_: bool = typer.Option(False, "--all", help="Show tensors that are the same, too."),
 ) -> None:
-    """What changed from one version to another, tensor by tensor."""
+    """What changed from one version to another, tensor by tensor.
+
+    A step is |new - old| of one value. ULP steps count the values that the tensor's type can tell
+    apart from old to new: from a small negative one to a small positive one they are very many,
+    since half of all numbers lie near zero. The norm ratio is the length of the new tensor to that
+    of the old one; "turned by" is the angle between the two, 0° where only the length changed.
+    """
     s = session(context)
     with s.workspace() as ws:
         found = ws.diff(old, new)
-    headings = [
-        say("Tensor"), say("Status"), say("Changed share"), say("Largest step"), say("Mean step"),
-        say("Largest ULP step"), say("Norm ratio"), say("Cosine"),
-    ]  # fmt: skip
-    broken = any(row.new_nonfinite for row in found)
-    if broken:
-        headings.append(say("New NaN, infinity"))
-    table = s.table(*headings, right=tuple(range(2, len(headings))))
-    for row in found:
-        share = "-" if row.changed_share is None else f"{row.changed_share:.1%}"
-        numbers = [row.max_step, row.mean_step, row.max_ulp_step, row.norm_ratio, row.cosine]
-        shown = ["-" if value is None else f"{value:.3g}" for value in numbers]
-        if broken:
-            shown.append(f"{row.new_nonfinite or ''}")
-        table.add_row(row.name, s.text(say(row.status)), share, *shown)
+    shown = [row for row in found if all_ or row.status is not Status.SAME]
     document: dict[str, Any] = {"old": old, "new": new}
     document["tensors"] = [row._asdict() for row in found]
     replaced = svg is not None and svg.is_file()
@@ -118,7 +115,9 @@ def diff(
         document |= {"picture": str(svg), "replaced": replaced}
 
     def told() -> None:
-        s.out.print(table)
+        if shown:
+            s.out.print(diff_table(s, shown))
+        s.out.print(s.text(diff_summary(found)))
         if svg is not None:
             s.out.print(s.text(written_to(svg, replaced=replaced)))
 
@@ -149,6 +148,7 @@ def import_(
             allow_nonfinite=allow_nonfinite,
             allow_other_structure=allow_other_structure,
         )
+        stored = ws.stored_bytes(f"{model}@{update.number}")
         if s.as_json:
             version, manifest = ws.version(f"{model}@{update.number}")
             document = {
@@ -156,6 +156,8 @@ def import_(
                 "name": version.name,
                 "params": version.params,
                 "tensors": len(manifest.tensors),
+                "size_bytes": manifest.size_bytes,
+                "stored_bytes": stored,
                 "update": update.id,
                 "stage": update.stage,
                 "outcome": update.outcome,
@@ -164,7 +166,13 @@ def import_(
             }
             s.emit(document, lambda: None)
         else:
-            s.out.print(s.say("version {version} is stored", version=f"{model}@{update.number}"))
+            s.out.print(
+                s.say(
+                    "version {version} is stored, in {size} that were not there before",
+                    version=f"{model}@{update.number}",
+                    size=size_text(stored),
+                )
+            )
             if others:
                 s.out.print("[yellow]![/] " + s.say(_ALSO_OPEN, others=others))
             show_standing(s, ws, update)

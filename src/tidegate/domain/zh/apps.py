@@ -80,8 +80,6 @@ APPS = {
     "{count} tensor(s) are part of parameters {params}": "{count} 个张量属于参数 {params}",
     "Mean step": "平均步长",
     "Norm ratio": "范数比",
-    "Cosine": "余弦",
-    "version {version} is stored": "版本 {version} 已保存",
     "{version} is in {file} ({size})": "{version} 已写入 {file}（{size}）",
     "{count} version(s) freed, {size}": "释放了 {count} 个版本，{size}",
     "in production": "现役",
@@ -145,4 +143,8 @@ APPS = {
     "snapshot {snapshot}: {rows:,} rows, {labelled:,} labelled": "快照 {snapshot}：{rows:,} 行，其中 {labelled:,} 行有标签",
     "snapshot {snapshot} was here already: {rows:,} rows, {labelled:,} labelled": "快照 {snapshot} 已经有了：{rows:,} 行，其中 {labelled:,} 行有标签",
     "also open: {others}; once one of them is in production, the others must be proposed again": "未结束的还有：{others}；其中一个上线之后，其余的要重新提出",
+    "Stored": "新增占用",
+    "version {version} is stored, in {size} that were not there before": "版本 {version} 已保存，新增占用 {size}",
+    "{changed:,} changed, {added:,} new, {removed:,} gone, {same:,} the same": "变动 {changed:,} 个，新增 {added:,} 个，移除 {removed:,} 个，相同 {same:,} 个",
+    "{was} → {now}": "{was} → {now}",
 }

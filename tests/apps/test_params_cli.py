@@ -227,3 +227,12 @@ def test_what_a_diff_tells_is_explained(llm):
     told = " ".join(llm("params diff --help").out.split())
     for word in ("step is |new - old|", "ULP steps count", "norm ratio is", "turned by"):
         assert word in told
+
+
+@pytest.mark.parametrize("name", ["llm", "llm-1", "0" * 63, "g" * 64])
+def test_a_mistyped_id_is_no_alarm(llm, bring, name):
+    bring(weights())
+    assert llm("params checkout llm@1 -o part --proof proof").code == 0
+    told = llm(f"params verify part --proof proof {name}")
+    assert (told.code, "is neither MODEL@V nor an id" in told.err) == (2, True)
+    assert llm(f"params verify part --proof proof {'0' * 64}").code == 3

@@ -1,5 +1,6 @@
 """``tidegate params``: versions and tensors, in, out and compared."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,12 @@ def verify(
     if "@" in version:
         with s.workspace() as ws:
             params = ws.version(version)[1].id
+    elif not re.fullmatch("[0-9a-f]{64}", version):
+        raise WrongUsage(
+            "'{version}' is neither MODEL@V nor an id of 64 hex digits",
+            do="see a version's id with: tidegate params show MODEL@V",
+            version=version,
+        )
     count = verify_file(file, proof, params)
     s.emit(
         {"ok": True, "params": params, "tensors": count},

@@ -147,4 +147,6 @@ APPS = {
     "version {version} is stored, in {size} that were not there before": "版本 {version} 已保存，新增占用 {size}",
     "{changed:,} changed, {added:,} new, {removed:,} gone, {same:,} the same": "变动 {changed:,} 个，新增 {added:,} 个，移除 {removed:,} 个，相同 {same:,} 个",
     "{was} → {now}": "{was} → {now}",
+    "'{version}' is neither MODEL@V nor an id of 64 hex digits": "“{version}”既不是 MODEL@V，也不是 64 位十六进制编号",
+    "see a version's id with: tidegate params show MODEL@V": "版本的编号见：tidegate params show MODEL@V",
 }

@@ -76,7 +76,6 @@ APPS = {
     "Layer": "层",
     "Turned by": "转角",
     "{count} new NaN or infinite": "新增 {count} 个 NaN 或无穷",
-    "{count} not comparable": "{count} 个不可比较",
     "{count} tensor(s) are part of parameters {params}": "{count} 个张量属于参数 {params}",
     "Mean step": "平均步长",
     "Norm ratio": "范数比",
@@ -149,4 +148,9 @@ APPS = {
     "{was} → {now}": "{was} → {now}",
     "'{version}' is neither MODEL@V nor an id of 64 hex digits": "“{version}”既不是 MODEL@V，也不是 64 位十六进制编号",
     "see a version's id with: tidegate params show MODEL@V": "版本的编号见：tidegate params show MODEL@V",
+    "Turned by (whole bar: {degrees}°)": "转角（满格为 {degrees}°）",
+    "Notes": "说明",
+    "{count} new tensor(s)": "新增 {count} 个张量",
+    "{count} removed": "移除 {count} 个",
+    "{count} of another shape or type": "{count} 个换了形状或类型",
 }

@@ -236,3 +236,29 @@ def test_a_mistyped_id_is_no_alarm(llm, bring, name):
     told = llm(f"params verify part --proof proof {name}")
     assert (told.code, "is neither MODEL@V nor an id" in told.err) == (2, True)
     assert llm(f"params verify part --proof proof {'0' * 64}").code == 3
+
+
+LONG = "model.layers.10.self_attn.q_proj.weight"
+
+
+def test_what_is_piped_is_not_broken(llm, bring, monkeypatch):
+    monkeypatch.delenv("COLUMNS")
+    bring(weights(**{LONG: np.ones((64, 64))}))
+    bring(weights(**{LONG: np.full((64, 64), 1.5)}))
+    lines = llm("params diff llm@1 llm@2").out.splitlines()
+    assert [line.split()[:3] for line in lines if LONG in line] == [[LONG, "changed", "100.0%"]]
+    log = llm("params log llm").out.splitlines()
+    assert [line.split()[0] for line in log if "llm@" in line] == ["llm@2", "llm@1"]
+    assert all(line.endswith("week 12") for line in log if line.startswith("llm@"))
+
+
+def test_names_and_ids_are_whole_on_a_narrow_screen(llm, bring, monkeypatch):
+    bring(weights(**{LONG: np.ones((64, 64))}))
+    monkeypatch.setenv("COLUMNS", "80")
+    id_ = next(t for t in llm("params show llm@1 --json").json["tensors"] if t["name"] == LONG)[
+        "id"
+    ]
+    shown = llm("params show llm@1").out
+    assert LONG in shown
+    assert id_[:16] in shown
+    assert "llm@1" in llm("params log llm").out

@@ -92,6 +92,14 @@ def test_no_two_columns_overlap():
         assert stop <= start
 
 
+def test_of_very_many_layers_those_are_drawn_that_moved_most():
+    rows = [moved(f"h.{i}.w", 1.0, 1 - i / 1000) for i in range(MOST_LAYERS + 50)]
+    told = words(picture(rows, "a", "b"))
+    assert "and 50 more" in told
+    assert f"h.{MOST_LAYERS + 49}" in told
+    assert "h.49 " not in told
+
+
 @given(st.lists(st.text(max_size=40), unique=True, max_size=8))
 def test_any_names_give_whole_xml(names):
     svg = picture([moved(name, 1.0, 0.5) for name in names], "<a>&\x00", "b\x1b[31m")

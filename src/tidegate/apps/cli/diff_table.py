@@ -24,7 +24,7 @@ def diff_table(s: Session, rows: Sequence[TensorDiff]) -> Table:
     broken = any(row.new_nonfinite for row in rows)
     if broken:
         headings.append(say("New NaN, infinity"))
-    table = s.table(*headings, right=tuple(range(2, len(headings))))
+    table = s.table(*headings, right=tuple(range(2, len(headings))), whole=())
     for row in rows:
         figures = [
             "-" if row.changed_share is None else share_text(row.changed_share),

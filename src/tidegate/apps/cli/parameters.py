@@ -69,7 +69,9 @@ def show(context: typer.Context, version: str) -> None:
     s = session(context)
     with s.workspace() as ws:
         found, manifest = ws.version(version)
-    table = s.table(say("Tensor"), say("Type"), say("Shape"), say("Size"), say("Id"), right=(3,))
+    table = s.table(
+        say("Tensor"), say("Type"), say("Shape"), say("Size"), say("Id"), right=(3,), whole=(0, 4)
+    )
     for tensor in manifest.tensors:
         shape = "x".join(map(str, tensor.shape)) or "()"
         table.add_row(

@@ -75,8 +75,13 @@ class Session:
         text = json.dumps(plain(document), ensure_ascii=False, indent=2, allow_nan=False)
         sys.stdout.write(text + "\n")
 
-    def table(self, *columns: Message, right: tuple[int, ...] = ()) -> Table:
-        """An empty table with these headings; columns numbered in ``right`` hold numbers."""
+    def table(
+        self, *columns: Message, right: tuple[int, ...] = (), whole: tuple[int, ...] = (0,)
+    ) -> Table:
+        """An empty table with these headings; columns numbered in ``right`` hold numbers.
+
+        Columns in ``whole`` hold names and ids, which go before the width of the others.
+        """
         table = Table(box=None, header_style="bold", pad_edge=False)
         for at, column in enumerate(columns):
             heading = self.text(column)
@@ -85,7 +90,7 @@ class Session:
                     heading.replace(" ", "\n").replace("（", "\n（"), justify="right", no_wrap=True
                 )
             else:
-                table.add_column(heading, overflow="fold")
+                table.add_column(heading, overflow="fold", no_wrap=at in whole)
         return table
 
 

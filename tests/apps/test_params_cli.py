@@ -254,7 +254,7 @@ def test_what_is_piped_is_not_broken(llm, bring, monkeypatch):
 
 def test_names_and_ids_are_whole_on_a_narrow_screen(llm, bring, monkeypatch):
     bring(weights(**{LONG: np.ones((64, 64))}))
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", "74")
     id_ = next(t for t in llm("params show llm@1 --json").json["tensors"] if t["name"] == LONG)[
         "id"
     ]
@@ -262,3 +262,24 @@ def test_names_and_ids_are_whole_on_a_narrow_screen(llm, bring, monkeypatch):
     assert LONG in shown
     assert id_[:16] in shown
     assert "llm@1" in llm("params log llm").out
+
+
+def test_one_flipped_byte_is_one_damaged_object(llm, bring, tmp_path):
+    bring(weights())
+    bring(changed())
+    pack = min(
+        (tmp_path / ".tidegate/objects/params/packs").rglob("00*"), key=lambda p: p.stat().st_mtime
+    )
+    raw = bytearray(pack.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    pack.chmod(0o644)
+    pack.write_bytes(raw)
+    for line in ("params fsck", "audit verify"):
+        told = llm(line)
+        assert told.code == 3
+        assert told.out.count("✗ llm@1") + told.out.count("  llm@1") == 1
+        assert "3 more tensor(s) lie in the same object" in told.out
+        assert "from a backup" in told.out
+    assert "1 damaged or missing object(s), 4 tensor(s) cannot be read" in llm("params fsck").out
+    document = llm("params fsck --json").json
+    assert (len(document["objects"]), len(document["damages"]) >= 4) == (1, True)

@@ -17,7 +17,7 @@ from tidegate.params.cost import added_bytes
 from tidegate.params.diff import diff
 from tidegate.params.files.import_file import import_file
 from tidegate.params.files.sharded import open_parameters
-from tidegate.params.fsck import Damage, fsck
+from tidegate.params.fsck import Damage, by_object, fsck
 from tidegate.params.gc import Freed, gc
 from tidegate.params.proof import Proof, prove, read_proof
 from tidegate.params.proof import check as check_file
@@ -218,4 +218,9 @@ def summary_of(damages: Sequence[Damage]) -> Message:
     """What fsck found, in a sentence."""
     if not damages:
         return say("every byte of every version is as it was committed")
-    return say("{count} damaged or missing object(s)", count=len(damages))
+    hurt = by_object(damages)
+    return say(
+        "{count} damaged or missing object(s), {tensors} tensor(s) cannot be read",
+        count=len(hurt),
+        tensors=sum(one.tensors for one in hurt),
+    )

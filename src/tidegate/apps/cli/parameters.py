@@ -13,6 +13,7 @@ from tidegate.domain.amounts import size_text
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import Message, say
 from tidegate.domain.update import Level, Update
+from tidegate.params.fsck import by_object
 from tidegate.params.picture import picture
 from tidegate.params.rows import Status
 from tidegate.process.parameters import summary_of, verify_file
@@ -275,13 +276,19 @@ def fsck(context: typer.Context) -> None:
     s = session(context)
     with s.workspace() as ws:
         damages = ws.fsck()
+    hurt = by_object(damages)
 
     def shown() -> None:
         s.out.print(s.text(summary_of(damages)))
-        for damage in damages:
-            s.out.print(f"  [red]✗[/] {', '.join(damage.versions)}: {s.text(damage.message)}")
+        for one in hurt:
+            s.out.print(f"  [red]✗[/] {', '.join(one.versions) or '-'}: {s.text(one.message)}")
+        if hurt:
+            s.out.print(
+                "  " + s.say("restore the objects from a backup, then run: tidegate params fsck")
+            )
 
-    s.emit({"ok": not damages, "damages": damages}, shown)
+    document = {"ok": not damages, "objects": hurt, "damages": damages}
+    s.emit(document, shown)
     raise typer.Exit(3 if damages else 0)
 
 

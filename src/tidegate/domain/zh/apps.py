@@ -153,4 +153,6 @@ APPS = {
     "{count} new tensor(s)": "新增 {count} 个张量",
     "{count} removed": "移除 {count} 个",
     "{count} of another shape or type": "{count} 个换了形状或类型",
+    "restore the objects from a backup, then run: tidegate params fsck": "请从备份恢复对象，然后运行：tidegate params fsck",
+    "restore the workspace from a backup, then run: tidegate audit verify": "请从备份恢复工作区，然后运行：tidegate audit verify",
 }

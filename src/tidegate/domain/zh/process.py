@@ -52,7 +52,6 @@ PROCESS = {
     "mend that line": "请改正那一行",
     "did you mean '{near}'?": "是不是想写“{near}”？",
     "{value}": "{value}",
-    "{count} damaged or missing object(s)": "{count} 个对象损坏或缺失",
     "model '{model}' is trained here by {adapter}, and takes no parameter files": "模型“{model}”在这里由 {adapter} 训练，不接受参数文件",
     "declare a model with 'adapter: tensors' for parameters that come from files": "参数来自文件的，请声明“adapter: tensors”的模型",
     "every byte of every version is as it was committed": "每个版本的每个字节都和提交时一样",
@@ -112,4 +111,5 @@ PROCESS = {
     "update {update} cannot be approved any more: {why}": "更新 {update} 不能再批准了：{why}",
     "end it with: tidegate update withdraw {update} --reason TEXT": "请结束它：tidegate update withdraw {update} --reason TEXT",
     "{champion} went into production after this was proposed against {before}; propose it again with: tidegate {again}": "提出时对照的是 {before}，之后 {champion} 上线了；请重新提出：tidegate {again}",
+    "{count} damaged or missing object(s), {tensors} tensor(s) cannot be read": "{count} 个对象损坏或缺失，{tensors} 个张量读不出来",
 }

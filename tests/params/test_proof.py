@@ -90,9 +90,12 @@ def test_it_proves_one_version_only(part):
 def test_more_or_fewer_tensors_than_proved(part, tmp_path):
     file, proof, id_ = part
     arrays = {name: TENSORS[name].numpy() for name in ("t3", "t8")}
-    for told in (arrays | {"t1": TENSORS["t1"].numpy()}, {"t3": arrays["t3"]}):
+    for told, says in (
+        (arrays | {"t1": TENSORS["t1"].numpy()}, "says nothing about tensor 't1'"),
+        ({"t3": arrays["t3"]}, "lacks tensor 't8'"),
+    ):
         save_file(told, file)
-        with pytest.raises(IntegrityError):
+        with pytest.raises(IntegrityError, match=says):
             check(file, proof, id_)
 
 

@@ -38,6 +38,43 @@ class Damage(Frozen):
     message: Message
 
 
+class Hurt(Frozen):
+    """One damaged or missing object, with every version that cannot be read because of it."""
+
+    key: str
+    tensors: int
+    versions: list[str]
+    message: Message
+
+
+def by_object(damages: Iterable[Damage]) -> list[Hurt]:
+    """The damages of each object together: what was changed is one object, whatever lies in it."""
+    of: dict[str, list[Damage]] = {}
+    for damage in damages:
+        of.setdefault(damage.key, []).append(damage)
+    return [_hurt(key, found) for key, found in of.items()]
+
+
+def _hurt(key: str, damages: list[Damage]) -> Hurt:
+    versions = dict.fromkeys(version for damage in damages for version in damage.versions)
+    tensors = list(dict.fromkeys(damage.tensor for damage in damages if damage.tensor is not None))
+    message = damages[0].message
+    if len(tensors) > 1:
+        names: list[object] = list(tensors[1 : 1 + _FEW])
+        if len(tensors) > 1 + _FEW:
+            names.append(say("and {count} more", count=len(tensors) - 1 - _FEW))
+        message = say(
+            "{first}; {count} more tensor(s) lie in the same object: {tensors}",
+            first=message,
+            count=len(tensors) - 1,
+            tensors=names,
+        )
+    return Hurt(key=key, tensors=len(tensors), versions=list(versions), message=message)
+
+
+#: Tensors of one object that are named; the rest are counted.
+_FEW = 5
+
 #: What decides whether a unit is whole: the content it should have, and the frames that give it.
 _Content = tuple[
     tuple[tuple[str, str, str, tuple[int, ...], tuple[int, int]], ...],

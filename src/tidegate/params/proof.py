@@ -1,7 +1,7 @@
 """Proofs that tensors are part of a version, for who has neither the version nor the workspace."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from typing import Literal
 
 from pydantic import ValidationError
@@ -61,15 +61,14 @@ def check(file: str | os.PathLike[str], proof: Proof, params: str) -> int:
     """How many tensors a safetensors file holds, each found to be one of version ``params``.
 
     Every bit of every tensor is read, in parts. Raises IntegrityError naming the first that is
-    not proved to be in the version, and where the file lacks one that the proof names;
+    not proved to be in the version, and where proof and file are not of the same tensors;
     ParamsError where the file has none, which would prove nothing. The file's own metadata is no
     tensor, and nothing is said of it.
     """
     params = params.lower()
     told = {tensor.name: tensor for tensor in proof.tensors}
     with open_safetensors(file) as opened:
-        for name in sorted(told.keys() ^ set(opened.names)):
-            raise _unproved(name, params)
+        _check_names(os.fspath(file), told.keys(), opened.names)
         if not told:
             raise ParamsError(
                 "file '{file}' holds no tensor: nothing can be proved of it",
@@ -86,6 +85,26 @@ def check(file: str | os.PathLike[str], proof: Proof, params: str) -> int:
             if not _holds(told[name], hasher.hexdigest(), proof.leaves, params):
                 raise _unproved(name, params)
         return len(opened.names)
+
+
+def _check_names(file: str, proved: Set[str], held: Sequence[str]) -> None:
+    for name in held:
+        if name not in proved:
+            raise IntegrityError(
+                "the proof says nothing about tensor '{tensor}' of file '{file}'",
+                do="check out file and proof in one go: tidegate params checkout VERSION -o FILE "
+                "--proof PROOF",
+                tensor=name,
+                file=file,
+            )
+    for name in sorted(proved - set(held)):
+        raise IntegrityError(
+            "file '{file}' lacks tensor '{tensor}', which the proof is about",
+            do="check out file and proof in one go: tidegate params checkout VERSION -o FILE "
+            "--proof PROOF",
+            tensor=name,
+            file=file,
+        )
 
 
 def read_proof(path: str | os.PathLike[str]) -> Proof:

@@ -45,6 +45,7 @@ class Serving:
     ) -> list[Answer]:
         """An answer a row; ``keys`` make the split sticky (the model's key column by default)."""
         if not self._gateway.has(model):
+            self._check_served(model)
             self.refresh(model)
         if keys is None:
             with self._home.journal.read() as reader:
@@ -54,7 +55,8 @@ class Serving:
         return self._gateway.infer(model, rows, keys)
 
     def signature(self, model: str) -> Signature:
-        """What a model takes now; raises Conflict where no version is in production."""
+        """What a model takes now; raises Conflict where nothing answers for it here."""
+        self._check_served(model)
         number = current(self._home, model).champion
         with self._home.journal.read() as reader:
             adapter = self._home.spec(reader, model).adapter
@@ -67,9 +69,21 @@ class Serving:
 
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""
+        self._check_served(model)
         answers = self._home.log.label_many(labels, at=self._home.journal.now())
         self.tend(model)
         return answers
+
+    def _check_served(self, model: str) -> None:
+        """Raise Conflict for a model whose parameters are kept here and answer elsewhere."""
+        with self._home.journal.read() as reader:
+            spec = self._home.spec(reader, model)
+        if not spec.trains:
+            raise Conflict(
+                "model '{model}' is not served here, its parameters only are kept",
+                do="check them out with: tidegate params checkout {model}@champion -o FILE",
+                model=model,
+            )
 
     def tend(self, model: str) -> None:
         """Judge what is on traffic for a model, and route by the result."""

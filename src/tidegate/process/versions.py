@@ -72,14 +72,19 @@ def manifest_of(home: Home, name: str) -> Manifest:
     return load_manifest(home.objects, resolve(home, name).params)
 
 
-def near(home: Home, model: str) -> list[str]:
+def near(home: Home, model: str, before: int | None = None) -> list[str]:
     """Ids of the parameters that a new version may share bytes with, its parent first.
 
     The version in production, then the newest ones; None of them needs to be there whole.
+    ``before``: as it was when the version of that number was made, whatever came since.
     """
     champion = current(home, model).champion
     with home.journal.read() as reader:
-        versions = {version.number: version for version in reader.all(Version, model)}
+        versions = {
+            version.number: version
+            for version in reader.all(Version, model)
+            if before is None or version.number < before
+        }
     recent = sorted(versions, reverse=True)[:_RECENT]
     numbers = [champion, *recent] if champion in versions else recent
     return list(dict.fromkeys(versions[number].params for number in numbers if number))

@@ -214,6 +214,10 @@ class Workspace:
                 self.home.spec(reader, model)
             return reader.all(Update, model)
 
+    def open_updates(self, model: str) -> list[Update]:
+        """Case files of a model that have not ended."""
+        return updates.open_updates(self.home, model)
+
     def update(self, update_id: str) -> Update:
         """One case file."""
         return find_update(self.home, update_id)
@@ -253,6 +257,10 @@ class Workspace:
     def log(self, model: str) -> list[parameters.Logged]:
         """The versions of a model, newest first."""
         return parameters.log(self.home, model)
+
+    def stored_bytes(self, name: str) -> int:
+        """The bytes that ``MODEL@V`` added to what was stored before it."""
+        return parameters.stored_bytes(self.home, name)
 
     def version(self, name: str) -> tuple[Version, Manifest]:
         """``MODEL@V`` and its tensors."""
@@ -351,7 +359,7 @@ class Workspace:
 
     def describe(self, update: Update) -> Message:
         """Where an update stands, in a sentence."""
-        return updates.describe(update)
+        return updates.describe(self.home, update)
 
     def _require(self, role: Role) -> None:
         with self.home.journal.read() as reader:

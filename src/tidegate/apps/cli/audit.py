@@ -27,6 +27,10 @@ def verify(context: typer.Context) -> None:
         for problem in report.problems:
             s.out.print(f"  {escape(problem.where)}: {s.text(problem.message)}")
         s.out.print(f"  {s.say('root')} {report.root}")
+        if report.problems:
+            s.out.print(
+                "  " + s.say("restore the workspace from a backup, then run: tidegate audit verify")
+            )
 
     document = {
         "verified": report.ok,

@@ -99,4 +99,8 @@ PARAMS = {
     "tensor '{tensor}': {was} became {now}": "张量“{tensor}”：由 {was} 变成 {now}",
     "it does not fit where it is to answer: {why}": "它装不进要应答的位置：{why}",
     "another structure than the parent's: {what}": "结构与父版本不同：{what}",
+    "the proof says nothing about tensor '{tensor}' of file '{file}'": "证明没有提到文件“{file}”里的张量“{tensor}”",
+    "file '{file}' lacks tensor '{tensor}', which the proof is about": "文件“{file}”里没有证明所说的张量“{tensor}”",
+    "check out file and proof in one go: tidegate params checkout VERSION -o FILE --proof PROOF": "请一次检出文件和证明：tidegate params checkout VERSION -o FILE --proof PROOF",
+    "{first}; {count} more tensor(s) lie in the same object: {tensors}": "{first}；同一个对象里还有 {count} 个张量：{tensors}",
 }

@@ -62,7 +62,7 @@ def test_what_was_fitted_is_served(team):
         given = np.array([list(answer.probabilities.values()) for answer in answers])
         assert np.abs(given - direct).max() < 1e-12
     assert direct[:, 1].std() > 0.3, "it learned something"
-    assert {name for name, _ in serving.signature("m").inputs} == {*live.columns}
+    assert {column.name for column in serving.signature("m").inputs} == {*live.columns}
 
 
 def test_the_table_is_a_part_of_the_version(team):

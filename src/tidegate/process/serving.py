@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -20,14 +20,21 @@ from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway, Route, Served, no_version
 
 
+class Input(NamedTuple):
+    """A column that rows must have: of numbers or of texts, or of vectors of ``width``."""
+
+    name: str
+    numeric: bool
+    width: int | None = None
+
+
 @dataclass(frozen=True)
 class Signature:
-    """What the version in production takes: its columns, each numeric or not; and its classes,
-    or None where it answers numbers."""
+    """What the version in production takes, and its classes, or None where it answers numbers."""
 
     version: int
     adapter: str
-    inputs: list[tuple[str, bool]]
+    inputs: list[Input]
     classes: list[Any] | None
 
 
@@ -63,9 +70,11 @@ class Serving:
         if number is None:
             raise no_version(model)
         fitted = load_version(self._home, model, number)
-        numeric = {feature.name for feature in fitted.transform.numeric}
-        columns = [(name, name in numeric) for name in fitted.transform.columns]
-        return Signature(number, adapter, columns, fitted.state.architecture.get("classes"))
+        transform = fitted.transform
+        numeric = {feature.name for feature in transform.numeric}
+        widths = {feature.name: feature.width for feature in transform.embeddings}
+        inputs = [Input(name, name in numeric, widths.get(name)) for name in transform.columns]
+        return Signature(number, adapter, inputs, fitted.state.architecture.get("classes"))
 
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""

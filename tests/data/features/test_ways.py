@@ -1,10 +1,14 @@
 """What a column becomes unless told otherwise, and when told."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
+import yaml
 
 from tidegate.data.features.fit import fit_transform
 from tidegate.domain.errors import DataError, WrongUsage
+from tidegate.domain.features import OPTIONS, Way
 from tidegate.domain.model import ModelSpec
 
 ROWS = 90
@@ -136,3 +140,12 @@ def test_a_rule_that_does_not_fit_the_data_is_refused(rules, says):
 def test_data_that_cannot_become_what_is_declared_are_told_of(rules, says):
     with pytest.raises(DataError, match=says):
         fit_transform(FRAME, _spec(rules))
+
+
+def test_the_document_shows_rules_that_read():
+    document = Path(__file__).parents[3] / "docs" / "features.md"
+    shown = document.read_text("utf-8").split("```yaml\n")[1].split("```")[0]
+    rules = yaml.safe_load(shown)["features"]
+    assert set(_spec(rules).features) == set(rules)
+    for option in set().union(*OPTIONS.values()) | set(Way):
+        assert f"`{option}`" in document.read_text("utf-8")

@@ -13,11 +13,11 @@ from pydantic import ValidationError, model_validator
 from tidegate.data.features.categorical import CategoricalFeature, HashedFeature
 from tidegate.data.features.dates import DateFeature, TimeFeature
 from tidegate.data.features.embedding import EmbeddingFeature
-from tidegate.data.features.numeric import NumericFeature
+from tidegate.data.features.numeric import Numbers, NumericFeature
 from tidegate.data.features.target import TargetFeature
 from tidegate.data.features.target_table import table_of
 from tidegate.data.features.text import TextFeature
-from tidegate.data.features.values import Floats
+from tidegate.data.features.values import Floats, with_infinities
 from tidegate.data.time import time_of
 from tidegate.domain.errors import DataError, Incompatible
 from tidegate.domain.messages import Frozen
@@ -101,6 +101,10 @@ class Transform(Frozen):
             yield from getattr(self, name)
 
     @cached_property
+    def _numbers(self) -> Numbers:
+        return Numbers(self.numeric, keep_missing=self.keep_missing)
+
+    @cached_property
     def _cycles_at(self) -> int:
         numeric = sum(len(feature.names) for feature in self.numeric)
         return numeric + sum(len(feature.names) for feature in self.categorical)
@@ -137,9 +141,13 @@ class Transform(Frozen):
         """
         self._require(frame)
         out = np.empty((frame.height, self._width))
+        if self.numeric:
+            columns = [with_infinities(frame.get_column(f.name)) for f in self.numeric]
+            self._numbers.put(out, columns)
         for feature, start, end in self.placed:
-            column = frame.get_column(feature.name)
-            feature.put(out[:, start:end], column, keep_missing=self.keep_missing)
+            if not isinstance(feature, NumericFeature):
+                column = frame.get_column(feature.name)
+                feature.put(out[:, start:end], column, keep_missing=self.keep_missing)
         if self.cycles:
             times, at = time_of(frame, self.time), self._cycles_at
             for cycle in self.cycles:

@@ -23,7 +23,7 @@ _BLANKS = (
 )
 #: Types that are float64 after one cast, without a closer look.
 _PLAIN = frozenset({
-    pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8,
+    pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8,
 })  # fmt: skip
 
 
@@ -32,10 +32,15 @@ def numbers(column: pl.Series) -> Floats:
 
     Raises DataError naming what is no number.
     """
-    plain = column.dtype in _PLAIN
-    values = column.cast(pl.Float64).to_numpy() if plain else _read(column)
-    known = np.isfinite(values)
-    return values if known.all() else np.where(known, values, np.nan)
+    values = with_infinities(column)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def with_infinities(column: pl.Series) -> Floats:
+    """As ``numbers``, infinite ones as they are; no copy where none is needed."""
+    if column.dtype == pl.Float64:
+        return column.to_numpy()
+    return column.cast(pl.Float64).to_numpy() if column.dtype in _PLAIN else _read(column)
 
 
 def _read(column: pl.Series) -> Floats:

@@ -18,7 +18,7 @@ APPS = {
     "there are no rows to answer": "没有需要应答的行",
     "give at least one row": "至少给一行",
     "input '{name}' has shape {shape}": "输入“{name}”的形状是 {shape}",
-    "give every column on its own, with shape [rows] or [rows, 1]": "每一列单独给，形状为 [行数] 或 [行数, 1]",
+    "give every column on its own, with shape [rows], [rows, 1] or [rows, width]": "每列单独给，形状为 [rows]、[rows, 1] 或 [rows, width]",
     "the system refused: {problem}": "系统拒绝了：{problem}",
     "mend that and try again; the workspace is as it was": "排除之后再试一次；工作区保持原样",
     "{host} can be reached from other machines, and the API asks for no credentials": "{host} 能从其他机器访问，而 API 目前不验证身份",

@@ -45,7 +45,8 @@ def measure(
     found: dict[str, Found] = {}
     for arm in arms:
         earlier = {other: done[arm.name] for other, done in before.items() if arm.name in done}
-        found[arm.name] = Found(error=beyond(size, earlier, options.limit))
+        why = beyond(size, earlier, options.limit) if arm.environment else ""
+        found[arm.name] = Found(error=why)
     for pair in ["drifted"] * TIMES + ["same"]:
         for arm in arms:
             one = found[arm.name]

@@ -193,6 +193,6 @@ if __name__ == "__main__":
     try:
         found = answer(*sys.argv[1:])
     except Exception as problem:
-        found = {"error": f"{type(problem).__name__}: {problem}"}
+        found = {"error": f"{type(problem).__name__}: {problem}".splitlines()[0]}
     answers.write(json.dumps(found) + "\n")
     answers.flush()

@@ -4,7 +4,7 @@ import os
 import platform
 
 from benchmarks.data.sizes import DRIFTS, SIZES, Size
-from benchmarks.data.watch import ARMS, HERE, MEMORY, Found
+from benchmarks.data.watch import ARMS, HERE, MEMORY, Found, over
 
 OWN, COMMAND = "Tidegate", "`tidegate data compare`"
 DECODING = ("decoding alone, pyarrow", "decoding alone, polars")
@@ -26,7 +26,8 @@ def page(results: Results, limit: float) -> str:
         f"{len(DRIFTS)} that drifted:",
         _arms(results),
         f"One run, {os.cpu_count()} cores, {MEMORY / 1e9:.0f} GB of memory, "
-        f"Python {platform.python_version()}; an arm is ended after {limit:.0f} s. {_versions()}",
+        f"Python {platform.python_version()}; an arm is ended after {limit:.0f} s. "
+        f"What the peers ran on: {_versions()}.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -66,7 +67,9 @@ class _Targets:
         def met(cell: tuple[float, bool] | None) -> str:
             if cell is None:
                 return "not measured"
-            return "yes" if (cell[0] >= float(value)) == (sign == "≥") else "no"
+            if (cell[0] >= float(value)) == (sign == "≥"):
+                return "yes"
+            return "not known" if cell[1] else "no"
 
         shown = ["" if c is None else f"{'> ' if c[1] else ''}{c[0]:,.{decimals}f}" for c in cells]
         own, program, decoding = shown
@@ -81,7 +84,7 @@ class _Targets:
             elif theirs.seconds:
                 cells.append((theirs.took() / mine.took(), False))
             else:  # ended at the limit, so it would have taken longer
-                ended = theirs.error.endswith(" s")
+                ended = theirs.error == over(self._limit)
                 cells.append((self._limit / mine.took(), True) if ended else None)
         self.row(size, f"times faster than {peer}", bound, cells)
 
@@ -148,9 +151,9 @@ def _arms(results: Results) -> str:
 
 def _cells(one: Found, least: Found | None) -> list[str]:
     if not one.seconds:
-        return [one.error.splitlines()[0][:90], "", "", "", ""]
+        return [one.error[:90], "", "", "", ""]
     counts = [
-        "" if one.same is None else str(len(one.same)),
+        one.error[:90] if one.same is None else str(len(one.same)),
         "" if one.drifted is None else str(one.missed()),
     ]
     ratio = f"{one.took() / least.took():.1f}" if least else ""

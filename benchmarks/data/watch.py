@@ -65,35 +65,32 @@ class Found:
     def missed(self) -> int | None:
         return None if self.drifted is None else len(DRIFTED - set(self.drifted))
 
-    def take(self, answer: dict, pair: str) -> bool:
-        """Keep one answer; False where it is none."""
+    def take(self, answer: dict, pair: str) -> None:
+        """Keep one answer, or why there is none."""
         self.error = answer.get("error", "")
         if self.error:
-            return False
+            return
         self.peak_bytes = max(self.peak_bytes, answer["peak_bytes"])
         setattr(self, pair, answer["flagged"])
         if pair == "drifted":
             self.seconds.append(answer["seconds"])
-        return True
 
 
 def beyond(size: Size, before: dict[Size, Found], limit: float) -> str:
-    """Why an arm that did smaller tables is not even started on this one; empty where it is.
+    """Why a peer that did smaller tables is not even started on this one; empty where it is.
 
-    Time and memory of all arms grow at least in proportion, give or take what each takes to load.
+    All hold both tables in memory, so that what they take grows in proportion at least.
     """
     for smaller, found in before.items():
-        if not size.holds(smaller) or size == smaller:
+        if not size.holds(smaller):
             continue
-        times = size.cells / smaller.cells
+        times = f"not run: {size.cells / smaller.cells:.0f} times {smaller.name}"
         if found.error:
             return f"not run: see {smaller.name}"
-        if found.took() * times > limit:
-            return f"not run: {times:.0f} times {smaller.name} would take {limit:.0f} s and more"
-        if found.peak_bytes * times > MOST * MEMORY:
-            return (
-                f"not run: {times:.0f} times {smaller.name} needs more than this machine's memory"
-            )
+        if found.took() * size.cells / smaller.cells > limit:
+            return f"{times} takes more than {limit:.0f} s"
+        if found.peak_bytes * size.cells / smaller.cells > MOST * MEMORY:
+            return f"{times} needs more than {MOST * MEMORY / 1e9:.0f} GB of memory"
     return ""
 
 
@@ -135,14 +132,19 @@ def watch(process: subprocess.Popen, limit: float) -> str:
             process.wait(0.2)
             return ""
         except subprocess.TimeoutExpired:
-            ended = ""
             if time.monotonic() - began > limit:
-                ended = f"> {limit:.0f} s"
+                ended = over(limit)
             elif _held(process.pid) > MOST * MEMORY:
                 ended = f"> {MOST * MEMORY / 1e9:.0f} GB of memory"
-            if ended:
-                os.killpg(process.pid, signal.SIGKILL)
-                return ended
+            else:
+                continue
+        os.killpg(process.pid, signal.SIGKILL)
+        return ended
+
+
+def over(limit: float) -> str:
+    """What is said of an arm that was ended for the time it took."""
+    return f"> {limit:.0f} s"
 
 
 def _held(pid: int) -> int:

@@ -20,7 +20,7 @@ def tidegate():
     from tidegate.process.inspecting import compare_files
 
     def work(reference, current):
-        found = compare_files(Path(reference), Path(current), lambda *_done: None)
+        found = compare_files(Path(reference), Path(current), lambda *_done: None).found
         return told(found.model_dump(mode="json"))
 
     return work

@@ -34,10 +34,11 @@ def page(results: Results, limit: float) -> str:
 
 def _versions() -> str:
     """What the peers' environments were made of."""
-    pins = [path.read_text().splitlines() for path in sorted(HERE.glob("*.txt"))]
-    return "; ".join(
-        ", ".join(pin.split("  #")[0].replace("==", " ") for pin in one) for one in pins
-    )
+    told = []
+    for path in sorted(HERE.glob("*.txt")):
+        pins = [line.split("  #")[0].replace("==", " ") for line in path.read_text().splitlines()]
+        told.append(f"{path.stem} ({', '.join(pins)})")
+    return "; ".join(told)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

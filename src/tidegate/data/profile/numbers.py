@@ -232,7 +232,8 @@ class Numbers:
 
     def brief(self) -> NumberBrief:
         """What was taken in."""
-        parts = [*self._parts, _of_grid(self._grid)]
+        # The cells are thinned by themselves first: merging tens of thousands would take longer.
+        parts = [*self._parts, thinned(_of_grid(self._grid), FINE, self._random)]
         return replace(self._so_far, summary=merged(parts, POINTS, self._random))
 
     def _count(self, finite: Floats) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tidegate.data.features.fit import fit_transform
 from tidegate.data.features.transform import restored
+from tidegate.data.read import read_files
 from tidegate.domain.model import ModelSpec
 
 FEATURES = {
@@ -188,7 +189,7 @@ REAL = {
 @pytest.mark.parametrize("name", REAL)
 def test_real_rows_are_served_as_they_were_learned(name, shared_data):
     target, time = REAL[name]
-    frame = pl.read_csv(shared_data / name, null_values=["NA"]).drop_nulls(target)
+    frame = read_files([shared_data / name]).drop_nulls(target)
     frame = frame.gather_every(max(1, frame.height // 3000))
     task = "binary" if name == "electricity.csv" else "regression"
     spec = ModelSpec(model="m", adapter="a", task=task, target=target, time=time)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tidegate.data.features.fit import fit_transform
 from tidegate.data.features.transform import restored
+from tidegate.data.read import read_files
 from tidegate.domain.model import ModelSpec
 
 FEATURES = {
@@ -176,3 +177,25 @@ def test_another_process_gets_the_same_bits(task, tmp_path):
     )
     whole = transform.apply(pl.DataFrame(rows, schema=SCHEMA))
     assert done.stdout == whole.tobytes().hex()
+
+
+REAL = {
+    "beijing_pm25.csv": ("pm2.5", ["year", "month", "day", "hour"]),
+    "bike_sharing_hourly.csv": ("cnt", ["dteday", "hr"]),
+    "electricity.csv": ("class", []),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_rows_are_served_as_they_were_learned(name, shared_data):
+    target, time = REAL[name]
+    frame = read_files([shared_data / name]).drop_nulls(target)
+    frame = frame.gather_every(max(1, frame.height // 3000))
+    task = "binary" if name == "electricity.csv" else "regression"
+    spec = ModelSpec(model="m", adapter="a", task=task, target=target, time=time)
+    transform = _kept(fit_transform(frame, spec))
+    whole = transform.apply(frame)
+    assert np.isfinite(whole).all()
+    for number in range(0, frame.height, 151):
+        row = json.loads(json.dumps(frame.row(number, named=True)))
+        assert transform.apply(pl.DataFrame([row])).tobytes() == whole[number].tobytes()

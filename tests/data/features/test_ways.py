@@ -76,8 +76,8 @@ def test_the_default_says_what_many_categories_become(rule, kind):
 
 
 def test_the_default_speaks_of_all_that_it_fits():
-    rules = {"default": {"scale": "none", "columns": 5, "max_categories": 40}, "note": "hash"}
-    transform = fit_transform(FRAME, _spec(rules))
+    general = {"scale": "none", "columns": 5, "max_categories": 40, "missing": "mean"}
+    transform = fit_transform(FRAME, _spec({"default": general, "note": "hash"}))
     assert transform.numeric[0].scale == 1
     assert [feature.columns for feature in transform.text] == [5]
     assert [feature.columns for feature in transform.hashed] == [5]
@@ -134,7 +134,7 @@ def test_a_rule_that_does_not_fit_the_data_is_refused(rules, says):
         ({"few": "embedding"}, "'few' is declared an embedding and holds no vectors but String"),
         ({"zeros": "date"}, "'zeros' is declared a date and holds none"),
         ({"vector": {"missing": 3}}, "missing elements cannot become 3"),
-        ({"vector": "text"}, "'vector' is of type"),
+        ({"vector": "text"}, "'vector' must hold texts"),
     ],
 )
 def test_data_that_cannot_become_what_is_declared_are_told_of(rules, says):

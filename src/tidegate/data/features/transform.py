@@ -128,12 +128,6 @@ class Transform(Frozen):
         names = [placed.feature.name for placed in self.placed]
         return list(dict.fromkeys(names + (self.time if self.cycles else [])))
 
-    @property
-    def inputs(self) -> dict[str, Feature | None]:
-        """The feature that each input column becomes; None where it only tells the time."""
-        known = {placed.feature.name: placed.feature for placed in self.placed}
-        return {name: known.get(name) for name in self.columns}
-
     def apply(self, frame: pl.DataFrame) -> Floats:
         """The features, ``(n_rows, len(names))`` float64; a row's are the same in any company.
 

@@ -67,6 +67,8 @@ def way_of(column: pl.Series, spec: ModelSpec, *, has_target: bool) -> tuple[Way
             column=column.name,
         )
     told = {name: getattr(general, name) for name in general.given & OPTIONS[way]}
+    if way is Way.EMBEDDING and told.get("missing") not in (0.0, "keep"):
+        told.pop("missing", None)  # a median is for numbers by themselves
     told |= {name: getattr(own, name) for name in own.given}
     if way is Way.ONE_HOT:
         told["max_categories"] = most

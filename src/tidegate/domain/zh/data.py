@@ -85,6 +85,8 @@ DATA = {
     "column '{column}' is declared a date and holds none": "列“{column}”声明为日期，却没有日期",
     "column '{column}' is declared an embedding and holds no vectors but {dtype}": "列“{column}”声明为嵌入向量，实际却是 {dtype}",
     "column '{column}' must hold vectors of {width} numbers, and holds one of {given} (row {row})": "列“{column}”的向量必须有 {width} 个数，却有一个是 {given} 个（行 {row}）",
+    "column '{column}' must hold texts, and holds {value} (row {row})": "列“{column}”必须是文本，却有 {value}（行 {row}）",
+    "give texts or numbers, or declare the column an embedding": "请给文本或数字，或者把这一列声明为 embedding",
     "column '{column}' must hold vectors, and holds {value} (row {row})": "列“{column}”必须是向量，却有 {value}（行 {row}）",
     "correct it under 'features'": "请在 features 下改正",
     "correct the name under 'features', or take it out; there is: {nearest}": "请改正 features 下的列名，或者删掉它；现有：{nearest}",

@@ -80,7 +80,7 @@ def test_whole_numbers_are_counted_one_by_one_until_others_come():
     values = random.integers(-40_000, 40_000, ROWS).astype(float)
     small = values[np.abs(values) < 15_000]
     found = _brief(small)
-    assert 0 < found.summary.error <= 1.1 / POINTS  # of thinning alone
+    assert 0 < found.summary.error <= 2 / POINTS  # of thinning alone
     few = np.concatenate([random.integers(-9, 9, ROWS), [0.5]]).astype(float)
     found = _brief(few)
     known, counts = np.unique(few, return_counts=True)

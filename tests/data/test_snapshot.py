@@ -1,21 +1,26 @@
 import io
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.digest import rows_digest, rows_digest_1
+from tidegate.data.digest import FORMAT, rows_digest, rows_digest_1
 from tidegate.data.read import read_files
 from tidegate.data.snapshot import (
+    SnapshotSource,
     add_snapshot,
     load_snapshot,
+    snapshot_batches,
     snapshot_key,
     verify_snapshot,
 )
+from tidegate.data.sources.frames import FrameSource
 from tidegate.data.table import canonical
 from tidegate.domain.errors import DataError, IntegrityError
-from tidegate.domain.snapshot import snapshot_id
+from tidegate.domain.snapshot import Snapshot, snapshot_id
 from tidegate.store.objects import Objects
 
 FRAME = pl.DataFrame(
@@ -164,3 +169,70 @@ def test_the_definition_has_not_moved():
     assert rows_digest_1(FRAME) == (
         "d70c50bbeb4363aa19c9888b1f766f3f10ff326fe1d0b6280e4e2c277666fb81"
     )
+
+
+def test_rows_come_in_batches_that_are_checked(objects):
+    frame = pl.DataFrame({"a": range(200_000), "b": [f"x{n}" for n in range(200_000)]})
+    heard = []
+    source = FrameSource(frame)
+    snapshot = _add(objects, source, time=[], target="b", progress=lambda *told: heard.append(told))
+    assert heard[-1] == (200_000, 200_000)
+    batches = list(snapshot_batches(objects, snapshot))
+    assert max(batch.height for batch in batches) <= 65_536
+    assert pl.concat(batches).equals(frame)
+    assert load_snapshot(objects, snapshot).equals(frame)
+    assert pl.concat(snapshot_batches(objects, snapshot, ["b"])).equals(frame.select("b"))
+    stored = SnapshotSource(objects, snapshot)
+    assert (stored.columns, stored.rows) == (["a", "b"], 200_000)
+    assert pl.concat(stored.batches(["a"])).equals(frame.select("a"))
+    with pytest.raises(IntegrityError, match="altered"):
+        next(snapshot_batches(_Replaced(objects, b"PAR1"), snapshot))
+
+
+def test_embeddings_are_stored_as_they_are(objects):
+    values = pl.Series("v", [[1.0, 2.0], None, [3.0, float("nan")]], dtype=pl.Array(pl.Float64, 2))
+    frame = pl.DataFrame([values, pl.Series("n", [1, 2, None])])
+    snapshot = _add(objects, frame, time=[])
+    assert [column.kind for column in snapshot.columns] == ["embedding", "numeric"]
+    assert load_snapshot(objects, snapshot).equals(frame)
+    assert verify_snapshot(objects, snapshot) is None
+
+
+def test_long_texts_end_a_row_group(objects, monkeypatch):
+    monkeypatch.setattr("tidegate.data.snapshot_writer.GROUP_BYTES", 1000)
+    rows = FrameSource(pl.DataFrame({"n": [1] * 70_000, "t": ["x" * 10] * 70_000}))
+    snapshot = _add(objects, rows, time=[])
+    with objects.opened(snapshot_key(snapshot.digest)) as file:
+        assert pq.ParquetFile(file).num_row_groups == 2
+
+
+def test_a_snapshot_of_the_first_format_still_verifies(objects):
+    digest = rows_digest_1(FRAME)
+    buffer = io.BytesIO()
+    FRAME.write_parquet(buffer)
+    objects.put(snapshot_key(digest), buffer.getvalue())
+    now = _add(objects).model_dump(exclude={"format", "licence", "sensitivity", "parents"})
+    old = Snapshot.model_validate(
+        {
+            **now,
+            "digest": digest,
+            "id": snapshot_id("m", digest),
+            "object_digest": blake3(buffer.getvalue()).hexdigest(),
+        }
+    )
+    assert old.format == "tidegate/rows/1"
+    assert verify_snapshot(objects, old) is None
+    assert load_snapshot(objects, old).equals(FRAME)
+    assert "named for" in str(verify_snapshot(objects, old.model_copy(update={"format": FORMAT})))
+
+
+def test_a_fault_on_the_way_leaves_nothing(objects, tmp_path):
+    class Breaking(FrameSource):
+        def batches(self, columns=None):
+            yield from super().batches(columns)
+            raise DataError("{file} is gone", do="wait", file="x")
+
+    with pytest.raises(DataError, match="is gone"):
+        _add(objects, Breaking(pl.DataFrame({"n": range(300_000)})), time=[])
+    assert list(objects.list("")) == []
+    assert not list((tmp_path / "objects" / ".staging").iterdir())

@@ -137,3 +137,18 @@ def test_a_document_that_was_altered_is_not_served(journal, database, tampered):
 
 def test_subjects_are_told_apart():
     assert subject_key("person", "a/b") == "person/a/b"
+
+
+def test_what_was_recorded_before_a_field_was_added_still_reads(journal):
+    """The text that was recorded is what its digest is of, not what it would be written as now."""
+    old = ADA.model_dump(mode="json")
+    del old["active"]
+    with journal.write("ada") as tx:
+        tx.put(ADA, "person.added")
+        tx.connection.execute(
+            sa.update(tables.documents).values(
+                body=canonical_json(old).decode(), digest=digest(old)
+            )
+        )
+    with journal.read() as reader:
+        assert reader.get(Person, "ada") == ADA

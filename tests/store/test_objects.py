@@ -165,3 +165,39 @@ def test_names_that_no_key_has_are_not_listed(tmp_path):
     for name in ("a/.nfs01", "a/b~", "a/c d", ".DS_Store"):
         (tmp_path / name).write_bytes(b"stray")
     assert list(objects.list("")) == [("a/b", 1)]
+
+
+def test_a_stream_is_an_object_once_it_is_named(objects):
+    stream = objects.stream()
+    stream.write(b"01")
+    stream.write(memoryview(b"23"))
+    assert stream.size == 4
+    assert not objects.exists("a/b")
+    assert stream.finish("a/b")
+    stream.abandon()
+    with objects.opened("a/b") as file:
+        assert file.read() == b"0123"
+    second = objects.stream()
+    second.write(b"other")
+    assert not second.finish("a/b")
+    second.abandon()
+    assert objects.get("a/b") == b"0123"
+    with pytest.raises(IntegrityError):
+        objects.opened("gone")
+
+
+def test_a_stream_that_is_abandoned_leaves_nothing(objects):
+    stream = objects.stream()
+    stream.write(b"data")
+    stream.abandon()
+    assert list(objects.list("")) == []
+
+
+def test_a_large_file_goes_in_parts_and_only_once(objects, monkeypatch, tmp_path):
+    monkeypatch.setattr("tidegate.store.objects._ONE_REQUEST_BYTES", 1 << 20)
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 50_000)
+    with (tmp_path / "file").open("rb") as file:
+        assert objects.put_file("large", file)
+        assert not objects.put_file("large", file)
+    with objects.opened("large") as file:
+        assert file.read() == bytes(range(256)) * 50_000

@@ -1,11 +1,13 @@
 """One number for the same rows, however they were kept and cut."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from tidegate.data.sources.rows import BATCH_ROWS, cut
 from tidegate.domain.canonical import canonical_json
@@ -27,7 +29,7 @@ class RowsDigest:
     """
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.rows = self.text_bytes = 0
         self._columns: list[_Column] = []
 
     def add(self, batch: pl.DataFrame) -> None:
@@ -35,7 +37,7 @@ class RowsDigest:
         if not self._columns:
             self._columns = [_Column(one.name, str(one.dtype)) for one in batch.get_columns()]
         for column, series in zip(self._columns, batch.get_columns(), strict=True):
-            column.add(series, self.rows)
+            self.text_bytes += column.add(series, self.rows)
         self.rows += batch.height
 
     def hexdigest(self) -> str:
@@ -57,7 +59,8 @@ class _Column:
         self.name, self.dtype = name, dtype
         self.missing, self.values, self.texts = blake3(), blake3(), blake3()
 
-    def add(self, series: pl.Series, first_row: int) -> None:
+    def add(self, series: pl.Series, first_row: int) -> int:
+        """Take in values; gives the bytes of their text."""
         if series.null_count():
             rows = series.is_null().arg_true().to_numpy().astype("<i8") + first_row
             self.missing.update(rows.tobytes())
@@ -65,8 +68,9 @@ class _Column:
             lengths, texts = _texts(series)
             self.values.update(lengths)
             self.texts.update(texts)
-        else:
-            self.values.update(_numbers(series))
+            return len(texts)
+        self.values.update(_numbers(series))
+        return 0
 
 
 def rows_digest(frame: pl.DataFrame) -> str:
@@ -109,7 +113,7 @@ def _numbers(series: pl.Series) -> bytes | memoryview:
         return _vectors(series, series.dtype.size)
     little = "<i8" if series.dtype == pl.Int64 else "<f8"
     values = series.fill_null(0) if series.null_count() else series
-    return memoryview(np.ascontiguousarray(values.to_numpy().astype(little, copy=False))).cast("B")
+    return _bytes(values.to_numpy().astype(little, copy=False))
 
 
 def _vectors(series: pl.Series, width: int) -> memoryview:
@@ -118,7 +122,11 @@ def _vectors(series: pl.Series, width: int) -> memoryview:
     values = flat.to_numpy(zero_copy_only=False).astype("<f8").reshape(len(held), width)
     values[np.isnan(values)] = np.nan
     values[series.is_null().to_numpy()] = 0.0
-    return memoryview(np.ascontiguousarray(values)).cast("B")
+    return _bytes(values)
+
+
+def _bytes(values: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(values).data.cast("B")
 
 
 def _texts(series: pl.Series) -> tuple[bytes, bytes | memoryview]:

@@ -17,6 +17,8 @@ from tidegate.store.objects import Objects
 #: Rows of a row group: enough that a reader gets megabytes of each column at once, few enough
 #: that writing holds little.
 GROUP_ROWS = 1 << 17
+#: Bytes of text, and values of a wide table, that end a row group earlier.
+GROUP_BYTES, GROUP_CELLS = 1 << 27, 1 << 24
 
 
 class SnapshotWriter:
@@ -32,6 +34,7 @@ class SnapshotWriter:
         self._waiting: list[pl.DataFrame] = []
         self._schema: dict[str, pl.DataType] = {}
         self._missing: dict[str, int] = {}
+        self._written_bytes = 0
 
     def add(self, batch: pl.DataFrame) -> None:
         """Take in the rows that follow; raises DataError where they hold no times."""
@@ -48,7 +51,9 @@ class SnapshotWriter:
             times = time_of(batch, self._time, first_row=first_row)
             self._times += [times.min(), times.max()]
         self._waiting.append(batch)
-        if sum(one.height for one in self._waiting) >= GROUP_ROWS:
+        rows = sum(one.height for one in self._waiting)
+        long = self.digest.text_bytes - self._written_bytes >= GROUP_BYTES
+        if rows >= min(GROUP_ROWS, GROUP_CELLS // batch.width) or long:
             self._write()
 
     def columns(self) -> list[Column]:
@@ -90,7 +95,7 @@ class SnapshotWriter:
         if not self._waiting:
             return
         table = pl.concat(self._waiting).to_arrow(compat_level=pl.CompatLevel.oldest())
-        self._waiting = []
+        self._waiting, self._written_bytes = [], self.digest.text_bytes
         if self._parquet is None:
             self._parquet = pa.parquet.ParquetWriter(
                 pa.PythonFile(_Sink(self.write), mode="w"), table.schema, compression="zstd"

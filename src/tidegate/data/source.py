@@ -11,10 +11,11 @@ from tidegate.data.sources.frames import FrameSource, is_frame
 from tidegate.data.sources.json_lines import JsonLinesSource
 from tidegate.data.sources.parquet import MAGIC, ParquetSource
 from tidegate.data.sources.rows import Rows, Source, unheard
+from tidegate.data.sources.sql import sql_source
 from tidegate.data.sources.stacked import stacked_source
 from tidegate.domain.errors import DataError, NotFound, WrongUsage
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "sql_source"]
 
 _PARQUET_NAMES = (".parquet", ".pq", ".parq")
 _JSON_NAMES = (".jsonl", ".ndjson", ".json")
@@ -26,9 +27,9 @@ def open_source(given: Any, progress: Rows = unheard) -> Source:
     Files are CSV (comma, tab, semicolon or pipe), JSON lines or Parquet, which their first bytes
     say; several are stacked in the order given and need the same columns, in any order: the first
     one's order stands. The files of a folder count by name, and folders within it that are named
-    like ``year=2011`` give columns. ``progress`` hears of text that is read to learn its types. Raises NotFound for a file
-    that is not there, WrongUsage for what is no source, and DataError, naming file, row and
-    column, for rows that are no table.
+    like ``year=2011`` give columns. ``progress`` hears of text that is read to learn its types.
+    Raises NotFound for a file that is not there, WrongUsage for what is no source, and DataError,
+    naming file, row and column, for rows that are no table.
     """
     if isinstance(given, Source):
         return given

@@ -74,7 +74,7 @@ def canonical_column(series: pl.Series) -> pl.Series:
         return series.dt.strftime("%H:%M:%S%.f")
     if isinstance(dtype, pl.Datetime):
         return _time_text(series, dtype)
-    if isinstance(dtype, (pl.List, pl.Array)) and dtype.inner.is_float():  # type: ignore[union-attr]
+    if isinstance(dtype, (pl.List, pl.Array)) and dtype.inner.is_float():
         return vectors(series)
     raise _not_plain(series)
 
@@ -99,10 +99,9 @@ def vectors(
     """
     if isinstance(series.dtype, pl.List):
         lengths = series.list.len()
-        first = lengths.drop_nulls().first()
-        width = width or (int(first) if first is not None else 1)  # type: ignore[call-overload]
-        _refuse_vectors(series, lengths != max(1, width), source, first_row)
-        series = series.list.to_array(max(1, width))
+        width = max(1, width or next(iter(lengths.drop_nulls().head(1)), 1))
+        _refuse_vectors(series, lengths != width, source, first_row)
+        series = series.list.to_array(width)
     assert isinstance(series.dtype, pl.Array)  # noqa: S101 - the other type a caller may give
     gaps = series.arr.contains(None, nulls_equal=True)
     _refuse_vectors(series, gaps, source, first_row)

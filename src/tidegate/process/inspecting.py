@@ -26,7 +26,7 @@ _NO_MODEL = ModelSpec(model="none", adapter="tensors")
 
 def contract_of_file(file: Path, out: Path | None, progress: Progress, lang: str = "en") -> str:
     """A contract as YAML that the file keeps, with room for noise; also written to ``out``."""
-    source = open_source(file, partial(progress, say("reading")))
+    source = open_source(file, partial(progress, say("reading", unit="rows")))
     text = contract_to_yaml(infer(source.batches(), _NO_MODEL), lang)
     if out is not None:
         write_file(out, text)
@@ -36,7 +36,7 @@ def contract_of_file(file: Path, out: Path | None, progress: Progress, lang: str
 def check_file(file: Path, contract: Path, progress: Progress) -> list[Breach]:
     """Where the rows of a file break the contract that another file holds."""
     rules = read_contract(contract)
-    source = open_source(file, partial(progress, say("reading")))
+    source = open_source(file, partial(progress, say("reading", unit="rows")))
     return check(source.batches(), rules, _NO_MODEL)
 
 
@@ -51,7 +51,7 @@ class Compared:
 
 def profile_file(file: Path, out: Path | None, progress: Progress) -> Profile:
     """The profile of a file of rows, also written to ``out`` as JSON where it is given."""
-    found = _profiled(open_source(file, partial(progress, say("reading"))), progress)
+    found = _profiled(open_source(file, partial(progress, say("reading", unit="rows"))), progress)
     if out is not None:
         files.save(found, out)
     return found
@@ -65,7 +65,7 @@ def compare_files(reference: Path, current: Path, progress: Progress) -> Compare
         if files.is_profile(path):
             sides.append((files.load(path), None))  # it has no rows to look at again
         else:
-            source = open_source(path, partial(progress, say("reading")))
+            source = open_source(path, partial(progress, say("reading", unit="rows")))
             sides.append((_profiled(source, progress), source))
     (a, before), (b, now) = sides
     found = drift(a, b)
@@ -76,4 +76,6 @@ def compare_files(reference: Path, current: Path, progress: Progress) -> Compare
 
 
 def _profiled(source: Source, progress: Progress) -> Profile:
-    return profile_source(source, Path(source.name).name, partial(progress, say("reading")))
+    return profile_source(
+        source, Path(source.name).name, partial(progress, say("reading", unit="rows"))
+    )

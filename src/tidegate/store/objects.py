@@ -143,7 +143,7 @@ class Objects:
         except (exceptions.BaseError, OSError) as error:
             raise failed(key, error) from error
         fetched.seek(0)
-        return fetched  # type: ignore[return-value]
+        return fetched
 
     def read_into(self, key: str, start: int, room: memoryview) -> int:
         """Fill ``room`` with bytes from ``start``; gives how many, fewer where the object ends."""

@@ -5,9 +5,9 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
@@ -38,10 +38,25 @@ async def received(request: Request, name: str) -> AsyncIterator[Path]:
 
 
 @router.post("/models/{model}/data", status_code=201)
-async def add_data(ws: Acting, request: Request, model: str, name: str) -> dict[str, Any]:
-    """An immutable snapshot of the body, a CSV or Parquet file called ``name``."""
+async def add_data(
+    ws: Acting,
+    request: Request,
+    model: str,
+    name: str,
+    licence: str | None = None,
+    sensitivity: str | None = None,
+    parents: Annotated[list[str] | None, Query()] = None,
+) -> dict[str, Any]:
+    """An immutable snapshot of the body, a CSV, JSON lines or Parquet file called ``name``."""
     async with received(request, name) as path:
-        arrival: Arrival = await run_in_threadpool(ws.add_data, model, [path])
+        arrival: Arrival = await run_in_threadpool(
+            ws.add_data,
+            model,
+            [path],
+            licence=licence,
+            sensitivity=sensitivity,
+            parents=parents or (),
+        )
     snapshot = arrival.snapshot
     return {
         "snapshot": snapshot.id,

@@ -7,6 +7,7 @@ import typer
 import yaml
 from rich.markup import escape
 
+from tidegate.apps.cli import snapshots
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session
 from tidegate.data.output import write_file
@@ -26,49 +27,8 @@ group = typer.Typer(no_args_is_help=True, help="Take data in, profile and compar
 
 def register(app: typer.Typer) -> None:
     """Put these commands on the program."""
+    snapshots.register(group)
     app.add_typer(group, name="data")
-
-
-@group.command("add")
-def add(context: typer.Context, model: str, files: list[Path]) -> None:
-    """An immutable snapshot of CSV or Parquet files, looked at on arrival."""
-    s = session(context)
-    with s.workspace() as ws:
-        arrival = ws.add_data(model, list(files))
-    snapshot, found = arrival.snapshot, arrival.found
-    document = {
-        "snapshot": snapshot.id,
-        "new": arrival.new,
-        "rows": snapshot.rows,
-        "labelled_rows": snapshot.labelled_rows,
-        "columns": [column.model_dump(mode="json") for column in snapshot.columns],
-        "quality": {
-            "passed": arrival.verdict.passed,
-            "breaches": found.breaches,
-            "cleaning": found.cleaning,
-            "findings": [finding.message for finding in arrival.verdict.findings],
-        },
-        "consistency": found.consistency,
-    }
-
-    def shown() -> None:
-        template = (
-            "snapshot {snapshot}: {rows:,} rows, {labelled:,} labelled"
-            if arrival.new
-            else "snapshot {snapshot} was here already: {rows:,} rows, {labelled:,} labelled"
-        )
-        s.out.print(
-            s.say(
-                template,
-                snapshot=snapshot.id,
-                rows=snapshot.rows,
-                labelled=snapshot.labelled_rows,
-            )
-        )
-        for finding in arrival.verdict.findings:
-            s.out.print(f"  {s.text(say(finding.level))}: {s.text(finding.message)}")
-
-    s.emit(document, shown)
 
 
 @group.command("profile")

@@ -27,9 +27,10 @@ def canonical_type(field: pa.Field, source: str) -> pl.DataType | None:
         return pl.Int64()
     if types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind):
         return pl.Float64()
-    if is_text(kind) or types.is_boolean(kind) or types.is_temporal(kind):
-        if not (types.is_duration(kind) or types.is_interval(kind)):
-            return pl.String()
+    if types.is_temporal(kind) and not (types.is_duration(kind) or types.is_interval(kind)):
+        return pl.String()
+    if is_text(kind) or types.is_boolean(kind):
+        return pl.String()
     raise DataError(
         "{file}: column '{column}' is of type {dtype}, which is neither a number, a text, "
         "a truth value nor a time",
@@ -43,11 +44,13 @@ def canonical_type(field: pa.Field, source: str) -> pl.DataType | None:
 def is_plain(kind: pa.DataType) -> bool:
     """Whether a type of Arrow is a number, truth value or text as every reader knows them."""
     numbers = types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)
-    return bool((numbers and not types.is_float16(kind)) or is_text(kind))
+    whole = is_text(kind) and not types.is_dictionary(kind)
+    return bool((numbers and not types.is_float16(kind)) or whole)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a type of Arrow is text."""
+    """Whether a type of Arrow is text, or a dictionary of texts."""
+    kind = kind.value_type if types.is_dictionary(kind) else kind
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 

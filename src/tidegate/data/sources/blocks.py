@@ -73,7 +73,7 @@ def blocks(text: Text) -> Iterator[Block]:
             if not read:
                 return
             if len(rest) > RECORD_BYTES:
-                raise _too_long(text, rest, line)
+                raise _unended(text, rest, line)
 
 
 def records(data: bytes, separator: str) -> Iterator[tuple[int, int, list[str]]]:
@@ -213,15 +213,19 @@ def quote_error(path: Path, line: int, fault: str) -> DataError:
     )
 
 
-def _too_long(text: Text, rest: bytes, line: int) -> DataError:
-    began = rest.find(b"\n")
-    if text.separator is not None and began >= 0:
+def _unended(text: Text, rest: bytes, line: int) -> DataError:
+    if text.separator is not None and b"\n" in rest:
         # Lines end, and no record does: a quote holds them together.
         return quote_error(text.path, line + _odd_quote(rest), "never closed")
+    return too_long(text.path, line)
+
+
+def too_long(path: Path, line: int) -> DataError:
+    """What is wrong with a line that goes on and on."""
     return DataError(
         "{file}, line {line}: the line is longer than {limit} MiB",
         do="end each row with a line break; a text of that size belongs in a file of its own",
-        file=str(text.path),
+        file=str(path),
         line=line,
         limit=RECORD_BYTES >> 20,
     )

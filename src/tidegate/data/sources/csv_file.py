@@ -20,10 +20,11 @@ from tidegate.data.sources.blocks import (
     check_utf8,
     quote_error,
     records,
+    too_long,
 )
 from tidegate.data.sources.names import check_names
 from tidegate.data.sources.rows import Rows, Source, batch_rows, gathered, unheard
-from tidegate.data.sources.written import Column, numbers_of, text_of
+from tidegate.data.sources.written import Column, numbers_of, plain_texts, texts_of
 from tidegate.data.table import MISSING
 from tidegate.domain.errors import DataError
 
@@ -94,25 +95,27 @@ class CsvSource(Source):
 
     def _learn(self, block: Block, row: int) -> int:
         """Take in a block whose first row is ``row``; gives its rows."""
-        guessed = {one.name: one.guess for one in self._columns}
-        unsettled = [one.name for one in self._columns if not one.settled] or [self.columns_[0]]
-        frame = self._guessed(block, {name: guessed[name] for name in unsettled})
-        for column in self._columns:
-            if column.name not in frame.columns:
-                continue
-            fields = frame[column.name]
-            if fields.dtype == pl.String:
-                column.add(fields, row)
-            else:
+        # Of a settled column nothing more need be known; one tells how many rows there are.
+        left = [one for one in self._columns if not one.settled] or self._columns[:1]
+        frame = self._guessed(block, {one.name: one.guess for one in left}, first=not row)
+        types = frame.schema
+        unclear = [one for one in left if types[one.name] == pl.String and one.only_text]
+        plain = plain_texts(frame.select(one.name for one in unclear)) if unclear else set()
+        for column, fields in zip(left, frame.select(one.name for one in left), strict=True):
+            if fields.dtype != pl.String:
                 column.add_numbers(fields, row)
+            elif column.name in plain:
+                column.add_plain(fields, row)
+            else:
+                column.add(fields, row)
         return frame.height
 
-    @property
-    def columns_(self) -> Sequence[str]:
-        return self._text.columns
-
-    def _guessed(self, block: Block, guess: dict[str, pl.DataType | None]) -> pl.DataFrame:
+    def _guessed(
+        self, block: Block, guess: dict[str, pl.DataType | None], *, first: bool
+    ) -> pl.DataFrame:
         """The fields as numbers where they are what was guessed, else all as they stand."""
+        if first and self._text.separator not in (";", "\t"):
+            guess = dict.fromkeys(guess, None) | _first_guess(self._text, block.data)
         if any(guess.values()):
             frame = _parsed(self._text, block.data, {n: d or pl.String() for n, d in guess.items()})
             if frame is not None:
@@ -126,23 +129,22 @@ class CsvSource(Source):
         frame = _parsed(self._text, block.data, direct)
         if frame is None:
             frame = self._fields(block, list(wanted))
-        done = []
-        for name, dtype in wanted.items():
-            fields = frame[name]
-            if fields.dtype != pl.String:
-                done.append(fields)
-            elif dtype == pl.String:
-                done.append(text_of(fields))
-            else:
-                done.append(numbers_of(fields, dtype, by_comma=name in by_comma))
-                if done[-1].null_count() != text_of(fields).null_count():
-                    raise self._changed()
-        return pl.DataFrame(done)
+        read = frame.schema
+        numbers = [
+            numbers_of(frame[name], dtype, by_comma=name in by_comma)
+            for name, dtype in wanted.items()
+            if read[name] == pl.String and dtype != pl.String
+        ]
+        frame = texts_of(frame, [name for name, dtype in read.items() if dtype == pl.String])
+        if any(one.null_count() != frame[one.name].null_count() for one in numbers):
+            raise self._changed()
+        return frame.with_columns(numbers).select(list(wanted))
 
     def _fields(self, block: Block, names: Sequence[str]) -> pl.DataFrame:
         """The fields as they stand; raises DataError where a row has too few or too many."""
         try:
-            return _read(self._text, block.data, dict.fromkeys(names, pa.large_string()), [""])
+            types = dict.fromkeys(names, pa.large_string())
+            return pl.DataFrame(pl.from_arrow(_read(self._text, block.data, types, [""])))
         except pa.ArrowInvalid as error:
             _check_widths(self._text, block)
             raise DataError(
@@ -162,37 +164,46 @@ class CsvSource(Source):
 
 def _parsed(text: Text, data: bytes, types: dict[str, pl.DataType]) -> pl.DataFrame | None:
     """The columns in these types; None where a closer look is needed."""
-    numeric = {pl.Int64: pa.int64(), pl.Float64: pa.float64()}
-    given = {name: numeric.get(type(dtype), pa.large_string()) for name, dtype in types.items()}
+    numeric: dict[pl.DataType, pa.DataType] = {pl.Int64(): pa.int64(), pl.Float64(): pa.float64()}
+    given = {name: numeric.get(dtype, pa.large_string()) for name, dtype in types.items()}
     if pa.int64() in given.values() and (b"0x" in data or b"0X" in data):
         return None  # which the parser takes for numbers
     try:
-        frame = _read(text, data, given, list(MISSING))
+        frame = pl.DataFrame(pl.from_arrow(_read(text, data, given, list(MISSING))))
     except pa.ArrowInvalid:
         return None
-    for series in frame.get_columns():
-        if series.dtype == pl.Float64 and series.is_infinite().any():
-            return None  # written so, or too large
-    return frame.with_columns(pl.selectors.float().fill_nan(None))
+    floats = [name for name, dtype in types.items() if dtype == pl.Float64]
+    if floats and any(frame.select(pl.col(floats).is_infinite().any()).row(0)):
+        return None  # written so, or too large
+    return frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
+
+
+def _first_guess(text: Text, data: bytes) -> dict[str, pl.DataType | None]:
+    """Which columns of a first block are numbers throughout, by the parser's own guess."""
+    try:
+        table = _read(text, data, None, list(MISSING))
+    except pa.ArrowInvalid:
+        return {}
+    types: dict[pa.DataType, pl.DataType] = {pa.int64(): pl.Int64(), pa.float64(): pl.Float64()}
+    return {field.name: types.get(field.type) for field in table.schema}
 
 
 def _read(
-    text: Text, data: bytes, types: dict[str, pa.DataType], missing: list[str]
-) -> pl.DataFrame:
-    table = pa.csv.read_csv(
+    text: Text, data: bytes, types: dict[str, pa.DataType] | None, missing: list[str]
+) -> pa.Table:
+    return pa.csv.read_csv(
         pa.BufferReader(data),
         read_options=pa.csv.ReadOptions(
             column_names=list(text.columns), block_size=max(1, len(data))
         ),
         parse_options=pa.csv.ParseOptions(delimiter=text.separator, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
-            column_types=types,
-            include_columns=list(types),
+            column_types=types or {},
+            include_columns=list(types or text.columns),
             null_values=missing,
             strings_can_be_null=True,
         ),
     )
-    return pl.DataFrame(pl.from_arrow(table))
 
 
 def _check_widths(text: Text, block: Block) -> None:
@@ -239,19 +250,13 @@ def _opened(path: Path) -> Text:
 
 def _header(path: Path, data: bytes, start: int) -> Text:
     first = next((line for line in data.splitlines() if line.strip()), b"")
+    if len(first) >= RECORD_BYTES:
+        raise too_long(path, 1)
     separator = _separator(path, first)
     try:
-        line, end, names = next(records(data, separator), (1, 0, []))
+        _, end, names = next(records(data, separator), (1, 0, []))
     except BadQuote as error:
         raise quote_error(path, error.line, error.fault) from None
-    if len(data) >= RECORD_BYTES and end >= len(data):
-        raise DataError(
-            "{file}, line {line}: the line is longer than {limit} MiB",
-            do="end each row with a line break; a text of that size belongs in a file of its own",
-            file=str(path),
-            line=line,
-            limit=RECORD_BYTES >> 20,
-        )
     check_utf8(Text(path), Block(data[:end], 1, start))
     if not "".join(names).strip():
         raise DataError(

@@ -97,7 +97,7 @@ class JsonLinesSource(Source):
             if b"[" in bare or bare.count(b"{") > lines:
                 self._refuse(block)
         try:
-            table = _read(block.data)
+            table = _read_as_found(block.data)
         except pa.ArrowInvalid as error:
             self._refuse(block, str(error))
         if table.num_rows != lines:
@@ -168,13 +168,23 @@ class JsonLinesSource(Source):
         )
 
 
-def _read(data: bytes, given: pa.Schema | None = None) -> pa.Table:
+def _read_as_found(data: bytes) -> pa.Table:
+    """The table of these lines by the parser's guess, but for texts that look like times."""
+    table = _read(data)
+    times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    if not times:
+        return table
+    texts = pa.schema([(name, pa.string()) for name in times])
+    return _read(data, texts, "infer").select(table.column_names)
+
+
+def _read(data: bytes, given: pa.Schema | None = None, others: str = "ignore") -> pa.Table:
     return pa.json.read_json(
         pa.BufferReader(data),
         read_options=pa.json.ReadOptions(block_size=max(1, len(data))),
         parse_options=pa.json.ParseOptions(
             explicit_schema=given,
-            unexpected_field_behavior="infer" if given is None else "ignore",
+            unexpected_field_behavior="infer" if given is None else others,
         ),
     )
 

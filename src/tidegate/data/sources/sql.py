@@ -1,5 +1,6 @@
 """The rows of a query, read once, in a transaction that cannot write."""
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,8 +28,10 @@ _FIRST = {
     "mariadb": "SET TRANSACTION READ ONLY",
     "sqlite": "PRAGMA query_only = ON",
 }
-#: Columns that a query may give, so that one batch of them fits in memory.
+#: Values fetched at a time: as Python's objects they take ten times the room of a column's.
 _CELLS = 1 << 20
+#: Letters of a query that messages and records show.
+_NAME_LETTERS = 400
 
 
 class SqlSource(Source):
@@ -42,7 +45,7 @@ class SqlSource(Source):
 
     def __init__(self, url: str, query: str, progress: Rows = unheard):
         self._url = _parsed(url)
-        self.name = f"{_shown(self._url)}: {' '.join(query.split())}"
+        self.name = f"{_shown(self._url)}: {' '.join(query.split())[:_NAME_LETTERS]}"
         self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this
         self._starts: list[int] = []
         self._types: dict[str, pl.DataType | None] = {}
@@ -72,7 +75,7 @@ class SqlSource(Source):
             result = connection.exec_driver_sql(query)
             if not result.returns_rows:
                 raise WrongUsage("the query gives no rows", do="give a SELECT; nothing was changed")
-            names = [str(name).strip() for name in result.keys()]
+            names = [str(name).strip() for name in list(result.keys())]
             check_names(names, self.name)
             self._types = dict.fromkeys(names)
             step = batch_rows(dict.fromkeys(names, pl.Float64()))
@@ -115,18 +118,20 @@ class SqlSource(Source):
     def _mixed(self, name: str, values: list[Any], first: int) -> NoReturn:
         known = self._types[name]
         was = None if known is None else ("text" if known == pl.String else "number")
-        for row, value in enumerate(values, start=first + 1):
+        odd = 0
+        for row, value in enumerate(values):
             kind = _kind(value)
             if value is not None and (kind is None or kind != (was or kind)):
+                odd = row
                 break
             was = was or kind
         raise DataError(
             "{file}, row {row}: column '{column}' holds {value}, which is no value of its kind",
             do="cast the column in the query, or leave it out",
             file=self.name,
-            row=row,
+            row=first + odd + 1,
             column=name,
-            value=repr(value)[:40],
+            value=repr(values[odd])[:40],
         )
 
     def _refuse(self, error: Exception) -> NoReturn:
@@ -203,10 +208,23 @@ def _connected(url: sa.URL) -> Iterator[sa.Connection]:
             )
             if backend in _FIRST:
                 connection.exec_driver_sql(_FIRST[backend])
+            if backend == "sqlite":
+                _refuse_attaching(connection)
             yield connection
             connection.rollback()
     finally:
         engine.dispose()
+
+
+def _refuse_attaching(connection: sa.Connection) -> None:
+    """Keeps a query from naming further files, which SQLite would make where there are none."""
+    held = connection.connection.dbapi_connection
+    assert isinstance(held, sqlite3.Connection)  # noqa: S101 - the driver of that backend
+    held.set_authorizer(
+        lambda action, *_: (
+            sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
+        )
+    )
 
 
 def _existing(url: sa.URL) -> sa.URL:

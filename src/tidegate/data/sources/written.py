@@ -27,6 +27,7 @@ _DATES = [
     r"^\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{4}" + _CLOCK,
     r"^[A-Za-z]{3,9} \d{1,2},? \d{4}" + _CLOCK,
 ]
+_DATE_LIKE = r"^\d{1,4}[-/. ][0-9A-Za-z]|^[A-Za-z]{3,9} \d"
 #: The first number can be no month; or it can, and the second cannot.
 _DAY_FIRST, _MONTH_FIRST = (
     r"^(?:1[3-9]|2\d|3[01])[/-]\d{1,2}[/-]",
@@ -51,6 +52,15 @@ class Seen:
         if not self.count:
             self.first, self.example = row + int(found[0]), str(values[int(found[0])])[:40]
         self.count, self.last = self.count + len(found), row + int(found[-1])
+
+    def add_block(self, values: pl.Series, row: int) -> None:
+        """Take in values that are all of the kind; rows are told to the block, which is enough."""
+        found = len(values) - values.null_count()
+        if not found:
+            return
+        if not self.count:
+            self.first, self.example = row, str(values.drop_nulls()[0])[:40]
+        self.count, self.last = self.count + found, row + len(values) - 1
 
 
 @dataclass
@@ -87,9 +97,23 @@ class Column:
         n, t = self.numbers, self.texts
         return bool(n.count and t.count) and not (n.last < t.first or t.last < n.first)
 
+    @property
+    def only_text(self) -> bool:
+        """Whether it has held nothing so far that could be a number or a date."""
+        dated = bool(self.dates) and not self.no_date
+        return not (self.numbers.count or self.comma.count or dated)
+
     def add_numbers(self, values: pl.Series, row: int) -> None:
-        """Take in fields that were read as ``guess`` already."""
-        self.numbers.add(values, values.is_not_null(), row)
+        """Take in fields that were read as numbers already: whole ones, or others in part."""
+        self.whole = self.whole and values.dtype == pl.Int64
+        self.numbers.add_block(values, row)
+        if values.dtype == pl.Float64 and not self.point.count:
+            self.point.add(values, values.is_not_null(), row)
+
+    def add_plain(self, fields: pl.Series, row: int) -> None:
+        """Take in fields none of which is a number or a date, and one at least is not missing."""
+        self.whole, self.no_date = False, True
+        self.texts.add_block(fields, row)
 
     def add(self, fields: pl.Series, row: int) -> None:
         """Take in fields as they stand in the file, the first one of ``row`` (from 0)."""
@@ -208,6 +232,24 @@ class Column:
         )
 
 
+def plain_texts(frame: pl.DataFrame) -> set[str]:
+    """Which columns of fields hold text, and nothing that could be a number or a date."""
+    counts = []
+    for name in frame.columns:
+        bare = pl.col(name).str.strip_chars()
+        bare = pl.when(bare.is_in(list(MISSING)).not_()).then(bare)
+        told = (bare, bare.cast(pl.Float64, strict=False), *(
+            bare.filter(bare.str.contains(like)) for like in (_COMMA, _DATE_LIKE)
+        ))  # fmt: skip
+        counts.append(pl.concat_list([one.count() for one in told]).alias(name))
+    found = frame.select(counts).row(0)
+    return {
+        name
+        for name, (held, numbers, commas, dates) in zip(frame.columns, found, strict=True)
+        if held and not numbers and not commas and dates < held
+    }
+
+
 def without_missing(fields: pl.Series) -> pl.Series:
     """Fields without blanks around them, null where they mean "missing"."""
     bare = fields.str.strip_chars()
@@ -223,9 +265,12 @@ def numbers_of(fields: pl.Series, dtype: pl.DataType, *, by_comma: bool) -> pl.S
     return numbers.fill_nan(None) if dtype == pl.Float64 else numbers
 
 
-def text_of(fields: pl.Series) -> pl.Series:
-    """Fields as they stand, null where they mean "missing"."""
-    return fields.set(fields.str.strip_chars().is_in(list(MISSING)), None)
+def texts_of(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """The fields of these columns as they stand, null where they mean "missing"."""
+    if not names:
+        return frame
+    missing = pl.col(names).str.strip_chars().is_in(list(MISSING))
+    return frame.with_columns(pl.when(missing.not_()).then(pl.col(names)))
 
 
 def _like(bare: pl.Series, pattern: str) -> pl.Series:

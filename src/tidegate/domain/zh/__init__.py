@@ -10,6 +10,7 @@ from tidegate.domain.zh.monitoring import MONITORING
 from tidegate.domain.zh.params import PARAMS
 from tidegate.domain.zh.process import PROCESS
 from tidegate.domain.zh.release import RELEASE
+from tidegate.domain.zh.sources import SOURCES
 from tidegate.domain.zh.store import STORE
 from tidegate.domain.zh.training import TRAINING
 from tidegate.domain.zh.words import WORDS
@@ -25,6 +26,7 @@ ZH: dict[str, str] = {
     **PARAMS,
     **PROCESS,
     **RELEASE,
+    **SOURCES,
     **STORE,
     **TRAINING,
     **WORDS,

@@ -67,13 +67,28 @@ def open_parameters(path: str | os.PathLike[str]) -> SafetensorsFile | ShardedFi
     folder, a tensor that its file does not have, or leaves one out that a file has.
     """
     file = os.fspath(path)
+    if os.path.isdir(file):
+        raise ParamsError(
+            "'{file}' is a folder",
+            do="name the safetensors file in it, or its model.safetensors.index.json where the "
+            "model is in several files",
+            file=file,
+        )
     if not file.endswith(".json"):
         return open_safetensors(file)
     with ExitStack() as stack:
         shards: dict[str, SafetensorsFile] = {}
         placed = _weight_map(file)
         for shard in dict.fromkeys(placed.values()):
-            opened = stack.enter_context(open_safetensors(Path(file).parent / shard))
+            beside = Path(file).parent / shard
+            if not beside.exists():
+                raise NotFound(
+                    "there is no file '{shard}', which index '{file}' names",
+                    do="put all files of the index beside it",
+                    shard=beside,
+                    file=file,
+                )
+            opened = stack.enter_context(open_safetensors(beside))
             told = {tensor for tensor, where in placed.items() if where == shard}
             for tensor in sorted(told ^ set(opened.names)):
                 raise ParamsError(

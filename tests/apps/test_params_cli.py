@@ -283,3 +283,86 @@ def test_one_flipped_byte_is_one_damaged_object(llm, bring, tmp_path):
     assert "1 damaged or missing object(s), 4 tensor(s) cannot be read" in llm("params fsck").out
     document = llm("params fsck --json").json
     assert (len(document["objects"]), len(document["damages"]) >= 4) == (1, True)
+
+
+def test_a_version_that_was_rolled_back_says_by_whom_and_why(llm, bring):
+    bring(weights())
+    bring(changed())
+    bring(changed("layers.1.weight"), approve=False)
+    rolled = llm("release rollback llm --reason bad")
+    assert "version 2 was promoted, and rolled back since" in rolled.out
+    assert "of requests" not in rolled.out
+    log = llm("params log llm").out.splitlines()
+    assert "waits for approval" in log[1]
+    assert "rolled back by ada: bad" in log[2]
+    assert "llm@1" in log[2]
+    assert "in production" in log[3]
+    assert (
+        llm("params log llm --json").json["versions"][1]["taken_back"] == "rolled back by ada: bad"
+    )
+    assert "nothing is served here" not in rolled.out
+
+
+def test_a_part_of_a_version_says_that_it_is_one(llm, bring):
+    bring(weights())
+    bring(changed(), approve=False)
+    id_ = llm("params show llm@2 --json").json["params"]
+    told = llm("params checkout llm@candidate -o part --tensor norm.weight --proof proof").out
+    assert "1 of 4 tensors of llm@2 in part" in told
+    assert f"tidegate params verify part --proof proof {id_}" in told
+    assert llm(f"params verify part --proof proof {id_}").code == 0
+    assert llm("params checkout llm@candidate -o x --json").json["version"] == "llm@2"
+    assert "llm@2 is in x" in llm("params checkout llm@candidate -o x").out
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("params import llm nan.safetensors --reason x", 1, "--allow-nonfinite"),
+        ("params import llm . --reason x", 1, "model.safetensors.index.json"),
+        (
+            "params import llm https://host/v1.safetensors --reason x",
+            2,
+            "only files on this machine",
+        ),
+        ("params checkout llm@1 -o .", 2, "'.' is a folder: name a file in it"),
+        ("params checkout llm@1 -o p --proof .", 2, "'.' is a folder"),
+        ("params export llm@1 -o x", 2, "tidegate params checkout MODEL@V -o FILE"),
+        ("params list llm", 2, "tidegate params log MODEL"),
+        ("params show llm@latest", 2, "champion is what is in production, candidate the newest"),
+        ("approve llm-1 --as wei", 1, "tidegate params import llm FILE --reason TEXT"),
+        ("release promote llm", 1, "tidegate params import llm FILE --reason TEXT"),
+        ("update list --workspace ..", 1, "/.tidegate?"),
+        ("model apply typo.yaml", 2, "did you mean 'tensors'?"),
+    ],
+)
+def test_mistakes_are_told_with_what_to_do(llm, bring, tmp_path, monkeypatch, line, code, says):
+    bring(weights())
+    save_file({"w": np.array([np.nan])}, tmp_path / "nan.safetensors")
+    (tmp_path / "typo.yaml").write_text("model: t\nadapter: tensor\n")
+    if "--workspace" in line:
+        (tmp_path / "below").mkdir()
+        monkeypatch.chdir(tmp_path / "below")
+    told = llm(line)
+    assert told.code == code, told
+    assert says in told.err
+
+
+def test_what_is_told_of_a_withdrawn_update_is_its_reason(llm, bring):
+    bring(weights(), approve=False)
+    assert llm("update withdraw llm-1 --reason nan").out.strip().endswith("withdrawn: nan")
+
+
+def test_one_file_of_several_is_told_to_be_one(llm, tmp_path):
+    save_file(weights(), tmp_path / "model-00001-of-00003.safetensors")
+    told = llm("params import llm model-00001-of-00003.safetensors --reason first")
+    assert "is one of 3 files by its name" in told.err
+    save_file(weights(), tmp_path / "model-00001-of-00001.safetensors")
+    told = llm("params import llm model-00001-of-00001.safetensors --reason first")
+    assert "by its name" not in told.err
+
+
+def test_roles_that_are_taken_away_are_told(llm):
+    assert "no longer: approver" in llm("people set wei --role operator").out
+    assert "no longer" not in llm("people set wei --role operator --role viewer").out
+    assert "and nothing else" in " ".join(llm("people set --help").out.split())

@@ -175,6 +175,12 @@ def test_validate(evidence, policy, refused):
     assert codes(gate(spec(validation=policy), evidence)) == refused
 
 
+def test_a_difference_within_the_margin_is_not_said_to_lie_inside_it():
+    """The margin bounds how much worse it may be; a gain has no bound."""
+    (note,) = gate(STANDARD, validated(0.2, 0.11, 0.26)).findings
+    assert note.message.text().endswith("lies in [+0.110, +0.260], above -0.02, the margin")
+
+
 @given(st.floats(-1, 1), st.floats(0, 0.5))
 def test_a_better_candidate_passes_wherever_a_worse_one_does(value, gain):
     def at(value):

@@ -62,14 +62,16 @@ def test_an_index_that_lies_is_refused(folder, told, what):
 
 
 def test_what_is_missing_is_named(folder):
-    with pytest.raises(NotFound, match=r"9\.safetensors"):
+    with pytest.raises(NotFound, match=r"9\.safetensors', which index '.*index\.json' names"):
         open_parameters(index(folder, {"weight_map": MAP | {"a": "9.safetensors"}}))
     with pytest.raises(NotFound, match=r"none\.json"):
         open_parameters(folder / "none.json")
+    with pytest.raises(ParamsError, match=r"is a folder: name .* model\.safetensors\.index\.json"):
+        open_parameters(folder)
     (folder / "folder.json").mkdir()
     os.mkfifo(folder / "pipe.json")  # opening it would wait for its writer
     for name in ("folder.json", "pipe.json"):
-        with pytest.raises(ParamsError, match="not a regular file"):
+        with pytest.raises(ParamsError, match=r"not a regular file|is a folder"):
             open_parameters(folder / name)
 
 

@@ -106,7 +106,10 @@ class Update(Frozen):
         if self.outcome is not None:
             raise Conflict(
                 "update {update} has ended: {outcome}",
-                do="start a new one with: tidegate update start {model}",
+                do="start a new one with: tidegate update start {model}"
+                if self.spec.trains
+                else "bring new parameters in with: tidegate params import {model} FILE "
+                "--reason TEXT",
                 update=self.id,
                 outcome=say(self.outcome),
                 model=self.model,

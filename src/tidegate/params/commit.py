@@ -363,7 +363,7 @@ def _not_finite(name: str, told: tuple[int, int]) -> ParamsError:
     return ParamsError(
         "tensor '{tensor}' holds {count:,} values that are NaN or infinite, "
         "the first at flat position {first:,}",
-        do="find what diverged in training, or allow values that are not finite",
+        do="find what diverged in training; or take them as they are with --allow-nonfinite",
         tensor=name,
         count=told[0],
         first=told[1],

@@ -48,6 +48,8 @@ def parse_model(given: Any, *, source: str = "model") -> ModelSpec:
         raise WrongUsage(
             "{source} declares no model", do="write keys like 'model: NAME'", source=source
         )
+    if isinstance(given.get("adapter"), str):
+        adapter(given["adapter"])  # which keys a model needs is said by its adapter
     try:
         spec = ModelSpec.model_validate(given)
     except ValidationError as error:

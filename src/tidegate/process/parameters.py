@@ -1,5 +1,6 @@
 """Parameters in and out of a workspace: import, checkout, log, diff, checks, and freeing space."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Role
 from tidegate.domain.update import Outcome, Update
 from tidegate.domain.version import Manifest, Version
+from tidegate.ledger.journal import Reader
 from tidegate.params.checkout import checkout as write_file
 from tidegate.params.checkout import load_manifest
 from tidegate.params.cost import added_bytes
@@ -31,7 +33,8 @@ from tidegate.process.versions import manifest_of, near, resolve
 class Logged(Frozen):
     """A version in a model's log: what became of the update that made it.
 
-    ``stored_bytes`` is what it added to the versions before it.
+    ``stored_bytes`` is what it added to the versions before it; ``taken_back`` says who took it
+    out of production by hand, and why, where someone did.
     """
 
     version: Version
@@ -41,6 +44,7 @@ class Logged(Frozen):
     tensors: int
     size_bytes: int
     stored_bytes: int
+    taken_back: Message | None = None
 
 
 def log(home: Home, model: str) -> list[Logged]:
@@ -50,6 +54,7 @@ def log(home: Home, model: str) -> list[Logged]:
         home.spec(reader, model)
         versions = reader.all(Version, model)
         updates = {update.id: update for update in reader.all(Update, model)}
+        taken_back = _taken_back(reader, model)
     versions.sort(key=lambda version: version.number)
     stored = added_bytes(home.objects, [version.params for version in versions])
     rows = []
@@ -65,9 +70,21 @@ def log(home: Home, model: str) -> list[Logged]:
                 tensors=len(manifest.tensors),
                 size_bytes=manifest.size_bytes,
                 stored_bytes=stored_bytes,
+                taken_back=taken_back.get(version.number),
             )
         )
     return rows
+
+
+def _taken_back(reader: Reader, model: str) -> dict[int, Message]:
+    """Versions that a person took out of production after their update had completed."""
+    return {
+        event.note["from"]: say(
+            "rolled back by {person}: {reason}", person=event.actor, reason=event.note["reason"]
+        )
+        for event in reader.events(model=model)
+        if event.kind == "release.rolled_back_by_hand"
+    }
 
 
 def stored_bytes(home: Home, name: str) -> int:
@@ -103,6 +120,7 @@ def bring_in(
             model=model,
             adapter=spec.adapter,
         )
+    _check_local(file)
     _check_groups(spec, file)
     manifest = import_file(
         home.objects,
@@ -122,6 +140,16 @@ def bring_in(
         source_file=file.name,
         requested="import",
     )
+
+
+def _check_local(file: Path) -> None:
+    """Raise WrongUsage for an address; a path has lost one of its two slashes by now."""
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(file)) and not file.exists():
+        raise WrongUsage(
+            "'{file}' is an address, and only files on this machine are imported",
+            do="fetch it first, then import the file",
+            file=file,
+        )
 
 
 def _check_groups(spec: ModelSpec, file: Path) -> None:

@@ -205,7 +205,7 @@ def describe(home: Home, update: Update) -> Message:
         if refused:
             return refused[0].message
         if update.withdrawn_because is not None:
-            return say("withdrawn: {reason}", reason=update.withdrawn_because)
+            return say("{reason}", reason=update.withdrawn_because)
         if update.source is not None:
             return _signed(update)
         notes = [

@@ -36,11 +36,15 @@ def resolve(home: Home, name: str) -> Version:
     elif which == "candidate":
         number = _candidate(home, model)
     else:
+        near = difflib.get_close_matches(which, ["champion", "candidate"], 1, 0.6)
         raise WrongUsage(
             "'{which}' is neither a number nor an alias of a version",
-            do="did you mean {near}?",
+            do="did you mean {near}? champion is what is in production, candidate the newest "
+            "open one"
+            if near
+            else "champion is what is in production, candidate the newest open one",
             which=which,
-            near=(difflib.get_close_matches(which, ["champion", "candidate"], 1, 0) or ["-"])[0],
+            near=near[0] if near else "",
         )
     if number is None:
         raise NotFound(

@@ -1,30 +1,32 @@
 """``tidegate params``: versions and tensors, in, out and compared."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.markup import escape
 
+from tidegate.apps.cli.checkouts import checkout, verify
 from tidegate.apps.cli.diff_table import diff_summary, diff_table
 from tidegate.apps.cli.session import session, when, written_to
 from tidegate.apps.cli.updates import show_standing
 from tidegate.domain.amounts import size_text
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import Message, say
+from tidegate.domain.stage import Stage
 from tidegate.domain.update import Level, Update
-from tidegate.params.files.safetensors_writer import is_standard_output
 from tidegate.params.fsck import by_object
 from tidegate.params.picture import picture
 from tidegate.params.rows import Status
-from tidegate.process.parameters import summary_of, verify_file
+from tidegate.process.parameters import Logged, summary_of
 
 group = typer.Typer(no_args_is_help=True, help="Versions and tensors: in, out and compared.")
 
 
 def register(app: typer.Typer) -> None:
     """Put these commands on the program."""
+    group.command("checkout")(checkout)
+    group.command("verify")(verify)
     app.add_typer(group, name="params")
 
 
@@ -40,11 +42,10 @@ def log(context: typer.Context, model: str) -> None:
     )  # fmt: skip
     for row in found:
         version = row.version
-        state = s.text(say(row.outcome or row.stage))
         table.add_row(
             version.name,
-            str(version.parent or "-"),
-            f"[green]{s.say('in production')}[/]" if row.champion else state,
+            f"{model}@{version.parent}" if version.parent else "-",
+            f"[green]{s.say('in production')}[/]" if row.champion else s.text(_state(row)),
             str(row.tensors),
             size_text(row.size_bytes),
             size_text(row.stored_bytes),
@@ -57,6 +58,7 @@ def log(context: typer.Context, model: str) -> None:
             "version": row.version.number,
             "outcome": row.outcome,
             "champion": row.champion,
+            "taken_back": row.taken_back,
             "tensors": row.tensors,
             "size_bytes": row.size_bytes,
             "stored_bytes": row.stored_bytes,
@@ -64,6 +66,15 @@ def log(context: typer.Context, model: str) -> None:
         for row in found
     ]
     s.emit({"model": model, "versions": rows}, lambda: s.out.print(table))
+
+
+def _state(row: Logged) -> Message:
+    """What became of a version that is not in production."""
+    if row.taken_back is not None:
+        return row.taken_back
+    if row.outcome is None and row.stage == Stage.APPROVE:
+        return say("waits for approval")
+    return say(row.outcome or row.stage)
 
 
 @group.command("show")
@@ -200,88 +211,26 @@ def _warnings(update: Update) -> list[Message]:
     return [finding.message for finding in findings if finding.level is Level.WARN]
 
 
-@group.command("checkout")
-def checkout(
-    context: typer.Context,
-    version: str,
-    out: Path = typer.Option(..., "-o", "--out", help="The safetensors file to write."),
-    tensor: list[str] = typer.Option(None, "--tensor", help="Only this tensor (repeatable)."),
-    proof: Path = typer.Option(
-        None, "--proof", help="Write a proof that the tensors are part of the version, too."
-    ),
-) -> None:
-    """Write a version to a safetensors file, exactly."""
-    s = session(context)
-    if proof is not None and _same_file(out, proof):
-        raise WrongUsage(
-            "--out and --proof both name {file}, and the proof would destroy the parameters",
-            do="give the proof a name of its own",
-            file=out,
-        )
-    chosen = list(tensor or []) or None
-    streams = is_standard_output(out)
-    if streams and s.as_json:
-        raise WrongUsage(
-            "the file and the JSON document cannot both go to standard output",
-            do="name a file with -o, or leave out --json",
-        )
-    files = [proof] if streams else [out, proof]
-    replaced = [file for file in files if file is not None and file.is_file()]
-    with s.workspace() as ws:
-        written = ws.checkout(version, out, chosen)
-        if proof is not None:
-            proof.write_text(ws.prove(version, chosen).model_dump_json(), encoding="utf-8")
-
-    told_on = s.err if streams else s.out
-
-    def told() -> None:
-        told_on.print(
-            s.say(
-                "{version} is in {file} ({size})",
-                version=version,
-                file=out,
-                size=size_text(written),
-            )
-        )
-        for file in replaced:
-            told_on.print("  " + s.say("{file} replaced the file of that name", file=file))
-
-    document = {"version": version, "file": str(out), "size_bytes": written}
-    s.emit({**document, "replaced": [str(file) for file in replaced]}, told)
+_ELSEWHERE = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
-def _same_file(one: Path, other: Path) -> bool:
-    """Whether writing to one writes to the other, by whatever links."""
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
+@group.command("export", hidden=True, context_settings=_ELSEWHERE)
+def export() -> None:
+    """What others call checkout."""
+    raise WrongUsage(
+        "there is no command 'params {name}'",
+        do="write parameters to a file with: tidegate params checkout MODEL@V -o FILE",
+        name="export",
+    )
 
 
-@group.command("verify")
-def verify(
-    context: typer.Context,
-    file: Path,
-    version: str = typer.Argument(..., help="MODEL@V, or the id of its parameters."),
-    proof: Path = typer.Option(..., "--proof", help="The proof that checkout wrote."),
-) -> None:
-    """Whether every tensor of a file is part of a version; with an id, no workspace is needed."""
-    s = session(context)
-    params = version
-    if "@" in version:
-        with s.workspace() as ws:
-            params = ws.version(version)[1].id
-    elif not re.fullmatch("[0-9a-f]{64}", version):
-        raise WrongUsage(
-            "'{version}' is neither MODEL@V nor an id of 64 hex digits",
-            do="see a version's id with: tidegate params show MODEL@V",
-            version=version,
-        )
-    count = verify_file(file, proof, params)
-    s.emit(
-        {"ok": True, "params": params, "tensors": count},
-        lambda: s.out.print(
-            s.say("{count} tensor(s) are part of parameters {params}", count=count, params=params)
-        ),
+@group.command("list", hidden=True, context_settings=_ELSEWHERE)
+def list_() -> None:
+    """What others call log."""
+    raise WrongUsage(
+        "there is no command 'params {name}'",
+        do="see the versions of a model with: tidegate params log MODEL",
+        name="list",
     )
 
 

@@ -1,5 +1,6 @@
 """The plan, train and validate gates: how the parameters came to be, and how good they are."""
 
+import re
 from typing import Any
 
 from tidegate.domain.amounts import share_text, size_text
@@ -61,7 +62,8 @@ def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
             )
         )
     if e.imported is not None:
-        return [*_not_finite(e.imported), *found, _taken(e.imported, spec.model)]
+        warned = [*_not_finite(e.imported), *_part(e.imported)]
+        return [*warned, *found, _taken(e.imported, spec.model)]
     found.append(
         note(
             "trained",
@@ -118,6 +120,22 @@ def _not_finite(e: Imported) -> list[Finding]:
             count=sum(count for count, _ in e.nonfinite.values()),
             person=e.proposer,
             tensors=tensors,
+        )
+    ]
+
+
+def _part(e: Imported) -> list[Finding]:
+    """A file whose name says that it holds a part of a model only."""
+    named = re.search(r"-\d+-of-(\d+)\.safetensors$", e.file or "")
+    if named is None or int(named[1]) == 1:
+        return []
+    return [
+        warn(
+            "part",
+            "{file} is one of {count} files by its name, and the others are not in this version; "
+            "import their model.safetensors.index.json to have all",
+            file=e.file,
+            count=int(named[1]),
         )
     ]
 
@@ -245,6 +263,6 @@ def _against_champion(e: ValidateEvidence, policy: ValidationPolicy) -> Finding:
     return note(
         "not_worse",
         "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows; the difference "
-        "lies in [{low:+.3f}, {high:+.3f}], within the margin of {margin:g}",
+        "lies in [{low:+.3f}, {high:+.3f}], above -{margin:g}, the margin",
         **values,
     )

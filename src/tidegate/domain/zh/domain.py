@@ -15,7 +15,6 @@ DOMAIN = {
     "{rows} labelled rows are too few to learn from; policy asks for {needed}": "只有 {rows} 行有标签，不足以学习；策略要求 {needed} 行",
     "the labelled rows hold one class only; nothing can be told apart": "有标签的行只有一个类别，无从区分",
     "{metric} {candidate:.3f} on {rows} rows, surely better than a constant answer": "{metric}为 {candidate:.3f}（{rows} 行），确实好于固定答案",
-    "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows; the difference lies in [{low:+.3f}, {high:+.3f}], within the margin of {margin:g}": "{metric}之前 {champion:.3f}，现在 {candidate:.3f}（{rows} 行）；差值在 [{low:+.3f}, {high:+.3f}]，没有超出容差 {margin:g}",
     "learned from {rows:,} rows in {seconds:.1f} s": "学习了 {rows:,} 行，用时 {seconds:.1f} 秒",
     "{metric} {candidate:.3f} on {rows} rows is not surely better than a constant answer": "{metric}为 {candidate:.3f}（{rows} 行），还不能确定好于固定答案",
     "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows: worse by more than the margin of {margin:g}; the difference lies in [{low:+.3f}, {high:+.3f}]": "{metric}之前 {champion:.3f}，现在 {candidate:.3f}（{rows} 行）：变差超过容差 {margin:g}；差值在 [{low:+.3f}, {high:+.3f}]",
@@ -94,4 +93,7 @@ DOMAIN = {
     "taken from {file}: {tensors:,} tensors, {size}": "取自 {file}：{tensors:,} 个张量，{size}",
     "taken from {file}: {tensors:,} tensors, {size}; nothing changed against {parent}": "取自 {file}：{tensors:,} 个张量，{size}；与 {parent} 相比没有任何变化",
     "taken from {file}: {tensors:,} tensors, {size}; {changed:,} changed, {added:,} new and {removed:,} gone against {parent}: {share} of all values": "取自 {file}：{tensors:,} 个张量，{size}；与 {parent} 相比，变动 {changed:,} 个，新增 {added:,} 个，移除 {removed:,} 个，占全部数值的 {share}",
+    "{file} is one of {count} files by its name, and the others are not in this version; import their model.safetensors.index.json to have all": "按文件名，{file} 是 {count} 个文件之一，这个版本里没有其余的；要全部，请导入 model.safetensors.index.json",
+    "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows; the difference lies in [{low:+.3f}, {high:+.3f}], above -{margin:g}, the margin": "{metric}之前 {champion:.3f}，现在 {candidate:.3f}（{rows} 行）；差值在 [{low:+.3f}, {high:+.3f}]，高于容差 -{margin:g}",
+    "bring new parameters in with: tidegate params import {model} FILE --reason TEXT": "导入新参数请用：tidegate params import {model} FILE --reason TEXT",
 }

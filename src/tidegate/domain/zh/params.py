@@ -14,7 +14,6 @@ PARAMS = {
     "keep numbers finite and arrays among the tensors": "数字要有限，数组放进张量里",
     "two tensors are both named '{name}'": "有两个张量都叫“{name}”",
     "give every tensor its own name": "每个张量用各自的名字",
-    "find what diverged in training, or allow values that are not finite": "找出训练中发散的地方，或者允许非有限值",
     "wait until nothing writes to it, then try again": "等没有程序写它时再试",
     "group '{group}' names tensor '{tensor}', which file '{file}' does not have": "参数组“{group}”提到张量“{tensor}”，文件“{file}”里没有",
     "correct the model's groups, or the file": "请改正模型的 groups，或者换文件",
@@ -103,4 +102,9 @@ PARAMS = {
     "file '{file}' lacks tensor '{tensor}', which the proof is about": "文件“{file}”里没有证明所说的张量“{tensor}”",
     "check out file and proof in one go: tidegate params checkout VERSION -o FILE --proof PROOF": "请一次检出文件和证明：tidegate params checkout VERSION -o FILE --proof PROOF",
     "{first}; {count} more tensor(s) lie in the same object: {tensors}": "{first}；同一个对象里还有 {count} 个张量：{tensors}",
+    "find what diverged in training; or take them as they are with --allow-nonfinite": "找出训练中发散的地方；或者加 --allow-nonfinite 原样接受",
+    "'{file}' is a folder": "“{file}”是目录",
+    "name the safetensors file in it, or its model.safetensors.index.json where the model is in several files": "请指明其中的 safetensors 文件；模型分成多个文件的，请给 model.safetensors.index.json",
+    "there is no file '{shard}', which index '{file}' names": "索引“{file}”提到的文件“{shard}”不存在",
+    "put all files of the index beside it": "请把索引里的全部文件放在它旁边",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tidegate.domain.errors import ParamsError
+from tidegate.domain.errors import NotFound, ParamsError
 from tidegate.params.files.regular import read_regular
 from tidegate.params.files.safetensors_file import SafetensorsFile, open_safetensors
 from tidegate.params.files.safetensors_header import Entry, has_too_many_values, twice
@@ -70,6 +70,13 @@ def open_parameters(path: str | os.PathLike[str]) -> SafetensorsFile | ShardedFi
     folder, a tensor that its file does not have, or leaves one out that a file has.
     """
     file = os.fspath(path)
+    if os.path.isdir(file):
+        raise ParamsError(
+            "'{file}' is a folder",
+            do="name the safetensors file in it, or its model.safetensors.index.json where the "
+            "model is in several files",
+            file=file,
+        )
     if not file.endswith(".json"):
         return open_safetensors(file)
     with ExitStack() as stack:
@@ -79,7 +86,15 @@ def open_parameters(path: str | os.PathLike[str]) -> SafetensorsFile | ShardedFi
             members.setdefault(shard, set()).add(tensor)
         keep_open = len(members) <= _KEPT_OPEN
         for shard, told in members.items():
-            opening = open_safetensors(Path(file).parent / shard, keep_open=keep_open)
+            beside = Path(file).parent / shard
+            if not beside.exists():
+                raise NotFound(
+                    "there is no file '{shard}', which index '{file}' names",
+                    do="put all files of the index beside it",
+                    shard=beside,
+                    file=file,
+                )
+            opening = open_safetensors(beside, keep_open=keep_open)
             opened = stack.enter_context(opening)
             for tensor in sorted(told ^ set(opened.names)):
                 raise ParamsError(

@@ -300,6 +300,19 @@ def test_parameters_that_do_not_fit_are_refused_with_three(named, tmp_path):
     assert "do not fit" in told.err
 
 
+def test_importing_again_repairs_what_fsck_finds(named, tmp_path):
+    for pack in (tmp_path / ".tidegate/objects/params/packs").rglob("0*"):
+        pack.write_bytes(bytes(byte ^ 1 for byte in pack.read_bytes()))
+    told = named("params fsck")
+    assert told.code == 3
+    assert named("params import t w.safetensors --reason same").code == 0
+    assert named("params checkout t@3 -o out").code == 3
+    assert "--repair" in named("params checkout t@3 -o out").err
+    assert named("params import t w.safetensors --reason repair --repair").code == 0
+    for version in ("t@2", "t@3", "t@4"):
+        assert named(f"params checkout {version} -o out").code == 0
+
+
 @pytest.mark.parametrize("line", ["params show t@{0}", "release rollback t --reason x --to {0}"])
 def test_a_number_of_thousands_of_digits_is_wrong_usage(named, line):
     told = named(line.format("9" * 5000))

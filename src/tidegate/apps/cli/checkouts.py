@@ -107,7 +107,10 @@ def verify(
     version: str = typer.Argument(..., help="MODEL@V, or the id of its parameters."),
     proof: Path = typer.Option(..., "--proof", help="The proof that checkout wrote."),
 ) -> None:
-    """Whether every tensor of a file is part of a version; with an id, no workspace is needed."""
+    """Whether every tensor of a file is part of a version; with an id, no workspace is needed.
+
+    Nothing is said of the file's own metadata, which is no tensor.
+    """
     s = session(context)
     params = version
     if "@" in version:

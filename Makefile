@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 
-.PHONY: demo test lint format lock docs bench-backtest bench-params clean help
+.PHONY: demo test lint format lock docs reports bench-backtest bench-params bench-data clean help
 
 help:  ## what can be made here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ lint: $(DEV)  ## ruff, mypy strict, import-linter
 
 docs: $(RUN)  ## draw the pictures in docs/
 	$(BIN)/python docs/draw_loop.py
+
+reports: $(RUN)  ## pages with pictures on three real streams (../shared/data), in reports/
+	@$(BIN)/python docs/draw_reports.py
 
 bench-backtest: $(RUN)  ## the standard policy on three real streams; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks.backtest
@@ -44,6 +47,17 @@ $(THETA)/.built: benchmarks/params/theta.txt
 
 bench-params: $(RUN) $(PEERS)/.built $(THETA)/.built  ## versions against DVC, MLflow and others; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks.params --peers $(PEERS)/bin/python --theta $(THETA)/bin/python
+
+# Peers that judge data; what they need of NumPy, pandas and pyarrow differs from one to the next.
+DATA_PEERS := .venv/peers-data
+
+$(DATA_PEERS)/%/.built: benchmarks/data/%.txt
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+bench-data: $(RUN) $(patsubst benchmarks/data/%.txt,$(DATA_PEERS)/%/.built,$(wildcard benchmarks/data/*.txt))  ## data verdicts against Evidently, NannyML and others; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks.data --peers $(DATA_PEERS)
 
 format: $(DEV)  ## put the code in the house style
 	$(BIN)/ruff format .

@@ -1,9 +1,10 @@
 """Read a version's parameters from a Tidegate store without Tidegate (docs/format.md tells how).
 
-    python read_params.py STORE ID              lists the version's tensors, all verified
-    python read_params.py STORE ID NAME FILE    writes the raw bytes of one to FILE
+    .venv/bin/python examples/read_params.py STORE ID              lists its tensors, all verified
+    .venv/bin/python examples/read_params.py STORE ID NAME FILE    writes the raw bytes of one
 
-STORE is the folder that holds ``params``. Needs numpy, blake3 and numcodecs.
+STORE is the folder that holds ``params``: .tidegate/objects. ID has 64 hex digits, as the first
+line of ``tidegate params show MODEL@V`` tells it. Needs numpy, blake3 and numcodecs.
 """
 
 import json
@@ -67,8 +68,14 @@ def read(store, version):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 5):
+        sys.exit(__doc__)
+    if not (Path(sys.argv[1]) / "params" / "versions" / sys.argv[2]).is_dir():
+        sys.exit(f"no version {sys.argv[2]} in {sys.argv[1]}\n{__doc__}")
     told, tensors = read(Path(sys.argv[1]), sys.argv[2])
     for name, dtype, shape, id_ in told["tensors"]:
         print(f"{id_[:16]}  {dtype:7} {shape}  {name}")
     if len(sys.argv) > 3:
+        if sys.argv[3] not in tensors:
+            sys.exit(f"no tensor {sys.argv[3]} in this version: the names are above")
         Path(sys.argv[4]).write_bytes(tensors[sys.argv[3]])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tidegate.data.contract_text import contract_from_yaml
+from tidegate.data.contract.text import contract_from_yaml
+from tidegate.domain.groups import members
 from tidegate.domain.model import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +28,18 @@ def test_the_contract_and_the_cleaning_that_are_shown_can_be_taken():
     assert len(contract_from_yaml(contract).columns) == 8
     given = {"model": "m", "adapter": "tensors", **yaml.safe_load(cleaning)}
     assert len(ModelSpec.model_validate(given).cleaning) == 13
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/strategies.md"])
+def test_the_model_of_tensors_that_is_shown_can_be_declared(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    shown = re.findall(r"^(model: llm\n.*?)^(?:YAML|```)$", text, re.DOTALL | re.MULTILINE)
+    assert len(shown) == 1
+    spec = ModelSpec.model_validate(yaml.safe_load(shown[0]))
+    assert (spec.model, spec.trains) == ("llm", False)
+    if spec.groups:
+        taken = members(spec.groups, ["lm_head.weight", "model.layers.0.mlp.weight"])
+        assert list(map(len, taken.values())) == [1, 1]
 
 
 def test_the_pictures_are_the_drawn_ones():

@@ -2,9 +2,11 @@
 
 import time
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from tidegate import Workspace
 from tidegate.apps.api import make_app, serve
 from tidegate.domain.errors import WrongUsage
 
@@ -56,7 +58,8 @@ def test_a_first_version_over_http(fresh, tmp_path):
 @pytest.mark.parametrize(
     "path",
     [
-        "models", "models/m", "models/m/versions", "models/m/release", "models/m/monitor",
+        "models", "models/m", "models/m/drift", "models/m/versions", "models/m/release",
+        "models/m/monitor",
         "updates", "updates?model=m", "updates/m-2", "updates/m-2/replay", "versions/m@2",
         "diff?old=m@1&new=m@2", "audit", "people", "parameters/damage",
     ],
@@ -255,3 +258,24 @@ def test_every_route_is_described(fresh):
     for path, methods in fresh.get("/openapi.json").json()["paths"].items():
         for method, described in methods.items():
             assert described.get("description"), f"{method} {path}"
+
+
+def test_parameters_that_are_only_kept_are_not_served(fresh, tmp_path):
+    from safetensors.numpy import save_file
+
+    assert fresh.put("/v1/models", json={"model": "llm", "adapter": "tensors"}).status_code == 200
+    save_file({"w": np.ones(3)}, tmp_path / "w.safetensors")
+    with Workspace(tmp_path / ".tidegate") as ws, ws.acting_as("wei") as wei:
+        assert wei.approve(
+            ws.import_params("llm", tmp_path / "w.safetensors", reason="x").id
+        ).outcome
+    asked = {"inputs": columns(1)}
+    for answer in (
+        fresh.get("/v2/models/llm"),
+        fresh.get("/v2/models/llm/ready"),
+        fresh.post("/v2/models/llm/infer", json=asked),
+        fresh.post("/v1/models/llm/feedback", json={"labels": {"x": 1}}),
+    ):
+        assert answer.status_code == 409, answer.text
+        assert "not served here" in answer.json()["detail"]
+        assert "tidegate params checkout llm@champion -o FILE" in answer.json()["do"]

@@ -252,6 +252,11 @@ def test_a_full_disk_leaves_the_workspace_as_it_was(tidegate, small_disk, tmp_pa
     assert told.code == 1
     assert "no space left" in told.err or "full" in told.err
     assert "Traceback" not in told.err
+    for line in ("params log t", "params fsck", "audit verify", "model list"):
+        assert tidegate(f"{line} {ws}").code == 0  # nothing is written for it
+    told = tidegate(f"params gc {ws}")
+    assert told.code == 1
+    assert "free some kilobytes" in told.err
     filler.unlink()
     assert tidegate(f"audit verify {ws}").code == 0
     assert tidegate(f"update list {ws} --json").json == {"updates": []}

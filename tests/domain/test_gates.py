@@ -133,6 +133,14 @@ def test_train(evidence, refused):
     assert codes(gate(bounded, evidence)) == refused
 
 
+def test_a_limit_that_cannot_be_applied_is_told():
+    bounded = spec(training={"max_relative_step": 0.15})
+    for changed, warns in ((1, True), (0, False)):
+        unknown = step(relative_norm=None, changed_tensors=changed)
+        findings = gate(bounded, trained(steps=[unknown])).findings
+        assert ("step_unknown" in {finding.code for finding in findings}) is warns
+
+
 def validated(value=0.0, low=-0.01, high=0.01, **changed):
     score = Interval(value=0.9, low=0.88, high=0.92)
     facts = {
@@ -165,6 +173,12 @@ def validated(value=0.0, low=-0.01, high=0.01, **changed):
 )  # fmt: skip
 def test_validate(evidence, policy, refused):
     assert codes(gate(spec(validation=policy), evidence)) == refused
+
+
+def test_a_difference_within_the_margin_is_not_said_to_lie_inside_it():
+    """The margin bounds how much worse it may be; a gain has no bound."""
+    (note,) = gate(STANDARD, validated(0.2, 0.11, 0.26)).findings
+    assert note.message.text().endswith("lies in [+0.110, +0.260], above -0.02, the margin")
 
 
 @given(st.floats(-1, 1), st.floats(0, 0.5))

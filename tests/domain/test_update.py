@@ -19,6 +19,7 @@ from tidegate.domain.evidence import (
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Approval, missing_approvals
+from tidegate.domain.rollout import Step
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.update import Outcome, Update, Verdict, advance
@@ -65,11 +66,20 @@ def test_a_refusal_ends_it_there_and_for_good(refusing):
     update = opened()
     while update.outcome is None:
         update = passed(update, at=[refusing])
-    on_traffic = refusing in (Stage.RELEASE, Stage.OBSERVE)
+    on_traffic = refusing is Stage.OBSERVE  # the release below had not begun
     assert update.outcome is (Outcome.ROLLED_BACK if on_traffic else Outcome.REJECTED)
     assert update.stage is refusing
     with pytest.raises(Conflict, match="has ended"):
         passed(update)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_was_never_released_is_not_rolled_back(begun):
+    steps = [Step(share=0.5, min_labels=10)] if begun else []
+    evidence = EVIDENCE[Stage.RELEASE].model_copy(update={"steps": steps})
+    refused = Verdict(stage=Stage.RELEASE, passed=False)
+    ended = advance(opened(stage=Stage.RELEASE), evidence, refused, "later")
+    assert ended.outcome is (Outcome.ROLLED_BACK if begun else Outcome.REJECTED)
 
 
 @given(st.sampled_from(list(Stage)), st.sampled_from(list(Stage)))

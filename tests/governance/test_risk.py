@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain.evidence import (
+    Imported,
     Interval,
     PlanEvidence,
     PrepareEvidence,
@@ -62,3 +63,24 @@ def test_a_first_version_has_nothing_to_go_back_to():
 def test_a_better_difference_is_never_a_higher_score(value, gain, flips):
     better = assessed(validated(value + gain - 0.1, value + gain, value + gain + 0.1, flips))
     assert better.score <= assessed(validated(value - 0.1, value, value + 0.1, flips)).score
+
+
+def imported(**facts):
+    told = Imported(tensors=15, size_bytes=100, **facts)
+    changes = {"strategy": Strategy.IMPORT, "imported": told}
+    return assessed(ValidateEvidence(judged=False), trained=TRAINED.model_copy(update=changes))
+
+
+def test_what_is_not_served_here_is_promised_no_canary():
+    evidence = imported(parent=1, changed=3, changed_share=0.43)
+    told = {risk.name: (risk.why.text(), risk.measure.text()) for risk in evidence.risks}
+    assert "no canary" in told["performance"][1]
+    assert "is not known here" in told["data"][0]
+    assert told["reach"][0].startswith("3 of 15 tensors, 43.0% of all values")
+    assert "nothing does so by itself" in evidence.contingency.text()
+
+
+def test_the_less_changed_the_less_is_reached():
+    reach = [next(r.likelihood for r in imported(parent=1, changed=n).risks if r.name == "reach")
+             for n in (0, 1)]  # fmt: skip
+    assert reach == [1, 2]

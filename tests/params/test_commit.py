@@ -1,5 +1,7 @@
 """A version is there whole or not at all, costs what changed, and comes back to the last bit."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,8 +12,12 @@ from tidegate.domain.tensor import DTYPE_BYTES, Tensor
 from tidegate.domain.version import Structure
 from tidegate.params.checkout import load, load_manifest
 from tidegate.params.commit import commit
+from tidegate.params.fsck import fsck
 from tidegate.params.packed.packs import PackWriter
-from tidegate.params.packed.references import newest, reference_key
+from tidegate.params.packed.references import newest, read_sheet, reference_key
+from tidegate.params.packed.sheet import to_bytes
+from tidegate.params.source import Held
+from tidegate.store.objects import Objects
 
 STRUCTURE = Structure(adapter="tensors", architecture={"note": "é", "sizes": [1, 2.5]})
 TENSORS = {
@@ -324,3 +330,69 @@ def test_what_is_stored_is_what_was_hashed_whoever_writes_to_it_meanwhile(object
     monkeypatch.setattr(PackWriter, "add", late)
     manifest = commit(objects, STRUCTURE, {"w": Tensor("U8", (len(memory),), memoryview(memory))})
     assert bytes(load(objects, manifest)["w"].data) == before
+
+
+HARMS = {
+    "cut": lambda raw: raw[: len(raw) // 2],
+    "changed": lambda raw: bytes([raw[0] ^ 1]) + raw[1:],
+}
+RNG = np.random.default_rng(0)
+LARGE, SMALL = Tensor.of(RNG.normal(size=20_000)), Tensor.of(RNG.normal(size=300))
+
+
+def harmed(objects, harm, aged):
+    """A store with a version whose only pack was harmed, some time after it was committed."""
+    manifest = commit(objects, STRUCTURE, {"a": LARGE, "b": SMALL})
+    ((pack, _),) = objects.list("params/packs")
+    replace(objects, pack, HARMS[harm](objects.get(pack)))
+    if aged:
+        for path in (p for p in aged.rglob("*") if p.is_file()):
+            os.utime(path, (0, 0))
+    return manifest
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("age", ["young", "old"])
+@pytest.mark.parametrize("watched", [True, False])
+def test_committing_again_repairs(tmp_path, harm, age, watched):
+    """What was cut is seen at once; what was changed, when asked to look."""
+    objects = Objects.open(str(tmp_path / "o"))
+    tensors = {"a": LARGE, "b": SMALL}
+    manifest = harmed(objects, harm, tmp_path / "o" if age == "old" else None)
+    with pytest.raises(IntegrityError):
+        load(objects, manifest)
+    source = Held(tensors)
+    source.watched = watched
+    again = commit(objects, STRUCTURE, source, [manifest.id], repair=harm == "changed")
+    assert again == manifest
+    assert load(objects, manifest) == tensors
+    assert fsck(objects, [("m@1", manifest.id)]) == []
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_new_version_is_not_damaged_at_birth(objects, harm):
+    manifest = harmed(objects, harm, None)
+    changed = {"a": LARGE, "b": Tensor.of(RNG.normal(size=300))}
+    made = commit(objects, STRUCTURE, changed, [manifest.id], repair=harm == "changed")
+    assert load(objects, made) == changed
+
+
+def test_a_repair_stores_nothing_again_that_is_whole(objects):
+    tensors = {"a": LARGE, "b": SMALL, "c": Tensor.of(np.array([np.nan]))}
+    manifest = commit(objects, STRUCTURE, tensors)
+    packs = sorted(objects.list("params/packs"))
+    assert commit(objects, STRUCTURE, tensors, [manifest.id], repair=True) == manifest
+    assert sorted(objects.list("params/packs")) == packs
+    assert load(objects, manifest) == tensors
+
+
+@pytest.mark.parametrize("size", [3, 20_000])
+def test_nan_is_refused_whatever_a_sheet_says_of_it(objects, size):
+    broken = Tensor.of(np.full(size, np.nan))
+    manifest = commit(objects, STRUCTURE, {"a": broken, "b": SMALL})
+    sheet = read_sheet(objects, manifest.id)
+    replace(objects, reference_key(manifest.id, 0), to_bytes(sheet._replace(nonfinite={})))
+    for source in (Held({"a": broken, "b": SMALL}), Held({"a": broken, "b": SMALL, "c": LARGE})):
+        for source.watched in (True, False):
+            with pytest.raises(ParamsError, match=f"'a' holds {size:,} values that are NaN"):
+                commit(objects, STRUCTURE, source, [manifest.id], allow_nonfinite=False)

@@ -134,6 +134,48 @@ def test_what_a_commit_kept_is_what_a_comparison_finds(data, new_objects, any_te
     assert diff(near, first, second) == compared(far, old, new)
 
 
+@pytest.mark.parametrize("size", [3, 900, 9000, 40_000])
+@pytest.mark.parametrize("beside", [1.0, np.nan])
+def test_kept_and_compared_are_the_same_to_the_bit(new_objects, size, beside):
+    objects = new_objects()
+    rng = np.random.default_rng(2)
+    tensors = {f"t{i}": rng.normal(size=size).astype(np.float32) for i in range(7)}
+    moved = {n: t + rng.normal(scale=0.1, size=size).astype(np.float32) for n, t in tensors.items()}
+    tensors["t3"][0], moved["t3"][0] = 0.5, beside
+    old, new = ({n: Tensor.of(t) for n, t in side.items()} for side in (tensors, moved))
+    first = commit(objects, STRUCTURE, old)
+    second = commit(objects, STRUCTURE, new, [first.id])
+    found = diff(objects, first, second)
+    for key, _ in list(objects.list(DIFFS)):
+        objects.delete(key)
+    assert diff(objects, first, second) == found
+    assert [row.new_nonfinite for row in found].count(1) == np.isnan(beside)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, "bf16"])
+@pytest.mark.parametrize("scale", [1e-37, 1e-30, 1e-23, 1e-20, 1e-15, 1e15, 1e17, 1e19, 1e30, 1e37])
+@pytest.mark.parametrize("step", [0.01, 1.0])
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_small_and_large_values_keep_their_digits(new_objects, dtype, scale, step, size):
+    """Their squares are beyond float32."""
+    rng = np.random.default_rng(3)
+    old = rng.normal(size=size)
+    new = (1 + step) * old + step * rng.normal(size=size)
+    old, new = ((scale * x).astype(np.float32) for x in (old, new))
+    tensors = [Tensor.of(x) for x in (old, new)]
+    if dtype == "bf16":
+        cut = [x.view(np.uint32) >> 16 for x in (old, new)]
+        tensors = [Tensor("BF16", (size,), x.astype("<u2").tobytes()) for x in cut]
+        old, new = ((x << 16).astype(np.uint32).view(np.float32) for x in cut)
+    (row,) = compared(new_objects(), *tensors)
+    x, y = (side.astype(np.float64) / scale for side in (old, new))
+    ratio = math.sqrt(y @ y) / math.sqrt(x @ x)
+    assert row.norm_ratio == pytest.approx(ratio, rel=1e-6)
+    cosine = x @ y / math.sqrt(x @ x) / math.sqrt(y @ y)
+    assert 1 - row.cosine == pytest.approx(1 - cosine, rel=1e-5, abs=1e-7)
+    assert row.mean_step == pytest.approx(scale * np.abs(y - x).mean(), rel=1e-4)
+
+
 def test_a_commit_keeps_what_changed_from_its_parent(objects):
     rng = np.random.default_rng(1)
     values = {name: rng.normal(size=50_000) for name in "abc"}

@@ -88,6 +88,24 @@ def test_a_damaged_store_is_told(store):
     assert "is damaged" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["{store}", "llm@2"], "no version llm@2 in"),
+        (["nowhere", "{id}"], "no version"),
+        (["{store}"], "STORE is the folder that holds"),
+        (["{store}", "{id}", "no.such.tensor", "out"], "no tensor no.such.tensor"),
+    ],
+)
+def test_a_mistake_is_told_in_words(store, tmp_path, words, says):
+    folder, _, made = store
+    done = program(*[word.format(store=folder, id=made[0].id) for word in words])
+    assert (done.returncode, says in done.stderr) == (1, True)
+    assert "Traceback" not in done.stderr
+
+
 def test_the_program_is_as_short_as_the_format_is_simple():
-    lines = PROGRAM.read_text().partition('"""\n\n')[2].splitlines()
+    # What reads the format; what a person at a terminal is told comes after it.
+    reading = PROGRAM.read_text().partition('"""\n\n')[2].partition("if __name__")[0]
+    lines = reading.splitlines()
     assert len([line for line in lines if line.strip() and '"""' not in line]) <= 50

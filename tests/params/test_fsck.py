@@ -1,6 +1,10 @@
 """Every damage is found and named with the versions it hurts."""
 
+import json
+
 import numpy as np
+import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,3 +132,36 @@ def test_an_object_that_cannot_be_read_is_a_damage(objects, monkeypatch):
     monkeypatch.setattr(type(objects), "read_into", broken)
     (damage,) = fsck(objects, [("m@1", manifest.id)])
     assert (damage.tensor, str(damage.message)) == ("a", "the disk cannot read 'k'")
+
+
+def lied(objects, id_, change):
+    """A sheet with a change of what it says, and a true hash: whoever may write can do that."""
+    key = reference_key(id_, 0)
+    body = json.loads(objects.get(key).partition(b"\n")[2])
+    change(body)
+    raw = json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
+    replace(objects, key, blake3(raw).hexdigest().encode() + b"\n" + raw)
+
+
+@pytest.mark.parametrize("told", [{}, {"a": [1, 0]}, {"b": [1, 0]}])
+def test_a_sheet_that_hides_or_invents_nan_is_damaged(objects, told):
+    broken = Tensor.of(np.full(9000, np.nan))
+    manifest = commit(objects, STRUCTURE, {"a": broken, "b": Tensor.of(np.zeros(3))})
+    other = commit(objects, STRUCTURE, {"a": broken, "b": Tensor.of(np.ones(3))}, [manifest.id])
+    lied(objects, manifest.id, lambda body: body.update(nonfinite=told))
+    versions = [("m@1", manifest.id), ("m@2", other.id)]
+    found = fsck(objects, versions)
+    assert {(d.tensor, tuple(d.versions)) for d in found} == {
+        (name, ("m@1",)) for name in {"a", *told}
+    }
+    assert all(d.key == reference_key(manifest.id, 0) for d in found)
+    assert "does not say so" in found[0].message.text()
+
+
+def test_what_else_is_damaged_is_found_beside_a_sheet_of_nonsense(objects):
+    first, second = (commit(objects, STRUCTURE, {"a": tensor}) for tensor in (A, B))
+    lied(objects, first.id, lambda body: body["blocks"][0][3][0].__setitem__(1, 1 << 70))
+    for key, _ in objects.list("params/packs"):
+        flip(objects, key, 0, 1)
+    found = fsck(objects, [("m@1", first.id), ("m@2", second.id)])
+    assert hurt(found) == [("", ["m@1"]), ("a", ["m@2"])]

@@ -14,11 +14,8 @@ from tidegate.domain.version import Structure
 from tidegate.params.checkout import checkout, load
 from tidegate.params.commit import commit
 from tidegate.params.files.import_file import import_file
-from tidegate.params.files.safetensors_file import (
-    SafetensorsFile,
-    open_safetensors,
-    write_safetensors,
-)
+from tidegate.params.files.safetensors_file import SafetensorsFile, open_safetensors
+from tidegate.params.files.safetensors_writer import write_safetensors
 from tidegate.params.finite import NonfiniteCount
 from tidegate.params.packed.blocks import element_width
 from tidegate.params.packed.codec import MAX_BLOCK_BYTES, bits_of

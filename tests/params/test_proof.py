@@ -1,6 +1,7 @@
 """Tensors of a partial checkout, proved to be part of a version without the version."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -72,8 +73,16 @@ def test_a_proof_that_lies_proves_nothing(part, lie):
         check(file, lie(proof), id_)
 
 
+def test_a_file_without_tensors_proves_nothing(part):
+    file, proof, id_ = part
+    save_file({}, file)
+    with pytest.raises(ParamsError, match="holds no tensor"):
+        check(file, proof.model_copy(update={"tensors": []}), id_)
+
+
 def test_it_proves_one_version_only(part):
-    file, proof, _ = part
+    file, proof, id_ = part
+    assert check(file, proof, id_.upper()) == 2
     with pytest.raises(IntegrityError):
         check(file, proof, "0" * 64)
 
@@ -81,9 +90,12 @@ def test_it_proves_one_version_only(part):
 def test_more_or_fewer_tensors_than_proved(part, tmp_path):
     file, proof, id_ = part
     arrays = {name: TENSORS[name].numpy() for name in ("t3", "t8")}
-    for told in (arrays | {"t1": TENSORS["t1"].numpy()}, {"t3": arrays["t3"]}):
+    for told, says in (
+        (arrays | {"t1": TENSORS["t1"].numpy()}, "says nothing about tensor 't1'"),
+        ({"t3": arrays["t3"]}, "lacks tensor 't8'"),
+    ):
         save_file(told, file)
-        with pytest.raises(IntegrityError):
+        with pytest.raises(IntegrityError, match=says):
             check(file, proof, id_)
 
 
@@ -94,6 +106,9 @@ def test_what_is_no_proof_is_told(tmp_path, raw):
         read_proof(tmp_path / "p")
     with pytest.raises(NotFound):
         read_proof(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for its writer
+    with pytest.raises(ParamsError, match="not a regular file"):
+        read_proof(tmp_path / "pipe")
 
 
 @given(tensors=st.data())

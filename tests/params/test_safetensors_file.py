@@ -7,6 +7,8 @@ import stat
 import struct
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +19,9 @@ from hypothesis import strategies as st
 from tidegate.domain.errors import NotFound, ParamsError, StorageError
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import TensorInfo
-from tidegate.params.files.safetensors_file import (
-    SafetensorsWriter,
-    open_safetensors,
-    write_safetensors,
-)
+from tidegate.params.files import safetensors_file
+from tidegate.params.files.safetensors_file import open_safetensors
+from tidegate.params.files.safetensors_writer import SafetensorsWriter, write_safetensors
 
 U8 = {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}
 
@@ -248,6 +248,38 @@ def test_deep_nesting_in_a_field_is_refused_at_any_depth(tmp_path):
             open_safetensors(file_of(tmp_path / "f", header))
 
 
+def test_a_header_of_millions_of_values_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    header = b'{"w":[' + b"[]," * 2_000_000 + b"[]]}"
+    monkeypatch.setattr("json.loads", None)  # which would make a Python object of each
+    with pytest.raises(ParamsError, match="more than 2,500,000 values"):
+        open_safetensors(file_of(tmp_path / "f", header))
+
+
+@pytest.mark.parametrize("age_seconds", [0, 60])
+def test_another_header_on_other_data_is_seen(tmp_path, monkeypatch, age_seconds):
+    """Written anew between the header and the data; where times tell nothing, by its bytes."""
+    old, new = {"a": Tensor("U8", (2,), b"ab")}, {"b": Tensor("U8", (2,), b"cd")}
+    write_safetensors(tmp_path / "f", old)
+    later = time.time_ns() + age_seconds * 10**9
+    real = safetensors_file.parse_header
+
+    def slowly(raw, data_bytes, file):
+        told = os.stat(tmp_path / "f")
+        write_safetensors(tmp_path / "g", new)
+        (tmp_path / "f").write_bytes((tmp_path / "g").read_bytes())
+        if not age_seconds:  # within one tick of the clock that stamps files
+            monkeypatch.setattr(safetensors_file, "_stamp", lambda told: told.st_size)
+            os.utime(tmp_path / "f", ns=(told.st_atime_ns, told.st_mtime_ns))
+        return real(raw, data_bytes, file)
+
+    monkeypatch.setattr(safetensors_file, "parse_header", slowly)
+    monkeypatch.setattr(safetensors_file.time, "time_ns", lambda: later)
+    if not age_seconds:
+        monkeypatch.setattr(safetensors_file, "_stamp", lambda told: told.st_size)
+    with open_safetensors(tmp_path / "f") as file, pytest.raises(ParamsError, match="was changed"):
+        file.check()
+
+
 def test_no_file_no_regular_file_no_tensor(tmp_path):
     with pytest.raises(NotFound, match="there is no file"):
         open_safetensors(tmp_path / "none")
@@ -330,12 +362,80 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 def test_standard_output_can_be_a_pipe(tmp_path):
     program = (
         "from tidegate.domain.tensor import Tensor\n"
-        "from tidegate.params.files.safetensors_file import write_safetensors\n"
+        "from tidegate.params.files.safetensors_writer import write_safetensors\n"
         "write_safetensors('/dev/stdout', {'w': Tensor('U8', (2,), b'ab')}, {'k': 'v'})\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     (tmp_path / "f").write_bytes(done.stdout)
     assert read_all(tmp_path / "f") == ({"w": Tensor("U8", (2,), b"ab")}, {"k": "v"})
+
+
+STREAMING = (
+    "from tidegate.domain.tensor import Tensor\n"
+    "from tidegate.params.files.safetensors_writer import write_safetensors\n"
+    "import sys\n"
+    "write_safetensors(sys.argv[1], {'w': Tensor('U8', (2,), b'ab')})\n"
+)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_can_be_a_file_that_others_write_to_as_well(tmp_path, name):
+    with (tmp_path / "f").open("wb") as out:
+        out.write(b"before")
+        out.flush()
+        subprocess.run([sys.executable, "-c", STREAMING, name], stdout=out, check=True)
+        os.write(out.fileno(), b"after")
+    raw = (tmp_path / "f").read_bytes()
+    assert raw.startswith(b"before")
+    assert raw.endswith(b"after")
+    (tmp_path / "f").write_bytes(raw[len("before") : -len("after")])
+    assert read_all(tmp_path / "f")[0] == {"w": Tensor("U8", (2,), b"ab")}
+
+
+def test_a_file_in_a_folder_of_devices_is_a_file(tmp_path, monkeypatch):
+    """As in /dev/shm, or under /proc/self/cwd: a longer one was there, and a reader has it open."""
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("/proc/self/cwd/f"), Path(f"/dev/shm/{tmp_path.name}.{os.getpid()}")):
+        path.write_bytes(b"longer" * 100)
+        try:
+            with path.open("rb") as reader:
+                write_safetensors(path, {"w": Tensor("U8", (2,), b"ab")})
+                assert reader.read() == b"longer" * 100
+            assert read_all(path)[0] == {"w": Tensor("U8", (2,), b"ab")}
+        finally:
+            path.unlink()
+
+
+def test_a_descriptor_of_our_own_is_not_written_to(tmp_path):
+    ours = (tmp_path / "rows.sqlite").open("wb")
+    with ours, pytest.raises(StorageError, match="cannot be written"):
+        write_safetensors(f"/dev/fd/{ours.fileno()}", {})
+    assert (tmp_path / "rows.sqlite").read_bytes() == b""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="no files without a name on this system")
+def test_a_killed_writer_leaves_nothing(tmp_path):
+    program = (
+        "import os\n"
+        "from tidegate.domain.version import TensorInfo\n"
+        "from tidegate.params.files.safetensors_writer import SafetensorsWriter\n"
+        "with SafetensorsWriter('f', [TensorInfo('w', '', 'U8', [4], 4)]) as writer:\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path)
+    assert done.returncode == -9
+    assert os.listdir(tmp_path) == []
+
+
+def test_where_every_file_has_a_name_it_is_put_aside_under_one(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    path = tmp_path / "f"
+    with SafetensorsWriter(path, [INFO]) as writer:
+        assert len(os.listdir(tmp_path)) == 1
+        assert not path.exists()
+        writer.write(INFO, 0, memoryview(b"abcd"))
+    assert os.listdir(tmp_path) == ["f"]
+    assert read_all(path)[0] == {"w": Tensor("U8", (4,), b"abcd")}
 
 
 def test_names_and_metadata_that_no_file_can_hold(tmp_path):

@@ -53,7 +53,7 @@ def test_a_candidate_that_no_longer_loads_never_meets_traffic(team, make_rows, m
     monkeypatch.setattr("tidegate.training.libraries.version", lambda _library: "99.0")
     with team.as_("wei") as wei:
         second = wei.approve(second.id)
-    assert (second.filed[-1].stage, second.outcome) == (Stage.RELEASE, Outcome.ROLLED_BACK)
+    assert (second.filed[-1].stage, second.outcome) == (Stage.RELEASE, Outcome.REJECTED)
     (finding,) = second.filed[-1].verdict.findings
     assert finding.code == "incompatible"
     assert "scikit-learn" in finding.message.text()
@@ -148,7 +148,7 @@ def test_one_release_at_a_time(team, make_rows):
     assert "m-2 is on traffic" in third.waiting.text()
     assert team.traffic(second).outcome is Outcome.COMPLETED
     third = team.ws.resume(third.id)
-    assert third.outcome is Outcome.ROLLED_BACK
+    assert third.outcome is Outcome.REJECTED
     assert third.filed[-1].verdict.findings[0].code == "champion_changed"
     assert team.ws.deployment("m").champion == 2
 

@@ -51,6 +51,19 @@ def test_a_shift_and_its_first_row_stand_in_the_record(team, make_rows):
     assert "(large), most in: a" in finding.message.text()
 
 
+def test_a_shift_is_told_by_its_time_where_rows_have_one(team, make_rows):
+    ws = team.as_("root")
+    ws.apply_model({**team.model, "time": ["day"]})
+    days = (pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 12, 31), "1h", eager=True)
+            .dt.strftime("%Y-%m-%d %H:%M"))  # fmt: skip
+    team.approved(make_rows(1, 2000).with_columns(day=days[:2000]))
+    late = pl.int_range(2000, eager=True) >= 600
+    frame = make_rows(2, 2000).with_columns(day=days[2000:4000])
+    frame = frame.with_columns(a=pl.when(late).then(pl.col("a") + 30).otherwise(pl.col("a")))
+    found = _consistency(ws, team.start(frame))
+    assert found.columns[0].since.time == days[2600].replace(" ", "T") + ":00"
+
+
 def test_a_small_shift_is_noted_and_not_acted_on(team, make_rows):
     team.approved(make_rows(1, 20_000))
     update = team.start(_moved(make_rows(2, 20_000), 0.3))

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from tidegate.data.drift import drift
-from tidegate.data.joint import separation
-from tidegate.data.measures import measure
-from tidegate.data.numbers import Numbers
-from tidegate.data.profile import profile_of
+from tidegate.data.drift.drift import drift
+from tidegate.data.drift.joint import separation
+from tidegate.data.drift.measures import measure
+from tidegate.data.profile.numbers import Numbers
+from tidegate.data.profile.profile import profile_of
 
 LEVEL = 0.05
 
@@ -90,7 +90,7 @@ def test_a_hundredth_of_a_standard_deviation_at_ten_million_rows_is_no_alarm():
         for _ in range(153):
             yield pl.DataFrame({"x": random.standard_normal(1 << 16) + shift})
 
-    from tidegate.data.profile import profile
+    from tidegate.data.profile.profile import profile
 
     a, b = profile(side(0.0), "a"), profile(side(0.01), "b")
     assert a.rows > 10_000_000

@@ -1,7 +1,9 @@
 """The database: one writer at a time, all or nothing, and clear words when it fails."""
 
 import sqlite3
+import subprocess
 import threading
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -162,3 +164,56 @@ def test_a_full_disk_is_told_and_undone(small_disk):
             note(connection, f"{number:064d}")
     assert noted(database) == {"kept"}
     database.close()
+
+
+def filled(folder):
+    """The file that takes the last byte of a disk."""
+    with (folder / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(512)):
+            pass
+    return folder / "filler"
+
+
+@pytest.mark.parametrize("waits_in_the_log", [False, True])
+def test_what_is_on_a_full_disk_can_be_read(small_disk, waits_in_the_log):
+    url = f"sqlite:///{small_disk}/rows.sqlite"
+    database = Database.open(url, create=True)
+    with database.write() as connection:
+        note(connection, "kept")
+    if waits_in_the_log:  # as a writer leaves it that was killed
+        for name in ("rows.sqlite", "rows.sqlite-wal"):
+            (small_disk / f"{name}.killed").write_bytes((small_disk / name).read_bytes())
+    database.close()
+    if waits_in_the_log:
+        for name in ("rows.sqlite", "rows.sqlite-wal"):
+            (small_disk / f"{name}.killed").rename(small_disk / name)
+    filler = filled(small_disk)
+    if waits_in_the_log:  # what cannot be read whole is not read at all
+        with pytest.raises(StorageError):
+            Database.open(url)
+    else:
+        reading = Database.open(url)
+        assert noted(reading) == {"kept"}
+        with pytest.raises(StorageError, match="full or fails"), reading.write():
+            pass
+        reading.close()
+    filler.unlink()
+    again = Database.open(url)
+    assert noted(again) == {"kept"}
+    with again.write() as connection:
+        note(connection, "more")
+    again.close()
+
+
+def test_a_copy_that_may_not_be_written_can_be_read(small_disk):
+    url = f"sqlite:///{small_disk}/rows.sqlite"
+    database = Database.open(url, create=True)
+    with database.write() as connection:
+        note(connection, "kept")
+    database.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    reading = Database.open(url)
+    assert noted(reading) == {"kept"}
+    with pytest.raises(StorageError), reading.write():
+        pass
+    reading.close()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tidegate.domain.errors import IntegrityError, StorageError
+from tidegate.domain.errors import IntegrityError, Missing, StorageError
 from tidegate.store.objects import Objects
 
 
@@ -147,6 +147,24 @@ def test_a_full_disk_is_told_and_leaves_nothing(small_disk):
     assert "SMALL True BIG False" in done.stdout
     assert "LEFT ['small']" in done.stdout
     assert not list(os.listdir(small_disk / "o" / ".staging"))
+
+
+def test_a_pipe_is_no_object_and_nobody_waits_for_its_writer(tmp_path):
+    objects = Objects.open(str(tmp_path))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Missing):
+        objects.get("pipe")
+    with pytest.raises(Missing):
+        objects.read_into("pipe", 0, memoryview(bytearray(3)))
+    assert list(objects.list("")) == []
+
+
+def test_names_that_no_key_has_are_not_listed(tmp_path):
+    objects = Objects.open(str(tmp_path))
+    objects.put("a/b", b"c")
+    for name in ("a/.nfs01", "a/b~", "a/c d", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"stray")
+    assert list(objects.list("")) == [("a/b", 1)]
 
 
 def test_a_stream_is_an_object_once_it_is_named(objects):

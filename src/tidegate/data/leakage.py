@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
+from tidegate.data.contract.tally import EXAMPLES
 from tidegate.data.split import Split
-from tidegate.data.tally import EXAMPLES
 from tidegate.data.time import time_of
 from tidegate.domain.errors import DataError
 from tidegate.domain.evidence import Leak

@@ -76,12 +76,16 @@ def canonical_column(series: pl.Series) -> pl.Series:
         return _time_text(series, dtype)
     if isinstance(dtype, (pl.List, pl.Array)) and dtype.inner.is_float():
         return vectors(series)
-    raise DataError(
+    raise _not_plain(series)
+
+
+def _not_plain(series: pl.Series) -> DataError:
+    return DataError(
         "column '{column}' is of type {dtype}, which is neither a number, a text, a truth value "
         "nor a time",
         do="leave the column out, or spread it over plain columns",
         column=series.name,
-        dtype=str(dtype),
+        dtype=str(series.dtype),
     )
 
 
@@ -118,7 +122,12 @@ def _refuse_vectors(series: pl.Series, bad: pl.Series, source: str, first_row: i
 
 
 def as_text(series: pl.Series) -> pl.Series:
-    """A canonical column as text; whole numbers lose their ".0", so 1 and 1.0 are one category."""
+    """A canonical column as text; whole numbers lose their ".0", so 1 and 1.0 are one category.
+
+    Raises DataError for vectors.
+    """
+    if isinstance(series.dtype, pl.Array):
+        raise _not_plain(series)
     if series.dtype != pl.Float64:
         return series.cast(pl.String)
     # Beyond 2**53 a float64 no longer tells neighbouring whole numbers apart.

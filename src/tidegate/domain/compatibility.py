@@ -70,12 +70,10 @@ def _tensors(old: Mapping[str, TensorInfo], new: Mapping[str, TensorInfo]) -> li
     missing, added = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
     if missing:
         found.append(
-            say("{count} tensor(s) are missing: {names}", count=len(missing), names=missing[:_FEW])
+            say("{count} tensor(s) are missing: {names}", count=len(missing), names=_few(missing))
         )
     if added:
-        found.append(
-            say("{count} tensor(s) are new: {names}", count=len(added), names=added[:_FEW])
-        )
+        found.append(say("{count} tensor(s) are new: {names}", count=len(added), names=_few(added)))
     odd = [
         say(
             "tensor '{tensor}': {was} became {now}",
@@ -89,6 +87,12 @@ def _tensors(old: Mapping[str, TensorInfo], new: Mapping[str, TensorInfo]) -> li
     if len(odd) > _FEW:
         odd[_FEW:] = [say("and {count} more like these", count=len(odd) - _FEW)]
     return found + odd
+
+
+def _few(names: list[str]) -> list[str | Message]:
+    """The first names, and how many more there are."""
+    left = len(names) - _FEW
+    return [*names[:_FEW], say("and {count} more", count=left)] if left > 0 else [*names]
 
 
 def _form(info: TensorInfo) -> str:

@@ -59,7 +59,7 @@ class ParamsError(TidegateError):
 class Incompatible(TidegateError):
     """Parameters do not fit the structure, transform or library they are asked to load into."""
 
-    status = 409
+    exit_code, status = 3, 409
 
 
 class StorageError(TidegateError):

@@ -94,11 +94,37 @@ class PlanEvidence(Frozen):
     why: list[Message]
 
 
+class Imported(Frozen):
+    """Parameters as they came from a file, beside those of the version in production.
+
+    ``changed``, ``added`` and ``removed`` count tensors; ``changed_share`` is the share of all
+    values (0 to 1) that are not bit for bit what they were, which those of new tensors and of
+    tensors with another shape are not. ``nonfinite`` tells, for each tensor that holds any, how
+    many values are NaN or infinite and the flat position of the first.
+    """
+
+    file: str | None = None
+    tensors: int
+    size_bytes: int
+    parent: int | None = None  # None: there was nothing to compare with
+    changed: int = 0
+    added: int = 0
+    removed: int = 0
+    changed_share: float = 0.0
+    nonfinite: dict[str, tuple[int, int]] = {}
+    proposer: str = ""
+
+    @property
+    def touched(self) -> int:
+        """Tensors that are not the same as before."""
+        return self.changed + self.added + self.removed
+
+
 class TrainEvidence(Frozen):
     """Train: the candidate, and proof of what moved and what did not.
 
     ``differences`` is what a program that loads the parent would stumble over; the proposer has
-    accepted it.
+    accepted it. ``imported`` is there where the parameters came from a file.
     """
 
     stage: Literal[Stage.TRAIN] = Stage.TRAIN
@@ -114,6 +140,7 @@ class TrainEvidence(Frozen):
     finite: bool = True
     steps: list[GroupStep] = []
     differences: list[Message] = []
+    imported: Imported | None = None
     environment: dict[str, str] = {}
     seconds: float = 0.0
 
@@ -198,13 +225,15 @@ class ReleaseEvidence(Frozen):
 
     ``approved_digest`` is what the approvals signed, ``digest`` the case file's at release;
     ``validated_against`` the champion that validation compared with, ``champion`` the one met.
-    ``incompatible`` is why the candidate cannot be loaded where it is to answer.
+    ``same_champion``: where those two are not one version, they have the same parameters all the
+    same. ``incompatible`` is why the candidate cannot be loaded where it is to answer.
     """
 
     stage: Literal[Stage.RELEASE] = Stage.RELEASE
     candidate: int
     champion: int | None = None
     validated_against: int | None = None
+    same_champion: bool = False
     approved_digest: str
     digest: str
     incompatible: list[Message] = []
@@ -214,6 +243,11 @@ class ReleaseEvidence(Frozen):
     promoted_by: str | None = None  # who promoted by hand, before the steps were done
     stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the candidate was released at all, be it to a share of traffic."""
+        return bool(self.steps)
 
 
 class ObserveEvidence(Frozen):

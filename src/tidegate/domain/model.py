@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from tidegate.domain.cleaning import Fill, Rename, Step, names_of
+from tidegate.domain.features import Features, checked
 from tidegate.domain.messages import Frozen
 from tidegate.domain.metrics import METRICS, Metric, Task, metric_names
 from tidegate.domain.policy import Policy
@@ -27,6 +28,7 @@ class ModelSpec(Frozen):
     groups: dict[str, str] = {}
     contract: Contract | None = None
     cleaning: list[Step] | None = None  # None: what domain.cleaning.DEFAULT_STEPS does
+    features: Features | None = None
     policy: Policy = Policy()
 
     model_config = {**Frozen.model_config, "populate_by_name": True, "serialize_by_alias": True}
@@ -45,6 +47,7 @@ class ModelSpec(Frozen):
 
     @model_validator(mode="after")
     def _complete(self) -> "ModelSpec":
+        checked(self.features or {}, self.not_features)
         if not self.trains:
             return self
         if self.task is None or self.target is None:

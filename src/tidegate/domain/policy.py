@@ -81,7 +81,8 @@ class TrainingPolicy(Frozen):
     )
     max_relative_step: float | None = Field(
         None, gt=0, description="Largest |new - old| / |old| of a parameter group in an "
-        "incremental update. Off by default: scales differ between adapters.")  # fmt: skip
+        "incremental update or an import. Off by default: scales differ between adapters.",
+    )  # fmt: skip
 
 
 class ValidationPolicy(Frozen):

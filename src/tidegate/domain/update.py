@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import Conflict
-from tidegate.domain.evidence import Evidence
+from tidegate.domain.evidence import Evidence, ReleaseEvidence
 from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Approval
@@ -69,6 +69,7 @@ class Update(Frozen):
     requested: str
     snapshot: str | None = None
     source: str | None = None  # manifest id of imported parameters
+    source_file: str | None = None  # name of the file that they came from
     opened_at: str
     changed_at: str
     stage: Stage = Stage.PREPARE
@@ -105,7 +106,10 @@ class Update(Frozen):
         if self.outcome is not None:
             raise Conflict(
                 "update {update} has ended: {outcome}",
-                do="start a new one with: tidegate update start {model}",
+                do="start a new one with: tidegate update start {model}"
+                if self.spec.trains
+                else "bring new parameters in with: tidegate params import {model} FILE "
+                "--reason TEXT",
                 update=self.id,
                 outcome=say(self.outcome),
                 model=self.model,
@@ -118,8 +122,9 @@ _AFTER_APPROVAL = (Stage.APPROVE, Stage.RELEASE, Stage.OBSERVE)
 def advance(update: Update, evidence: Evidence, verdict: Verdict, now: str) -> Update:
     """The update after a stage: one stage further, or ended.
 
-    A refused gate ends it as rejected; after the rollout has begun, as rolled back. Raises
-    Conflict where the evidence is not of the stage the update stands before.
+    A refused gate ends it as rejected; after the rollout has begun, as rolled back: not where the
+    release gate refused it before anything was released. Raises Conflict where the evidence is
+    not of the stage the update stands before.
     """
     update.open_or_refuse()
     if evidence.stage is not update.stage or verdict.stage is not update.stage:
@@ -133,7 +138,9 @@ def advance(update: Update, evidence: Evidence, verdict: Verdict, now: str) -> U
     outcome = None
     following = update.stage.following
     if not verdict.passed:
-        begun = update.stage in (Stage.RELEASE, Stage.OBSERVE)
+        begun = update.stage is Stage.OBSERVE or (
+            isinstance(evidence, ReleaseEvidence) and evidence.begun
+        )
         outcome = Outcome.ROLLED_BACK if begun else Outcome.REJECTED
     elif following is None:
         outcome = Outcome.COMPLETED

@@ -1,15 +1,17 @@
 """The risk register: read off the evidence, scored by a 5 x 5 matrix, summed up as a tier."""
 
+from tidegate.domain.amounts import share_text
 from tidegate.domain.drift import Grade
 from tidegate.domain.evidence import (
     AssessEvidence,
+    Imported,
     PlanEvidence,
     PrepareEvidence,
     Risk,
     TrainEvidence,
     ValidateEvidence,
 )
-from tidegate.domain.messages import say
+from tidegate.domain.messages import Message, say
 from tidegate.domain.strategy import Strategy
 
 #: Highest score (likelihood x impact, 1 to 25) of tiers 1, 2 and 3; above is tier 4.
@@ -39,24 +41,33 @@ def assess(
     ``drift_grade``: policy's, from which drift is a risk.
     """
     risks = [
-        _performance(validated),
-        _data(prepared, drift_grade),
-        _reach(plan, trained),
+        _performance(validated) if trained.imported is None else _performance_elsewhere(),
+        _data(prepared, drift_grade) if trained.imported is None else _data_elsewhere(),
+        _reach(plan, trained) if trained.imported is None else _reach_imported(trained.imported),
         _security(trained),
         _reversal(champion),
     ]
     score = max(risk.likelihood * risk.impact for risk in risks)
-    contingency = (
-        say("roll back to version {version} by one command or automatically", version=champion)
-        if champion is not None
-        else say("there is no earlier version: take the model out of service")
-    )
     return AssessEvidence(
         risks=risks,
         score=score,
         tier=tier_of(score),
-        contingency=contingency,
+        contingency=_contingency(champion, served=trained.imported is None),
         rollback_to=champion,
+    )
+
+
+def _contingency(champion: int | None, *, served: bool) -> Message:
+    if champion is None:
+        return say("there is no earlier version: take the model out of service")
+    if served:
+        return say(
+            "roll back to version {version} by one command or automatically", version=champion
+        )
+    return say(
+        "make version {version} the champion again by one command (tidegate release rollback), "
+        "and load it where the parameters are used; nothing does so by itself",
+        version=champion,
     )
 
 
@@ -75,6 +86,20 @@ def _performance(e: ValidateEvidence) -> Risk:
         likelihood += 1
         why = say("{flips:.1%} of answers that were right are wrong now", flips=e.negative_flips)
     return Risk(name="performance", likelihood=likelihood, impact=3, why=why, measure=measure)
+
+
+def _performance_elsewhere() -> Risk:
+    """Of parameters that are not served here: nobody here sees how well they answer."""
+    why = say("its quality was not measured here")
+    measure = say("none here, as nothing is served: no canary, no observation; measure it where "
+                  "it is loaded")  # fmt: skip
+    return Risk(name="performance", likelihood=3, impact=3, why=why, measure=measure)
+
+
+def _data_elsewhere() -> Risk:
+    why = say("what these parameters learned from is not known here")
+    measure = say("none here; ask whoever trained them")
+    return Risk(name="data", likelihood=2, impact=3, why=why, measure=measure)
 
 
 def _data(e: PrepareEvidence, drift_grade: Grade) -> Risk:
@@ -100,6 +125,21 @@ def _reach(plan: PlanEvidence, trained: TrainEvidence) -> Risk:
         return Risk(name="reach", likelihood=2, impact=2, why=why, measure=measure)
     why = say("all parameters are new, as a full update means")
     return Risk(name="reach", likelihood=2, impact=2, why=why, measure=measure)
+
+
+def _reach_imported(e: Imported) -> Risk:
+    measure = say("tidegate params diff tells every tensor's step, and policy can limit it")
+    if e.parent is None:
+        why = say("all parameters are new: it is the first version")
+        return Risk(name="reach", likelihood=2, impact=2, why=why, measure=measure)
+    why = say(
+        "{touched:,} of {tensors:,} tensors, {share} of all values, are not what they were",
+        touched=e.touched,
+        tensors=e.tensors + e.removed,
+        share=share_text(e.changed_share),
+    )
+    likelihood = 2 if e.touched else 1
+    return Risk(name="reach", likelihood=likelihood, impact=2, why=why, measure=measure)
 
 
 def _security(e: TrainEvidence) -> Risk:

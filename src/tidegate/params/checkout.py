@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Manifest, TensorInfo
 from tidegate.params.files.import_file import ADAPTER, FILE_METADATA
-from tidegate.params.files.safetensors_file import SafetensorsWriter
+from tidegate.params.files.safetensors_writer import SafetensorsWriter
 from tidegate.params.names import pick
 from tidegate.params.packed.reader import Sink, Unit, check_empty, read_unit, units
 from tidegate.params.packed.references import read_sheet

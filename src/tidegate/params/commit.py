@@ -44,6 +44,7 @@ def commit(
     near: Sequence[str] = (),
     *,
     allow_nonfinite: bool = True,
+    repair: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
     """The stored version of these tensors in this structure; the same content, the same id.
@@ -51,7 +52,9 @@ def commit(
     ``near`` are ids of versions that may share content, the parent first: what is the same is
     not stored again, and what changed is stored as a difference where that is smaller. How far
     every tensor moved from the parent is kept for ``diff``. Tensors are read in parts, on all
-    cores; memory does not grow with them.
+    cores; memory does not grow with them. Packs of near versions must be as long as their sheets
+    say; their bytes are only read where something is built on them, or, to ``repair``, all: what
+    is damaged is stored anew.
 
     A version exists when its sheet does, which is written last: a commit that fails or is killed
     leaves nothing visible and can simply be repeated. Raises ParamsError for a source that
@@ -60,14 +63,15 @@ def commit(
     source = Held(tensors) if isinstance(tensors, Mapping) else tensors
     with Lease(objects, near) as lease:
         work = _Commit(objects, source, Near(near_sheets(objects, near)), lease, progress)
+        work.strict, work.repair = not allow_nonfinite, repair
         try:
-            sheet = work.run(structure, allow_nonfinite=allow_nonfinite)
+            sheet = work.run(structure)
         except BaseException:
             with suppress(TidegateError):
                 work.packs.abandon()
             raise
         try:
-            published = publish(objects, sheet, lease)
+            published = publish(objects, sheet, lease, anew=repair)
         except BaseException:
             with suppress(TidegateError):
                 if surely_not_in_force(objects, sheet, lease):
@@ -118,10 +122,12 @@ class _Commit:
         self._infos = [_unnamed(source, name) for name in sorted(source.names)]
         self._meter = Meter(progress, sum([info.size_bytes for info in self._infos]))
         self.moved = Moved(near, len(self._infos))
+        #: Whether NaN and infinity are refused; whether nothing that is stored is trusted unread.
+        self.strict = self.repair = False
         #: Several threads count here; a lost count costs a second look, no more.
         self._new_in_a_row = 0
 
-    def run(self, structure: Structure, *, allow_nonfinite: bool) -> Sheet:
+    def run(self, structure: Structure) -> Sheet:
         """The sheet, its packs written."""
         stored = [done for group in on_threads(self._store, self._jobs()) for done in group]
         self._source.check()
@@ -135,7 +141,7 @@ class _Commit:
                 found[position] = _named(info, bytes_id(info.dtype, info.shape, b""))
                 self.moved.same(position, found[position])
         nonfinite = {name: told for done in stored for name, told in done.nonfinite.items()}
-        if nonfinite and not allow_nonfinite:
+        if nonfinite and self.strict:
             raise _not_finite(*min(nonfinite.items()))
         manifest = manifest_of(structure, found)
         self.packs.finish()
@@ -178,16 +184,19 @@ class _Commit:
         (part,) = job.parts
         known_as = ""
         looks_new = not self._near.sheets or self._new_in_a_row >= _TAKEN_FOR_NEW
-        if not (looks_new and self._source.watched):
-            hasher = tensor_hasher(part.dtype, part.shape)
+        if not ((looks_new or self.repair) and self._source.watched):
+            hasher, counted = tensor_hasher(part.dtype, part.shape), NonfiniteCount(part.dtype)
             for span in job.spans:
-                hasher.update(self._read(part, span))
+                content = self._read(part, span)
+                hasher.update(content)
+                if self.strict:
+                    counted.add(bits_of(content, element_width(part.dtype)))
             known_as = hasher.hexdigest()
             named = _named(part, known_as)
-            known = self._near.whole(named, job.spans)
+            known = self._whole(named, job.spans)
             if known:
                 self._new_in_a_row = 0
-                return self._again(named, job.spans, known)
+                return self._again(named, job.spans, known, counted)
         hasher = tensor_hasher(part.dtype, part.shape)
         tally, counted = self.moved.tally(part), NonfiniteCount(part.dtype)
         blocks = []
@@ -211,18 +220,33 @@ class _Commit:
                 do="wait until nothing writes to it, then try again",
                 tensor=info.name,
             )
-        known = self._near.whole(info, job.spans)
+        known = self._whole(info, job.spans)
         self._new_in_a_row = 0 if known else self._new_in_a_row + 1
         if known:
-            return self._again(info, job.spans, known)
+            return self._again(info, job.spans, known, counted)
         self.moved.large(job.spans[0].members[0], info, tally, counted)
         return _Stored(job.spans[0].members, (info,), blocks, _told(info, counted))
 
-    def _again(self, info: TensorInfo, spans: Sequence[Span], known: Sequence[Block]) -> _Stored:
-        """A tensor that a near version has: its blocks are referred to."""
+    def _whole(self, info: TensorInfo, spans: Sequence[Span]) -> list[Block]:
+        """The blocks of a near version that are taken for this tensor's, unread."""
+        return [] if self.repair else self._near.whole(info, spans)
+
+    def _again(
+        self,
+        info: TensorInfo,
+        spans: Sequence[Span],
+        known: Sequence[Block],
+        counted: NonfiniteCount,
+    ) -> _Stored:
+        """A tensor that a near version has: its blocks are referred to.
+
+        Where NaN is refused, nobody else's count is trusted.
+        """
         blocks = [Block(span, block.chain) for span, block in zip(spans, known, strict=True)]
         told, members = self._near.nonfinite.get(info.id), spans[0].members
         self.moved.same(members[0], info)
+        if self.strict:
+            return _Stored(members, (info,), blocks, _told(info, counted))
         return _Stored(members, (info,), blocks, {info.name: told} if told else {})
 
     def _shared(self, job: _Job, like: Encoded | None) -> tuple[_Stored, Encoded | None]:
@@ -233,29 +257,27 @@ class _Commit:
         (span,) = job.spans
         room = bytes_of(bench().room(Place.SOURCE, span.size))
         infos = self._hashed(job.parts, room)
+        dtype = job.parts[0].dtype
+        new = bits_of(room, element_width(dtype))
+        sizes = [info.size_bytes // new.itemsize for info in infos]
+        counts = count_parts(dtype, new, sizes)
+        nonfinite: dict[str, tuple[int, int]] = {}
+        for index, counted in counts.items():
+            nonfinite |= _told(infos[index], counted)
         base = self._near.at(job.parts, span)
-        if base is not None and base.ids == tuple([info.id for info in infos]):
+        if base is not None and not self.repair and base.ids == tuple([i.id for i in infos]):
             if self.moved.is_parents(base):
                 self.moved.parents(span.members)
             else:
                 for position, info in zip(span.members, infos, strict=True):
                     self.moved.same(position, info)
-            known = self._near.nonfinite
-            nonfinite = {info.name: known[info.id] for info in infos if info.id in known}
             block = Block(span, base.block.chain)
             return _Stored(span.members, infos, [block], nonfinite), like
-        dtype = job.parts[0].dtype
-        new = bits_of(room, element_width(dtype))
         written = self._block(new, span, base, job.parts[0], like)
-        sizes = [info.size_bytes // new.itemsize for info in infos]
-        counts = count_parts(dtype, new, sizes)
         if written.old is not None and self.moved.is_parents(base):
             self.moved.parts(span.members, dtype, written.old, new, sizes)
         else:
             self.moved.apart(span.members, infos, counts)
-        nonfinite = {}
-        for index, counted in counts.items():
-            nonfinite |= _told(infos[index], counted)
         stored = _Stored(span.members, infos, [written.block], nonfinite)
         return stored, written.encoded or like
 
@@ -341,7 +363,7 @@ def _not_finite(name: str, told: tuple[int, int]) -> ParamsError:
     return ParamsError(
         "tensor '{tensor}' holds {count:,} values that are NaN or infinite, "
         "the first at flat position {first:,}",
-        do="find what diverged in training, or allow values that are not finite",
+        do="find what diverged in training; or take them as they are with --allow-nonfinite",
         tensor=name,
         count=told[0],
         first=told[1],

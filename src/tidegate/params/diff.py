@@ -7,7 +7,7 @@ import numpy as np
 from tidegate.domain.version import Manifest, TensorInfo
 from tidegate.params.finite import NonfiniteCount, is_float
 from tidegate.params.identity import tensor_hasher
-from tidegate.params.packed.blocks import element_width
+from tidegate.params.packed.blocks import SMALL_BYTES, element_width
 from tidegate.params.packed.codec import bits_of, bytes_of
 from tidegate.params.packed.reader import (
     Place,
@@ -23,8 +23,8 @@ from tidegate.params.packed.references import read_sheet
 from tidegate.params.packed.sheet import Sheet
 from tidegate.params.parallel import on_threads
 from tidegate.params.progress import Meter, Progress
-from tidegate.params.rows import TensorDiff, kept, same_row, told_row
-from tidegate.params.tally import Tally
+from tidegate.params.rows import TensorDiff, kept, plain_figures, same_row, told_row
+from tidegate.params.tally import Tally, figures_of_parts
 from tidegate.store.objects import Objects
 
 
@@ -120,7 +120,11 @@ class _Comparison:
             count = NonfiniteCount(info.dtype)
             count.add(after)
             return told_row(known, info, new_nonfinite=count.count)
-        before, tally = bits_of(was, width), Tally(info.dtype)
+        before = bits_of(was, width)
+        if info.size_bytes <= SMALL_BYTES:  # as a commit does it
+            figures = figures_of_parts(info.dtype, before, after, [after.size])
+            return told_row(known, info, **plain_figures(figures)[0])
+        tally = Tally(info.dtype)
         tally.add(before, after)
         return told_row(known, info, **tally.figures())
 

@@ -96,4 +96,8 @@ class NonfiniteCount:
         if self._dtype in _FNUZ:
             return True
         _, mask, least = _PATTERN[self._dtype]
-        return int((bits & bits.dtype.type(mask)).max()) >= least
+        # The largest of either sign, without fresh memory for the masked bits.
+        sign = (mask + 1) & ((1 << 8 * bits.itemsize) - 1)
+        if int(bits.max()) >= sign | least:
+            return True
+        return int(bits.view(f"<i{bits.itemsize}").max()) >= least

@@ -1,11 +1,13 @@
 """Freeing what nothing refers to, while others read and write."""
 
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
+from tidegate.domain.errors import IntegrityError
 from tidegate.domain.messages import Frozen
 from tidegate.params.packed import leases
 from tidegate.params.packed.leases import Held, Lease, live_leases
-from tidegate.params.packed.packs import PACKS
+from tidegate.params.packed.packs import all_packs, pack_key
 from tidegate.params.packed.references import (
     GONE,
     Reference,
@@ -37,8 +39,8 @@ def gc(objects: Objects, live_params_ids: set[str], grace_seconds: float) -> Fre
     What is younger than ``grace_seconds`` by the store's clock stays, so that a version that was
     just committed has the time to be recorded, and a reader to finish.
 
-    Raises IntegrityError, and removes no pack, where a sheet that stays cannot be read, for then
-    nobody knows which packs it needs.
+    Raises IntegrityError, and removes no pack, where a sheet that stays cannot be read, or needs a
+    pack that is not there: then nobody knows which packs hold its bytes.
     """
     for version in sorted(live_params_ids):
         there = newest(objects, version)
@@ -47,15 +49,17 @@ def gc(objects: Objects, live_params_ids: set[str], grace_seconds: float) -> Fre
     with Lease(objects) as lease:
         now = lease.written_at()
         before = now - grace_seconds
-        packs = [entry for entry in objects.entries(PACKS) if entry.modified <= before]
+        packs = all_packs(objects)
         _mark_gone(objects, live_params_ids, before, live_leases(objects, now))
         held = live_leases(objects, now)
         needed, dead = _sorted_out(objects, before, held)
+        _check_there(objects, needed, packs.keys())
         loose = [
             entry
-            for entry in packs
-            if entry.key.removeprefix(PACKS) not in needed
-            and entry.key.removeprefix(PACKS).partition("/")[0] not in held.writers
+            for pack, entry in packs.items()
+            if pack not in needed
+            and entry.modified <= before
+            and pack.partition("/")[0] not in held.writers
         ]
         sizes = [_remove(objects, entry) for entry in loose]
         freed = {reference.version for reference in dead if reference.gone}
@@ -74,12 +78,15 @@ def _mark_gone(objects: Objects, live: set[str], before: float, held: Held) -> N
             objects.put(reference_key(version, there.number + 1), GONE)
 
 
-def _sorted_out(objects: Objects, before: float, held: Held) -> tuple[set[str], list[Reference]]:
-    """The packs that sheets need, and the references that may go, each version's oldest first."""
+def _sorted_out(
+    objects: Objects, before: float, held: Held
+) -> tuple[dict[str, list[Reference]], list[Reference]]:
+    """The packs that sheets need, with the sheets; and the references that may go, each version's
+    oldest first."""
     found = references(objects)
     last = _newest(found)
     following = dict(pairwise(found))
-    needed: set[str] = set()
+    needed: dict[str, list[Reference]] = {}
     dead: list[Reference] = []
     for reference in found:
         counts = last[reference.version]
@@ -87,8 +94,31 @@ def _sorted_out(objects: Objects, before: float, held: Held) -> tuple[set[str], 
         if reference.version not in held.versions and (counts.gone or replaced):
             dead.append(reference)
         elif not reference.gone:
-            needed |= read_reference(objects, reference).packs
+            for pack in read_reference(objects, reference).packs:
+                needed.setdefault(pack, []).append(reference)
     return needed, dead
+
+
+def _check_there(
+    objects: Objects, needed: Mapping[str, Sequence[Reference]], listed: Collection[str]
+) -> None:
+    """Raise IntegrityError where a pack is missing that a sheet in force needs.
+
+    What was written after the listing is there; and what another collector takes meanwhile
+    belongs to a version that it took away.
+    """
+    for pack in sorted(needed.keys() - listed):
+        if objects.exists(pack_key(pack)):
+            continue
+        for reference in needed[pack]:
+            if newest(objects, reference.version) == reference:
+                raise IntegrityError(
+                    "parameters {params} need object '{key}', which is missing; nothing was "
+                    "removed, for what they need may lie elsewhere",
+                    do="bring the object back from a backup, or import the same parameters again",
+                    params=reference.version,
+                    key=pack_key(pack),
+                )
 
 
 def _newest(found: list[Reference]) -> dict[str, Reference]:

@@ -1,16 +1,17 @@
 """Proofs that tensors are part of a version, for who has neither the version nor the workspace."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from typing import Literal
 
 from pydantic import ValidationError
 
-from tidegate.domain.errors import IntegrityError, NotFound, ParamsError
+from tidegate.domain.errors import IntegrityError, ParamsError
 from tidegate.domain.merkle import inclusion_path, root_from_path
 from tidegate.domain.messages import Frozen
 from tidegate.domain.version import Manifest
-from tidegate.params.files.safetensors_file import open_safetensors, unreadable
+from tidegate.params.files.regular import read_regular
+from tidegate.params.files.safetensors_file import open_safetensors
 from tidegate.params.identity import name_bytes, tensor_hasher, tensor_leaf, version_leaves
 from tidegate.params.names import pick
 
@@ -60,12 +61,20 @@ def check(file: str | os.PathLike[str], proof: Proof, params: str) -> int:
     """How many tensors a safetensors file holds, each found to be one of version ``params``.
 
     Every bit of every tensor is read, in parts. Raises IntegrityError naming the first that is
-    not proved to be in the version, and where the file lacks one that the proof names.
+    not proved to be in the version, and where proof and file are not of the same tensors;
+    ParamsError where the file has none, which would prove nothing. The file's own metadata is no
+    tensor, and nothing is said of it.
     """
+    params = params.lower()
     told = {tensor.name: tensor for tensor in proof.tensors}
     with open_safetensors(file) as opened:
-        for name in sorted(told.keys() ^ set(opened.names)):
-            raise _unproved(name, params)
+        _check_names(os.fspath(file), told.keys(), opened.names)
+        if not told:
+            raise ParamsError(
+                "file '{file}' holds no tensor: nothing can be proved of it",
+                do="give a file with tensors that 'tidegate params checkout' wrote",
+                file=os.fspath(file),
+            )
         room = memoryview(bytearray(_PART))
         for name in opened.names:
             info = opened.info(name)
@@ -78,24 +87,38 @@ def check(file: str | os.PathLike[str], proof: Proof, params: str) -> int:
         return len(opened.names)
 
 
+def _check_names(file: str, proved: Set[str], held: Sequence[str]) -> None:
+    for name in held:
+        if name not in proved:
+            raise IntegrityError(
+                "the proof says nothing about tensor '{tensor}' of file '{file}'",
+                do="check out file and proof in one go: tidegate params checkout VERSION -o FILE "
+                "--proof PROOF",
+                tensor=name,
+                file=file,
+            )
+    for name in sorted(proved - set(held)):
+        raise IntegrityError(
+            "file '{file}' lacks tensor '{tensor}', which the proof is about",
+            do="check out file and proof in one go: tidegate params checkout VERSION -o FILE "
+            "--proof PROOF",
+            tensor=name,
+            file=file,
+        )
+
+
 def read_proof(path: str | os.PathLike[str]) -> Proof:
     """The proof in a file; raises NotFound where no file is, ParamsError where it is none."""
-    file = os.fspath(path)
+    raw = read_regular(path, _MAX_BYTES + 1)
     try:
-        with open(file, "rb") as handle:
-            raw = handle.read(_MAX_BYTES + 1)
         if len(raw) > _MAX_BYTES:
             raise ValueError
         return Proof.model_validate_json(raw)
-    except FileNotFoundError:
-        raise NotFound("there is no file '{file}'", do="check the path", file=file) from None
-    except OSError as problem:
-        raise unreadable(file, problem) from problem
     except (ValidationError, ValueError):
         raise ParamsError(
             "file '{file}' is no proof of tensors",
             do="give the file that 'tidegate params checkout --proof' wrote",
-            file=file,
+            file=os.fspath(path),
         ) from None
 
 

@@ -13,7 +13,7 @@ from tidegate.store.objects import Objects
 
 DIFFS = "params/diffs/"
 #: What a kept diff begins with, after its BLAKE3.
-_KEPT = b"tidegate/diff/2\n"
+_KEPT = b"tidegate/diff/3\n"
 
 
 class Status(StrEnum):

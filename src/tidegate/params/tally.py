@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ _PIECE = 1 << 15
 _ROW = 8192
 #: Steps are small where their square is less than this share of the square of the values.
 _SMALL = 0.01
+#: Squares of float32 below 1e-38 lose digits: a hundred-millionth of the sum, at this mean.
+_LEAST_SQUARE = 1e-30
 #: Squared norms outside are not told: float64 would have lost their digits, or overflowed.
-_WHOLE = np.zeros(1, np.int64)
 _TOLD = (1e-290, 1e300)
 
 
@@ -31,7 +33,8 @@ class Tally:
     With a the old values, b the new ones and d = b - a: where the steps are small, b.b - a.a and
     a.b are taken from a.d and d.d, so that the ratio of norms and the cosine keep the digits that
     two nearly equal vectors would lose. Steps of F32, F16 and BF16 are rounded to float32, sums
-    of 8,192 are too; everything else is float64.
+    of 8,192 are too, where their squares are neither too large nor too small for that; everything
+    else is float64.
     """
 
     def __init__(self, dtype: str):
@@ -81,24 +84,19 @@ class Tally:
             return False
         a, b = _values(self._dtype, old), _values(self._dtype, new)
         d = np.subtract(b, a, out=self._room(1, b.dtype)[: b.size])
-        aa, dd = _dot(a, a), _dot(d, d)
-        all_finite = math.isfinite(aa) and math.isfinite(dd)
-        if not all_finite:
-            self._count_nonfinite(old, new)
+        sums, all_finite = _products(a, b, d), True
+        if not _kept_digits(sums, a, b):
             finite = np.isfinite(a) & np.isfinite(b)
+            all_finite = bool(finite.all())
+            if not all_finite:
+                self._count_nonfinite(old, new)
+                old, new, steps = old[finite], new[finite], steps[finite]
             a, b = (values[finite].astype(np.float64) for values in (a, b))
-            old, new, steps = old[finite], new[finite], steps[finite]
             d = b - a
-            aa, dd = _dot(a, a), _dot(d, d)
-        self._aa, self._dd = self._aa + aa, self._dd + dd
-        if dd < _SMALL * aa:
-            ad = _dot(a, d)
-            self._gap += 2 * ad + dd
-            self._bb, self._ab = self._bb + (aa + 2 * ad + dd), self._ab + (aa + ad)
-        else:
-            bb = _dot(b, b)
-            self._gap += bb - aa
-            self._bb, self._ab = self._bb + bb, self._ab + _dot(a, b)
+            sums = _products(a, b, d)
+        aa, ab, bb, dd, gap = sums
+        self._aa, self._ab, self._bb = self._aa + aa, self._ab + ab, self._bb + bb
+        self._dd, self._gap = self._dd + dd, self._gap + gap
         if d.size:
             if changed:
                 self._max_ulp = max(self._max_ulp, _largest_ulp(old, new, steps, self._dtype))
@@ -125,7 +123,8 @@ def figures_of_parts(dtype: str, old: Bits, new: Bits, sizes: Sequence[int]) -> 
     """The figures of some small tensors that lie one after another.
 
     ``sizes`` are their numbers of elements, as ``Bits`` counts them. What is finite and read as
-    numbers is summed for all of them at once, in float64.
+    numbers is summed for all of them at once, in float64; what is told of a tensor does not depend
+    on the others.
     """
     edges = np.cumsum([0, *sizes])
     with np.errstate(all="ignore"):
@@ -133,10 +132,14 @@ def figures_of_parts(dtype: str, old: Bits, new: Bits, sizes: Sequence[int]) -> 
         if summed is not None:
             each = np.diff(edges)
             return _figures([each, each, *summed, np.zeros_like(each)])
-    tallies = [Tally(dtype) for _ in sizes]
-    for tally, start, end in zip(tallies, edges.tolist(), edges[1:].tolist(), strict=False):
-        tally.add(old[start:end], new[start:end])
-    return np.concatenate([tally.columns() for tally in tallies])
+    if len(sizes) == 1:
+        tally = Tally(dtype)
+        tally.add(old, new)
+        return tally.columns()
+    parts = [slice(start, end) for start, end in pairwise(edges.tolist())]
+    return np.concatenate(
+        [figures_of_parts(dtype, old[p], new[p], [p.stop - p.start]) for p in parts]
+    )
 
 
 def _sums(
@@ -204,6 +207,28 @@ def _values(dtype: str, bits: Bits) -> NDArray[Any]:
     if dtype == "F16":
         return bits.view(np.float16).astype(np.float32)
     return Tensor(dtype, (bits.size,), bytes_of(bits)).float64()
+
+
+def _products(a: NDArray[Any], b: NDArray[Any], d: NDArray[Any]) -> tuple[float, ...]:
+    """a.a, a.b, b.b, d.d and the gap, b.b - a.a."""
+    aa, dd = _dot(a, a), _dot(d, d)
+    if dd < _SMALL * aa:
+        ad = _dot(a, d)
+        return aa, aa + ad, aa + 2 * ad + dd, dd, 2 * ad + dd
+    bb = _dot(b, b)
+    return aa, _dot(a, b), bb, dd, bb - aa
+
+
+def _kept_digits(sums: Sequence[float], a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Whether no sum overflowed, and no square was too small for its float."""
+    if not all(map(math.isfinite, sums)):
+        return False
+    if a.dtype == np.float64:
+        return True
+    least = a.size * _LEAST_SQUARE
+    return all(
+        square >= least or not values.any() for square, values in ((sums[0], a), (sums[2], b))
+    )
 
 
 def _dot(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -1,6 +1,6 @@
 """The whole record checked: ledger, evidence, decisions, parameters and snapshots."""
 
-from tidegate.data.profile_file import verify_profile
+from tidegate.data.profile.json_file import verify_profile
 from tidegate.data.snapshot import verify_snapshot
 from tidegate.domain.gates import gate
 from tidegate.domain.messages import Frozen, Message, say
@@ -9,7 +9,7 @@ from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update, Verdict
 from tidegate.domain.version import Version
 from tidegate.ledger.verify import Problem, Report, verify
-from tidegate.params.fsck import fsck
+from tidegate.params.fsck import by_object, fsck
 from tidegate.process.home import Home
 
 
@@ -22,8 +22,8 @@ def verify_all(home: Home) -> Report:
         versions = [(version.name, version.params) for version in reader.all(Version)]
         snapshots = reader.all(Snapshot)
     problems = [
-        Problem(where=", ".join(damage.versions), message=damage.message)
-        for damage in fsck(home.objects, versions)
+        Problem(where=", ".join(hurt.versions) or hurt.key, message=hurt.message)
+        for hurt in by_object(fsck(home.objects, versions))
     ]
     for snapshot in snapshots:
         trouble = verify_snapshot(home.objects, snapshot)

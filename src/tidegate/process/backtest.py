@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from tidegate.data.clean import clean
-from tidegate.data.contract import require_columns
+from tidegate.data.cleaning.clean import clean
+from tidegate.data.contract.contract import require_columns
 from tidegate.data.read import read_files
 from tidegate.data.table import columns_of, stacked
 from tidegate.data.time import time_of

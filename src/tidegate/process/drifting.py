@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tidegate.data.drift import drift
-from tidegate.data.profile import Profile, profile_of
-from tidegate.data.profile_file import kept
+from tidegate.data.drift.drift import drift
+from tidegate.data.profile.json_file import kept
+from tidegate.data.profile.profile import Profile, profile_of
 from tidegate.data.snapshot import load_snapshot
 from tidegate.domain.drift import Consistency
 from tidegate.domain.errors import NotFound
@@ -32,6 +32,17 @@ class History:
     reference: Snapshot
     profile: Profile
     moved: list[Moved]
+
+    def summary(self) -> dict[str, object]:
+        """What a program is told: the reports, and since which snapshot a column has drifted."""
+        return {
+            "reference": self.reference.id,
+            "snapshots": [
+                {"snapshot": one.snapshot.id, "rows": one.snapshot.rows, "consistency": one.found}
+                for one in self.moved
+            ],
+            "since": self.since(),
+        }
 
     def since(self) -> dict[str, str]:
         """For each column that has drifted in the newest snapshot: the one since which it has."""

@@ -139,6 +139,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text("utf-8"))
         version, _ = int(config["format"]), (config["database"], config["objects"])
     except FileNotFoundError:
+        if (folder / ".tidegate" / "workspace.json").exists():
+            raise WorkspaceError(
+                "there is no workspace in {folder}",
+                do="did you mean {folder}/.tidegate?",
+                folder=folder,
+            ) from None
         raise WorkspaceError(
             "there is no workspace in {folder}",
             do="make one with: tidegate init, or name one with --workspace or $TIDEGATE_HOME",

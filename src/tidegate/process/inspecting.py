@@ -1,17 +1,18 @@
 """Files looked at on their own, without a workspace."""
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tidegate.data import profile_file as files
-from tidegate.data.contract import check
-from tidegate.data.contract_text import contract_to_yaml, read_contract
-from tidegate.data.drift import drift
-from tidegate.data.infer import infer
+from tidegate.data.contract.contract import check
+from tidegate.data.contract.infer import infer
+from tidegate.data.contract.text import contract_to_yaml, read_contract
+from tidegate.data.drift.drift import drift
+from tidegate.data.drift.since import dated
 from tidegate.data.output import write_file
-from tidegate.data.profile import Profile, profile_source
-from tidegate.data.since import dated
+from tidegate.data.profile import json_file as files
+from tidegate.data.profile.profile import Profile, profile_source
 from tidegate.data.source import Source, open_source
 from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import say
@@ -58,6 +59,7 @@ def profile_file(file: Path, out: Path | None, progress: Progress) -> Profile:
 
 def compare_files(reference: Path, current: Path, progress: Progress) -> Compared:
     """How ``current`` differs from ``reference``; each a file of rows or a profile."""
+    began = time.monotonic()
     sides: list[tuple[Profile, Source | None]] = []
     for path in (reference, current):
         if files.is_profile(path):
@@ -69,7 +71,8 @@ def compare_files(reference: Path, current: Path, progress: Progress) -> Compare
     found = drift(a, b)
     if before is not None and now is not None:
         found = dated(found, a, b, (before.batches, now.batches))
-    return Compared(found, a, b)
+    seconds = round(time.monotonic() - began, 3)
+    return Compared(found.model_copy(update={"seconds": seconds}), a, b)
 
 
 def _profiled(source: Source, progress: Progress) -> Profile:

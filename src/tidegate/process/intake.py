@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import polars as pl
 
-from tidegate.data.contract import require_columns
-from tidegate.data.contract_text import contract_to_yaml
-from tidegate.data.profile import profile_source
-from tidegate.data.profile_file import keep
+from tidegate.data.contract.contract import require_columns
+from tidegate.data.contract.text import contract_to_yaml
+from tidegate.data.profile.json_file import keep
+from tidegate.data.profile.profile import profile_source
 from tidegate.data.snapshot import SnapshotSource, add_snapshot, load_snapshot
 from tidegate.data.source import open_source
 from tidegate.domain.errors import Conflict, NotFound, WrongUsage

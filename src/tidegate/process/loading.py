@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tidegate.data.clean import clean_request
-from tidegate.data.features import Transform
+from tidegate.data.cleaning.clean import clean_request
+from tidegate.data.features.transform import Transform, restored
 from tidegate.domain.evidence import Cleaning, PrepareEvidence
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.predictor import Predictions, Predictor
+from tidegate.domain.predictor import Array, Predictions, Predictor
 from tidegate.domain.stage import Stage
-from tidegate.domain.tensor import tensors_of
+from tidegate.domain.tensor import Tensor, tensors_of
 from tidegate.domain.update import Update
 from tidegate.domain.version import Manifest, Structure
 from tidegate.params.checkout import load, load_manifest
@@ -21,6 +21,9 @@ from tidegate.process.home import Home
 from tidegate.store.objects import Objects
 from tidegate.training.adapter import Loaded, State, adapter
 from tidegate.training.adapter import load as load_parameters
+
+#: Names of tensors that are the transform's and no parameters begin so.
+_TRANSFORM = "transform."
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,18 @@ class Fitted:
             adapter=self.adapter,
             architecture=self.state.architecture,
             groups=self.state.groups,
-            transform=self.transform.model_dump(mode="json"),
+            transform=self.transform.stored(),
             libraries=adapter(self.adapter).libraries,
         )
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that is stored as tensors: the parameters, and the transform's arrays."""
+        arrays = {f"{_TRANSFORM}{name}": a for name, a in self.transform.arrays().items()}
+        return tensors_of({**self.state.tensors, **arrays})
+
     def commit(self, objects: Objects, near: Sequence[str]) -> Manifest:
         """Store the parameters, as what differs from the versions ``near``, the parent first."""
-        return commit(objects, self.structure(), tensors_of(self.state.tensors), near)
+        return commit(objects, self.structure(), self.tensors(), near)
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,15 @@ def load_serving(home: Home, model: str, number: int) -> Predictor:
 def restore(objects: Objects, manifest: Manifest) -> Fitted:
     """The stored parameters, every byte checked against the version's id."""
     structure = manifest.structure
-    tensors = {name: tensor.numpy() for name, tensor in load(objects, manifest).items()}
+    tensors: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
+    for name, tensor in load(objects, manifest).items():
+        mine = arrays if name.startswith(_TRANSFORM) else tensors
+        mine[name.removeprefix(_TRANSFORM)] = tensor.numpy()
     return Fitted(
         adapter=structure.adapter,
         state=State(structure.architecture, tensors, structure.groups),
-        transform=Transform.model_validate(structure.transform),
+        transform=restored(structure.transform, arrays),
         libraries=structure.libraries,
     )
 

@@ -48,6 +48,8 @@ def parse_model(given: Any, *, source: str = "model") -> ModelSpec:
         raise WrongUsage(
             "{source} declares no model", do="write keys like 'model: NAME'", source=source
         )
+    if isinstance(given.get("adapter"), str):
+        adapter(given["adapter"])  # which keys a model needs is said by its adapter
     try:
         spec = ModelSpec.model_validate(given)
     except ValidationError as error:
@@ -63,7 +65,21 @@ def parse_model(given: Any, *, source: str = "model") -> ModelSpec:
         )
     if spec.trains and spec.task is not None:
         how.check_settings(spec.task, spec.policy.training.settings)
+    if not how.keeps_missing:
+        _refuse_gaps(spec)
     return spec
+
+
+def _refuse_gaps(spec: ModelSpec) -> None:
+    """Raise WrongUsage where a feature would keep missing values that the adapter cannot take."""
+    for name, rule in (spec.features or {}).items():
+        if rule.missing == "keep":
+            raise WrongUsage(
+                "features: '{column}' keeps missing values, and adapter '{adapter}' takes none",
+                do="say 'missing: median', 'missing: mean' or a number",
+                column=name,
+                adapter=spec.adapter,
+            )
 
 
 def _explained(error: ValidationError, source: str) -> WrongUsage:

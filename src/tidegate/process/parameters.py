@@ -1,19 +1,25 @@
 """Parameters in and out of a workspace: import, checkout, log, diff, checks, and freeing space."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from tidegate.domain.compatibility import differences
 from tidegate.domain.errors import Incompatible, WrongUsage
+from tidegate.domain.groups import members
 from tidegate.domain.messages import Frozen, Message, say
+from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Role
 from tidegate.domain.update import Outcome, Update
 from tidegate.domain.version import Manifest, Version
+from tidegate.ledger.journal import Reader
 from tidegate.params.checkout import checkout as write_file
 from tidegate.params.checkout import load_manifest
+from tidegate.params.cost import added_bytes
 from tidegate.params.diff import diff
 from tidegate.params.files.import_file import import_file
-from tidegate.params.fsck import Damage, fsck
+from tidegate.params.files.sharded import open_parameters
+from tidegate.params.fsck import Damage, by_object, fsck
 from tidegate.params.gc import Freed, gc
 from tidegate.params.proof import Proof, prove, read_proof
 from tidegate.params.proof import check as check_file
@@ -25,7 +31,11 @@ from tidegate.process.versions import manifest_of, near, resolve
 
 
 class Logged(Frozen):
-    """A version in a model's log: what became of the update that made it."""
+    """A version in a model's log: what became of the update that made it.
+
+    ``stored_bytes`` is what it added to the versions before it; ``taken_back`` says who took it
+    out of production by hand, and why, where someone did.
+    """
 
     version: Version
     outcome: Outcome | None
@@ -33,6 +43,8 @@ class Logged(Frozen):
     champion: bool
     tensors: int
     size_bytes: int
+    stored_bytes: int
+    taken_back: Message | None = None
 
 
 def log(home: Home, model: str) -> list[Logged]:
@@ -42,8 +54,11 @@ def log(home: Home, model: str) -> list[Logged]:
         home.spec(reader, model)
         versions = reader.all(Version, model)
         updates = {update.id: update for update in reader.all(Update, model)}
+        taken_back = _taken_back(reader, model)
+    versions.sort(key=lambda version: version.number)
+    stored = added_bytes(home.objects, [version.params for version in versions])
     rows = []
-    for version in sorted(versions, key=lambda version: -version.number):
+    for version, stored_bytes in zip(reversed(versions), reversed(stored), strict=True):
         manifest = load_manifest(home.objects, version.params)
         update = updates[version.update]
         rows.append(
@@ -54,9 +69,29 @@ def log(home: Home, model: str) -> list[Logged]:
                 champion=version.number == champion,
                 tensors=len(manifest.tensors),
                 size_bytes=manifest.size_bytes,
+                stored_bytes=stored_bytes,
+                taken_back=taken_back.get(version.number),
             )
         )
     return rows
+
+
+def _taken_back(reader: Reader, model: str) -> dict[int, Message]:
+    """Versions that a person took out of production after their update had completed."""
+    return {
+        event.note["from"]: say(
+            "rolled back by {person}: {reason}", person=event.actor, reason=event.note["reason"]
+        )
+        for event in reader.events(model=model)
+        if event.kind == "release.rolled_back_by_hand"
+    }
+
+
+def stored_bytes(home: Home, name: str) -> int:
+    """The bytes that a version added to those it was built on."""
+    version = resolve(home, name)
+    known = near(home, version.model, version.number)
+    return added_bytes(home.objects, [*known, version.params])[-1]
 
 
 def bring_in(
@@ -67,9 +102,11 @@ def bring_in(
     *,
     allow_nonfinite: bool = False,
     allow_other_structure: bool = False,
+    repair: bool = False,
 ) -> Update:
     """A case file for the parameters in a safetensors file, which are stored as they are.
 
+    ``repair`` reads what is stored already, and stores anew what is damaged of it.
     Raises Incompatible, with the differences spelled out, where tensors have other names, dtypes
     or shapes than those in production, unless ``allow_other_structure``.
     """
@@ -83,16 +120,56 @@ def bring_in(
             model=model,
             adapter=spec.adapter,
         )
+    _check_local(file)
+    _check_groups(spec, file)
     manifest = import_file(
         home.objects,
         file,
         near=near(home, model),
         allow_nonfinite=allow_nonfinite,
+        repair=repair,
         progress=lambda done, total: home.progress(say("reading parameters"), done, total),
     )
     if not allow_other_structure:
         _check_structure(home, model, manifest)
-    return open_update(home, model, reason=reason, source=manifest.id, requested="import")
+    return open_update(
+        home,
+        model,
+        reason=reason,
+        source=manifest.id,
+        source_file=file.name,
+        requested="import",
+    )
+
+
+def _check_local(file: Path) -> None:
+    """Raise WrongUsage for an address; a path has lost one of its two slashes by now."""
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(file)) and not file.exists():
+        raise WrongUsage(
+            "'{file}' is an address, and only files on this machine are imported",
+            do="fetch it first, then import the file",
+            file=file,
+        )
+
+
+def _check_groups(spec: ModelSpec, file: Path) -> None:
+    """Raise WrongUsage where a group of the model file takes none of the file's tensors."""
+    if not spec.groups:
+        return
+    with open_parameters(file) as opened:
+        taken = members(spec.groups, opened.names)
+    for group, pattern in spec.groups.items():
+        if not taken[group]:
+            raise WrongUsage(
+                "group '{group}' of model '{model}' takes no tensor: '{pattern}' fits none in "
+                "file '{file}' that an earlier group leaves",
+                do="mend the pattern under 'groups' in the model file (* is any text, ? one "
+                "character), and apply it again",
+                group=group,
+                model=spec.model,
+                pattern=pattern,
+                file=file,
+            )
 
 
 def _check_structure(home: Home, model: str, manifest: Manifest) -> None:
@@ -172,4 +249,9 @@ def summary_of(damages: Sequence[Damage]) -> Message:
     """What fsck found, in a sentence."""
     if not damages:
         return say("every byte of every version is as it was committed")
-    return say("{count} damaged or missing object(s)", count=len(damages))
+    hurt = by_object(damages)
+    return say(
+        "{count} damaged or missing object(s), {tensors} tensor(s) cannot be read",
+        count=len(hurt),
+        tensors=sum(one.tensors for one in hurt),
+    )

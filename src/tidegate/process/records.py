@@ -24,7 +24,7 @@ def update_record(home: Home, update: Update, lang: str = "en") -> str:
         update=update,
         evidence=evidence,
         history=history,
-        standing=describe(update),
+        standing=describe(home, update),
         ledger_root=root,
     )
     return record.update_record(dossier, lang)

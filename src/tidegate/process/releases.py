@@ -2,6 +2,7 @@
 
 from tidegate.domain.errors import Conflict, WrongUsage
 from tidegate.domain.messages import say
+from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Role
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus
 from tidegate.domain.stage import Stage
@@ -70,9 +71,13 @@ def _under_way(reader: Reader, model: str) -> tuple[Deployment, Release, Update]
     deployment = reader.get(Deployment, model) or Deployment(model=model)
     update = _open_release(reader, deployment)
     if update is None or deployment.release is None:
+        spec = reader.get(ModelSpec, model)
+        trains = spec is None or spec.trains
         raise Conflict(
             "model '{model}' has no release under way",
-            do="start an update with: tidegate update start {model}",
+            do="start an update with: tidegate update start {model}"
+            if trains
+            else "bring new parameters in with: tidegate params import {model} FILE --reason TEXT",
             model=model,
         )
     return deployment, deployment.release, update

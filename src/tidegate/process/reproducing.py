@@ -5,7 +5,6 @@ from tidegate.domain.evidence import PlanEvidence, TrainEvidence
 from tidegate.domain.messages import Frozen
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
-from tidegate.domain.tensor import tensors_of
 from tidegate.domain.update import Update
 from tidegate.domain.version import TensorInfo
 from tidegate.params.identity import tensor_id, version_id
@@ -58,7 +57,7 @@ def reproduce(home: Home, update: Update) -> Reproduced:
             shape=list(tensor.shape),
             size_bytes=len(tensor.data),
         )
-        for name, tensor in tensors_of(fitted.state.tensors).items()
+        for name, tensor in fitted.tensors().items()
     ]
     now = environment()
     changes = [

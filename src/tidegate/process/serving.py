@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -20,14 +20,21 @@ from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway, Route, Served, no_version
 
 
+class Input(NamedTuple):
+    """A column that rows must have: of numbers or of texts, or of vectors of ``width``."""
+
+    name: str
+    numeric: bool
+    width: int | None = None
+
+
 @dataclass(frozen=True)
 class Signature:
-    """What the version in production takes: its columns, each numeric or not; and its classes,
-    or None where it answers numbers."""
+    """What the version in production takes, and its classes, or None where it answers numbers."""
 
     version: int
     adapter: str
-    inputs: list[tuple[str, bool]]
+    inputs: list[Input]
     classes: list[Any] | None
 
 
@@ -45,6 +52,7 @@ class Serving:
     ) -> list[Answer]:
         """An answer a row; ``keys`` make the split sticky (the model's key column by default)."""
         if not self._gateway.has(model):
+            self._check_served(model)
             self.refresh(model)
         if keys is None:
             with self._home.journal.read() as reader:
@@ -54,22 +62,37 @@ class Serving:
         return self._gateway.infer(model, rows, keys)
 
     def signature(self, model: str) -> Signature:
-        """What a model takes now; raises Conflict where no version is in production."""
+        """What a model takes now; raises Conflict where nothing answers for it here."""
+        self._check_served(model)
         number = current(self._home, model).champion
         with self._home.journal.read() as reader:
             adapter = self._home.spec(reader, model).adapter
         if number is None:
             raise no_version(model)
         fitted = load_version(self._home, model, number)
-        numeric = {feature.name for feature in fitted.transform.numeric}
-        columns = [(name, name in numeric) for name in fitted.transform.columns]
-        return Signature(number, adapter, columns, fitted.state.architecture.get("classes"))
+        transform = fitted.transform
+        numeric = {feature.name for feature in transform.numeric}
+        widths = {feature.name: feature.width for feature in transform.embeddings}
+        inputs = [Input(name, name in numeric, widths.get(name)) for name in transform.columns]
+        return Signature(number, adapter, inputs, fitted.state.architecture.get("classes"))
 
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""
+        self._check_served(model)
         answers = self._home.log.label_many(labels, at=self._home.journal.now())
         self.tend(model)
         return answers
+
+    def _check_served(self, model: str) -> None:
+        """Raise Conflict for a model whose parameters are kept here and answer elsewhere."""
+        with self._home.journal.read() as reader:
+            spec = self._home.spec(reader, model)
+        if not spec.trains:
+            raise Conflict(
+                "model '{model}' is not served here, its parameters only are kept",
+                do="check them out with: tidegate params checkout {model}@champion -o FILE",
+                model=model,
+            )
 
     def tend(self, model: str) -> None:
         """Judge what is on traffic for a model, and route by the result."""

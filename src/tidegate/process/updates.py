@@ -7,11 +7,11 @@ from tidegate.domain.people import Approval, Person, Role
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.update import Update
-from tidegate.ledger.journal import Transaction
+from tidegate.ledger.journal import Reader, Transaction
 from tidegate.process.history import find_snapshot
 from tidegate.process.home import Home
 from tidegate.process.runner import find_update
-from tidegate.process.stages.release import current
+from tidegate.process.stages.release import current, overtaken_by
 
 
 def open_update(
@@ -21,6 +21,7 @@ def open_update(
     reason: str,
     snapshot: str | None = None,
     source: str | None = None,
+    source_file: str | None = None,
     requested: str = "auto",
 ) -> Update:
     """A new case file for a snapshot, or for imported parameters (``source``, a manifest id)."""
@@ -51,6 +52,7 @@ def open_update(
             requested=requested,
             snapshot=snapshot,
             source=source,
+            source_file=source_file,
             opened_at=tx.now,
             changed_at=tx.now,
             champion=champion,
@@ -76,8 +78,15 @@ def _check_snapshot(tx: Transaction, spec: ModelSpec, snapshot_id: str) -> None:
 
 
 def approve(home: Home, update_id: str, comment: str = "") -> Update:
-    """The update with the acting person's approval of the case file as it stands."""
+    """The update with the acting person's approval of the case file as it stands.
+
+    Raises Conflict where another version went into production since it was proposed: the
+    signature would come to nothing.
+    """
     update = find_update(home, update_id)
+    with home.journal.read() as reader:
+        _signatory(home, reader, update)
+    _check_not_overtaken(home, update)
     with home.journal.write(home.actor) as tx:
         person = _signatory(home, tx, update)
         if any(
@@ -114,9 +123,9 @@ def reject(home: Home, update_id: str, reason: str) -> Update:
     return refused
 
 
-def _signatory(home: Home, tx: Transaction, update: Update) -> Person:
+def _signatory(home: Home, reader: Reader, update: Update) -> Person:
     update.open_or_refuse()
-    person = home.require(tx, Role.APPROVER)
+    person = home.require(reader, Role.APPROVER)
     if person.name == update.proposer:
         raise Forbidden(
             "{person} proposed update {update} and cannot sign it as well",
@@ -134,21 +143,71 @@ def _signatory(home: Home, tx: Transaction, update: Update) -> Person:
     return person
 
 
+def _check_not_overtaken(home: Home, update: Update) -> None:
+    """Raise Conflict where a signature would come too late."""
+    late = _too_late(home, update)
+    if late is not None:
+        raise Conflict(
+            "update {update} cannot be approved any more: {why}",
+            do="end it with: tidegate update withdraw {update} --reason TEXT",
+            update=update.id,
+            why=late,
+        )
+
+
+def _too_late(home: Home, update: Update) -> Message | None:
+    """Why an open update can no longer be released, and what to do instead; None where it can.
+
+    From release on, the runner and the gate see to it.
+    """
+    if update.outcome is not None or update.stage in (Stage.RELEASE, Stage.OBSERVE):
+        return None
+    champion = overtaken_by(home, update)
+    if champion is None:
+        return None
+    again = (
+        f"params import {update.model} {update.source_file or 'FILE'} --reason TEXT"
+        if update.source is not None
+        else f"update start {update.model} --data {update.snapshot} --reason TEXT"
+    )
+    before = f"{update.model}@{update.champion}" if update.champion is not None else say("nothing")
+    return say(
+        "{champion} went into production after this was proposed against {before}; propose it "
+        "again with: tidegate {again}",
+        champion=f"{update.model}@{champion}",
+        before=before,
+        again=again,
+    )
+
+
 def open_updates(home: Home, model: str | None = None) -> list[Update]:
     """Case files that have not ended."""
     with home.journal.read() as reader:
         return [update for update in reader.all(Update, model) if update.outcome is None]
 
 
-def describe(update: Update) -> Message:
+def _signed(update: Update) -> Message:
+    """An import in a line: why it came, and who agreed."""
+    people = [approval.person for approval in update.approvals]
+    if not people:
+        return say("{reason}", reason=update.reason)
+    return say("{reason} (approved by {people})", reason=update.reason, people=people)
+
+
+def describe(home: Home, update: Update) -> Message:
     """Where an update stands, in a sentence."""
+    late = _too_late(home, update)
+    if late is not None:
+        return late
     if update.outcome is not None:
         last = update.filed[-1].verdict if update.filed else None
         refused = [f for f in last.findings if f.level == "refuse"] if last else []
         if refused:
             return refused[0].message
         if update.withdrawn_because is not None:
-            return say("withdrawn: {reason}", reason=update.withdrawn_because)
+            return say("{reason}", reason=update.withdrawn_because)
+        if update.source is not None:
+            return _signed(update)
         notes = [
             f
             for filed in update.filed

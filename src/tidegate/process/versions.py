@@ -29,18 +29,22 @@ def resolve(home: Home, name: str) -> Version:
     model, which = match.groups()
     with home.journal.read() as reader:
         home.spec(reader, model)
-    if which.isdecimal():
+    if re.fullmatch("[0-9]{1,9}", which):  # Python turns no longer one into a number than 4,300
         number: int | None = int(which)
     elif which == "champion":
         number = current(home, model).champion
     elif which == "candidate":
         number = _candidate(home, model)
     else:
+        near = difflib.get_close_matches(which, ["champion", "candidate"], 1, 0.6)
         raise WrongUsage(
             "'{which}' is neither a number nor an alias of a version",
-            do="did you mean {near}?",
+            do="did you mean {near}? champion is what is in production, candidate the newest "
+            "open one"
+            if near
+            else "champion is what is in production, candidate the newest open one",
             which=which,
-            near=(difflib.get_close_matches(which, ["champion", "candidate"], 1, 0) or ["-"])[0],
+            near=near[0] if near else "",
         )
     if number is None:
         raise NotFound(
@@ -72,14 +76,19 @@ def manifest_of(home: Home, name: str) -> Manifest:
     return load_manifest(home.objects, resolve(home, name).params)
 
 
-def near(home: Home, model: str) -> list[str]:
+def near(home: Home, model: str, before: int | None = None) -> list[str]:
     """Ids of the parameters that a new version may share bytes with, its parent first.
 
     The version in production, then the newest ones; None of them needs to be there whole.
+    ``before``: as it was when the version of that number was made, whatever came since.
     """
     champion = current(home, model).champion
     with home.journal.read() as reader:
-        versions = {version.number: version for version in reader.all(Version, model)}
+        versions = {
+            version.number: version
+            for version in reader.all(Version, model)
+            if before is None or version.number < before
+        }
     recent = sorted(versions, reverse=True)[:_RECENT]
     numbers = [champion, *recent] if champion in versions else recent
     return list(dict.fromkeys(versions[number].params for number in numbers if number))

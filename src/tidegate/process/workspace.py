@@ -214,6 +214,10 @@ class Workspace:
                 self.home.spec(reader, model)
             return reader.all(Update, model)
 
+    def open_updates(self, model: str) -> list[Update]:
+        """Case files of a model that have not ended."""
+        return updates.open_updates(self.home, model)
+
     def update(self, update_id: str) -> Update:
         """One case file."""
         return find_update(self.home, update_id)
@@ -254,6 +258,10 @@ class Workspace:
         """The versions of a model, newest first."""
         return parameters.log(self.home, model)
 
+    def stored_bytes(self, name: str) -> int:
+        """The bytes that ``MODEL@V`` added to what was stored before it."""
+        return parameters.stored_bytes(self.home, name)
+
     def version(self, name: str) -> tuple[Version, Manifest]:
         """``MODEL@V`` and its tensors."""
         return parameters.show(self.home, name)
@@ -270,11 +278,13 @@ class Workspace:
         reason: str,
         allow_nonfinite: bool = False,
         allow_other_structure: bool = False,
+        repair: bool = False,
     ) -> Update:
         """A case file for parameters from a safetensors file, run as far as it goes.
 
         ``file`` may be the index of a model in several files. Raises Incompatible where the
         tensors are not those of the version in production, unless ``allow_other_structure``.
+        ``repair`` reads what is stored already, and stores anew what is damaged of it.
         """
         update = parameters.bring_in(
             self.home,
@@ -283,6 +293,7 @@ class Workspace:
             reason,
             allow_nonfinite=allow_nonfinite,
             allow_other_structure=allow_other_structure,
+            repair=repair,
         )
         return run(self.home, update.id, self._watch)
 
@@ -348,7 +359,7 @@ class Workspace:
 
     def describe(self, update: Update) -> Message:
         """Where an update stands, in a sentence."""
-        return updates.describe(update)
+        return updates.describe(self.home, update)
 
     def _require(self, role: Role) -> None:
         with self.home.journal.read() as reader:

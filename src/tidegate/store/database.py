@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +29,29 @@ _WRITERS = 0x71DE6A7E
 class Database:
     """An open database whose tables are those of this release."""
 
-    def __init__(self, engine: sa.Engine):
-        self._engine = engine
+    def __init__(self, engine: sa.Engine, unwritable: TidegateError | None = None):
+        self._engine, self._unwritable = engine, unwritable
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> "Database":
         """The database at an SQLAlchemy ``url``, brought up to this release's tables.
 
         ``create`` makes them where there are none; otherwise WorkspaceError says that they are
-        missing, and so it does where a newer release made them.
+        missing, and so it does where a newer release made them. A file that can only be read (on
+        a full disk, or a copy put away) is opened for that: ``write`` then raises StorageError.
         """
         file = sa.make_url(url).database if url.startswith("sqlite") else None
         if file is not None and not create and not Path(file).exists():
             raise _missing(url)
-        with _told(url):
-            database = cls(_sqlite(url) if file is not None else _postgres(url))
-            try:
-                database._bring_up(url, create=create)
-            except BaseException:
-                database.close()
-                raise
-        return database
+        try:
+            with _told(url):
+                engine = _sqlite(url) if file is not None else _postgres(url)
+                return cls(engine)._brought_up(url, create=create)
+        except StorageError as problem:
+            for reader in _readers(url, Path(file)) if file is not None and not create else ():
+                with suppress(StorageError):
+                    return cls(reader, problem)._brought_up(url, create=False)
+            raise
 
     def close(self) -> None:
         """Close every connection."""
@@ -61,6 +63,8 @@ class Database:
 
         Raises Conflict where another writer holds on for more than ``PATIENCE_SECONDS``.
         """
+        if self._unwritable is not None:
+            raise self._unwritable
         with _told(str(self._engine.url)), self._engine.connect() as connection:
             connection = connection.execution_options(writes=True)
             with connection.begin():
@@ -78,6 +82,14 @@ class Database:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
+
+    def _brought_up(self, url: str, *, create: bool) -> "Database":
+        try:
+            self._bring_up(url, create=create)
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def _bring_up(self, url: str, *, create: bool) -> None:
         with self.read() as connection:
@@ -133,6 +145,35 @@ def _sqlite(url: str) -> sa.Engine:
     def _begun(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _readers(url: str, file: Path) -> Iterator[sa.Engine]:
+    """Ways to read a database that cannot be written, the better first.
+
+    Beside a database in WAL mode SQLite keeps an index of the log, which it may not be able to
+    make. Without it the log cannot be read, so the last resort, which takes the file as it is, is
+    only right where nothing waits in the log.
+    """
+    place = file.resolve().as_uri()
+    yield _reader(url, f"{place}?mode=ro")
+    log = file.with_name(f"{file.name}-wal")
+    if not log.exists() or not log.stat().st_size:
+        yield _reader(url, f"{place}?immutable=1")
+
+
+def _reader(url: str, uri: str) -> sa.Engine:
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            uri, uri=True, timeout=PATIENCE_SECONDS, check_same_thread=False, isolation_level=None
+        )
+
+    engine = sa.create_engine(url, creator=connect)
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
 
     return engine
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -123,6 +124,8 @@ class Objects:
         """The bytes under ``key``; raises Missing where there are none."""
         _check(key)
         try:
+            if self._folder is not None:
+                _check_file(self._folder / key)
             return bytes(obstore.get(self._store, key).bytes())
         except (exceptions.BaseError, OSError) as error:
             raise failed(key, error) from error
@@ -132,6 +135,7 @@ class Objects:
         _check(key)
         try:
             if self._folder is not None:
+                _check_file(self._folder / key)
                 return (self._folder / key).open("rb")
             fetched = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
             for part in obstore.get(self._store, key).stream(min_chunk_size=1 << 20):
@@ -190,10 +194,16 @@ class Objects:
             yield entry.key, entry.size
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """As ``list``, and when each was written."""
+        """As ``list``, and when each was written.
+
+        What has no name that a key could have is none of ours: what editors, desktops and
+        networks put into folders.
+        """
         try:
             for portion in obstore.list(self._store, prefix=prefix.rstrip("/")):
                 for meta in portion:
+                    if _KEY.fullmatch(meta["path"]) is None:
+                        continue
                     written = meta["last_modified"].timestamp()
                     yield Entry(meta["path"], int(meta["size"]), float(written))
         except (exceptions.BaseError, OSError) as error:
@@ -217,9 +227,17 @@ def _check(key: str) -> None:
         )
 
 
+def _check_file(path: Path) -> None:
+    """Only a file is an object: a pipe would make its reader wait for a writer."""
+    if not path.is_file():
+        raise FileNotFoundError
+
+
 def _read_at(path: Path, start: int, room: memoryview) -> int:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise FileNotFoundError
         done = 0
         while done < len(room) and (count := os.preadv(handle, [room[done:]], start + done)):
             done += count

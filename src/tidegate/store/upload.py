@@ -159,7 +159,7 @@ def failed(key: str, error: Exception) -> TidegateError:
     if "No space left" in str(error) or "Disk quota" in str(error):
         return StorageError(
             "there is no space left to store '{key}'",
-            do="free some space (tidegate params gc may help) and run the command again",
+            do="free some kilobytes, then more with 'tidegate params gc', and run it again",
             key=key,
         )
     return StorageError(

@@ -24,7 +24,11 @@ _TYPES: dict[str, type[pl.DataType]] = {
 
 
 class Tensor(Frozen):
-    """One column of the request: ``shape`` is [rows] or [rows, 1]; null is a missing value."""
+    """One column of the request; null is a missing value.
+
+    ``shape`` is [rows], or [rows, 1]; or [rows, width] where each row holds a vector, whose
+    numbers come flat or as a list a row.
+    """
 
     name: str
     shape: list[int]
@@ -77,8 +81,12 @@ def metadata(request: Request, name: str) -> dict[str, Any]:
         "versions": [str(signature.version)],
         "platform": signature.adapter,
         "inputs": [
-            {"name": column, "datatype": "FP64" if numeric else "BYTES", "shape": [-1]}
-            for column, numeric in signature.inputs
+            {
+                "name": column.name,
+                "datatype": "FP64" if column.numeric or column.width else "BYTES",
+                "shape": [-1, column.width] if column.width else [-1],
+            }
+            for column in signature.inputs
         ],
         "outputs": [{"name": "predict", "datatype": _datatype(signature.classes), "shape": [-1]}],
     }
@@ -159,12 +167,12 @@ def _of_one_length(tensors: list[Tensor]) -> list[Tensor]:
         shape = tensor.shape
         if (
             len(shape) not in (1, 2)
-            or shape[1:] not in ([], [1])
+            or any(width < 1 for width in shape[1:])
             or shape[0] != tensors[0].shape[0]
         ):
             raise DataError(
                 "input '{name}' has shape {shape}",
-                do="give every column on its own, with shape [rows] or [rows, 1]",
+                do="give every column on its own, with shape [rows], [rows, 1] or [rows, width]",
                 name=tensor.name,
                 shape=shape,
             )
@@ -180,7 +188,7 @@ def _series(tensor: Tensor) -> pl.Series:
             datatype=tensor.datatype,
             known=sorted(_TYPES),
         )
-    flat = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in tensor.data]
+    flat = _flat(tensor)
     if math.prod(tensor.shape) != len(flat):
         raise DataError(
             "input '{name}' has shape {shape}, and holds {count} values",
@@ -190,9 +198,18 @@ def _series(tensor: Tensor) -> pl.Series:
             count=len(flat),
         )
     try:
-        return pl.Series(tensor.name, flat, _TYPES[tensor.datatype](), strict=True)
+        series = pl.Series(tensor.name, flat, _TYPES[tensor.datatype](), strict=True)
+        return series.reshape(tuple(tensor.shape)) if math.prod(tensor.shape[1:]) > 1 else series
     except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
         raise _not_a_table(tensor.name, error) from None
+
+
+def _flat(tensor: Tensor) -> list[Any]:
+    """All values, row by row; a row without a vector misses all of its numbers."""
+    width = math.prod(tensor.shape[1:])
+    nested = any(isinstance(given, list) for given in tensor.data)
+    rows = [[None] * width if nested and given is None else given for given in tensor.data]
+    return [v for given in rows for v in (given if isinstance(given, list) else [given])]
 
 
 def _not_a_table(name: str, error: Exception) -> DataError:

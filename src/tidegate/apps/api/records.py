@@ -105,6 +105,12 @@ def contract(ws: Acting, model: str) -> str:
     return ws.contract(model)
 
 
+@router.get("/models/{model}/drift")
+def drift(ws: Acting, model: str, reference: str | None = None) -> Any:
+    """How a model's data moved, snapshot by snapshot, since ``reference`` or what was learned."""
+    return plain(ws.drift(model, reference).summary())
+
+
 @router.get("/models/{model}/versions")
 def versions(ws: Acting, model: str) -> dict[str, Any]:
     """The versions of a model, newest first."""

@@ -1,6 +1,7 @@
 """``tidegate audit``: the whole record checked."""
 
 import typer
+from rich.markup import escape
 
 from tidegate.apps.cli.session import session
 from tidegate.process.auditing import summary
@@ -24,8 +25,12 @@ def verify(context: typer.Context) -> None:
         mark = "[green]✓[/]" if report.ok else "[red]✗[/]"
         s.out.print(f"{mark} {s.text(summary(report))}")
         for problem in report.problems:
-            s.out.print(f"  {problem.where}: {s.text(problem.message)}")
+            s.out.print(f"  {escape(problem.where)}: {s.text(problem.message)}")
         s.out.print(f"  {s.say('root')} {report.root}")
+        if report.problems:
+            s.out.print(
+                "  " + s.say("restore the workspace from a backup, then run: tidegate audit verify")
+            )
 
     document = {
         "verified": report.ok,

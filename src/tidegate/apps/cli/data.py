@@ -11,8 +11,8 @@ from tidegate.apps.cli import snapshots
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session
 from tidegate.data.output import write_file
-from tidegate.data.profile_file import to_json
-from tidegate.data.report import comparison_page, p_text, profile_page, since_text, verdict
+from tidegate.data.profile.json_file import to_json
+from tidegate.data.report.report import comparison_page, p_text, profile_page, since_text, verdict
 from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import say
 from tidegate.process.inspecting import (
@@ -120,17 +120,12 @@ def drift(
     s = session(context)
     with s.workspace() as ws:
         history = ws.drift(model, reference)
-    moved, since = history.moved, history.since()
+    moved = history.moved
     if html is not None and moved:
         past = [(one.snapshot.id, one.found) for one in moved]
         newest = moved[-1]
         page = comparison_page(newest.found, history.profile, newest.profile, s.lang, past)
         write_file(html, page)
-    document = {
-        "reference": history.reference.id,
-        "snapshots": [{"snapshot": one.snapshot.id, "consistency": one.found} for one in moved],
-        "since": since,
-    }
 
     def shown() -> None:
         table = s.table(say("Snapshot"), say("Rows"), say("Verdict"), right=(1,))
@@ -139,11 +134,11 @@ def drift(
             table.add_row(one.snapshot.id, f"{one.snapshot.rows:,}", escape(told))
         s.out.print(s.say("against snapshot {snapshot}", snapshot=history.reference.id))
         s.out.print(table)
-        for column, snapshot in since.items():
+        for column, snapshot in history.since().items():
             told = s.say("{column}: drifted since {snapshot}", column=column, snapshot=snapshot)
             s.out.print(escape(told))
 
-    s.emit(document, shown)
+    s.emit(history.summary(), shown)
 
 
 def show_consistency(s: Session, found: Consistency) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from tidegate.apps.cli.session import session
+from tidegate.apps.cli.session import session, written_to
 from tidegate.apps.cli.terminal import printable
 
 
@@ -38,13 +38,14 @@ def docs(
     s = session(context)
     with s.workspace() as ws:
         text = ws.document(update, s.lang)
+    replaced = out is not None and out.is_file()
     if out is not None:
         out.write_text(text, encoding="utf-8")
     document = {"update": update, "kind": kind, "format": format_, "lang": s.lang}
     if out is not None:
         s.emit(
-            {**document, "file": str(out)},
-            lambda: s.out.print(s.say("written to {file}", file=out)),
+            {**document, "file": str(out), "replaced": replaced},
+            lambda: s.out.print(s.text(written_to(out, replaced=replaced))),
         )
     else:
         s.emit({**document, "text": text}, lambda: _print(text))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 import yaml
+from rich.markup import escape
 
 from tidegate.apps.cli.session import session
 from tidegate.domain.messages import say
@@ -44,7 +45,7 @@ def list_(context: typer.Context) -> None:
     for spec in specs:
         champion = champions[spec.model]
         shown = f"{spec.model}@{champion}" if champion else "-"
-        table.add_row(spec.model, spec.adapter, spec.task or "-", shown)
+        table.add_row(escape(spec.model), spec.adapter, spec.task or "-", shown)
     s.emit(
         {
             "models": [
@@ -87,7 +88,7 @@ def policy(context: typer.Context) -> None:
     lines = policy_lines()
     table = s.table(say("Key"), say("Default"), say("Why"))
     for key, default, why in lines:
-        table.add_row(key, default.replace("[", "\\["), why)
+        table.add_row(key, escape(default), escape(why))
     s.emit(
         {"policy": [{"key": k, "default": d, "why": w} for k, d, w in lines]},
         lambda: s.out.print(table),

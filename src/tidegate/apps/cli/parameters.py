@@ -4,18 +4,29 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.markup import escape
 
-from tidegate.apps.cli.session import session, size, when
+from tidegate.apps.cli.checkouts import checkout, verify
+from tidegate.apps.cli.diff_table import diff_summary, diff_table
+from tidegate.apps.cli.session import session, when, written_to
 from tidegate.apps.cli.updates import show_standing
-from tidegate.domain.messages import say
+from tidegate.domain.amounts import size_text
+from tidegate.domain.errors import WrongUsage
+from tidegate.domain.messages import Message, say
+from tidegate.domain.stage import Stage
+from tidegate.domain.update import Level, Update
+from tidegate.params.fsck import by_object
 from tidegate.params.picture import picture
-from tidegate.process.parameters import summary_of, verify_file
+from tidegate.params.rows import Status
+from tidegate.process.parameters import Logged, summary_of
 
 group = typer.Typer(no_args_is_help=True, help="Versions and tensors: in, out and compared.")
 
 
 def register(app: typer.Typer) -> None:
     """Put these commands on the program."""
+    group.command("checkout")(checkout)
+    group.command("verify")(verify)
     app.add_typer(group, name="params")
 
 
@@ -26,20 +37,20 @@ def log(context: typer.Context, model: str) -> None:
     with s.workspace() as ws:
         found = ws.log(model)
     table = s.table(
-        say("Version"), say("Parent"), say("State"), say("Tensors"), say("Size"), say("Made"),
-        say("Reason"), right=(3, 4),
+        say("Version"), say("Parent"), say("State"), say("Tensors"), say("Size"), say("Stored"),
+        say("Made"), say("Reason"), right=(3, 4, 5),
     )  # fmt: skip
     for row in found:
         version = row.version
-        state = s.text(say(row.outcome or row.stage))
         table.add_row(
             version.name,
-            str(version.parent or "-"),
-            f"[green]{s.say('in production')}[/]" if row.champion else state,
+            f"{model}@{version.parent}" if version.parent else "-",
+            f"[green]{s.say('in production')}[/]" if row.champion else s.text(_state(row)),
             str(row.tensors),
-            size(row.size_bytes),
+            size_text(row.size_bytes),
+            size_text(row.stored_bytes),
             when(version.created_at),
-            version.reason.replace("[", "\\["),
+            escape(version.reason),
         )
     rows = [
         {
@@ -47,12 +58,23 @@ def log(context: typer.Context, model: str) -> None:
             "version": row.version.number,
             "outcome": row.outcome,
             "champion": row.champion,
+            "taken_back": row.taken_back,
             "tensors": row.tensors,
             "size_bytes": row.size_bytes,
+            "stored_bytes": row.stored_bytes,
         }
         for row in found
     ]
     s.emit({"model": model, "versions": rows}, lambda: s.out.print(table))
+
+
+def _state(row: Logged) -> Message:
+    """What became of a version that is not in production."""
+    if row.taken_back is not None:
+        return row.taken_back
+    if row.outcome is None and row.stage == Stage.APPROVE:
+        return say("waits for approval")
+    return say(row.outcome or row.stage)
 
 
 @group.command("show")
@@ -61,10 +83,14 @@ def show(context: typer.Context, version: str) -> None:
     s = session(context)
     with s.workspace() as ws:
         found, manifest = ws.version(version)
-    table = s.table(say("Tensor"), say("Type"), say("Shape"), say("Size"), say("Id"), right=(3,))
+    table = s.table(
+        say("Tensor"), say("Type"), say("Shape"), say("Size"), say("Id"), right=(3,), whole=(0, 4)
+    )
     for tensor in manifest.tensors:
         shape = "x".join(map(str, tensor.shape)) or "()"
-        table.add_row(tensor.name, tensor.dtype, shape, size(tensor.size_bytes), tensor.id[:16])
+        table.add_row(
+            escape(tensor.name), tensor.dtype, shape, size_text(tensor.size_bytes), tensor.id[:16]
+        )
 
     def shown() -> None:
         s.out.print(f"[bold]{found.name}[/]  {manifest.id}  {manifest.structure.adapter}")
@@ -85,36 +111,32 @@ def diff(
     old: str,
     new: str,
     svg: Path = typer.Option(None, "--svg", help="Draw it too, layer by layer, to this file."),
+    all_: bool = typer.Option(False, "--all", help="Show tensors that are the same, too."),
 ) -> None:
-    """What changed from one version to another, tensor by tensor."""
+    """What changed from one version to another, tensor by tensor.
+
+    A step is |new - old| of one value. ULP steps count the values that the tensor's type can tell
+    apart from old to new: from a small negative one to a small positive one they are very many,
+    since half of all numbers lie near zero. The norm ratio is the length of the new tensor to that
+    of the old one; "turned by" is the angle between the two, 0° where only the length changed.
+    """
     s = session(context)
     with s.workspace() as ws:
         found = ws.diff(old, new)
-    headings = [
-        say("Tensor"), say("Status"), say("Changed share"), say("Largest step"), say("Mean step"),
-        say("Largest ULP step"), say("Norm ratio"), say("Cosine"),
-    ]  # fmt: skip
-    broken = any(row.new_nonfinite for row in found)
-    if broken:
-        headings.append(say("New NaN, infinity"))
-    table = s.table(*headings, right=tuple(range(2, len(headings))))
-    for row in found:
-        share = "-" if row.changed_share is None else f"{row.changed_share:.1%}"
-        numbers = [row.max_step, row.mean_step, row.max_ulp_step, row.norm_ratio, row.cosine]
-        shown = ["-" if value is None else f"{value:.3g}" for value in numbers]
-        if broken:
-            shown.append(f"{row.new_nonfinite or ''}")
-        table.add_row(row.name, s.text(say(row.status)), share, *shown)
+    shown = [row for row in found if all_ or row.status is not Status.SAME]
     document: dict[str, Any] = {"old": old, "new": new}
     document["tensors"] = [row._asdict() for row in found]
+    replaced = svg is not None and svg.is_file()
     if svg is not None:
         svg.write_text(picture(found, old, new, s.lang), encoding="utf-8")
-        document["picture"] = str(svg)
+        document |= {"picture": str(svg), "replaced": replaced}
 
     def told() -> None:
-        s.out.print(table)
+        if shown:
+            s.out.print(diff_table(s, shown))
+        s.out.print(s.text(diff_summary(found)))
         if svg is not None:
-            s.out.print(s.say("written to {file}", file=svg))
+            s.out.print(s.text(written_to(svg, replaced=replaced)))
 
     s.emit(document, told)
 
@@ -131,17 +153,23 @@ def import_(
     allow_other_structure: bool = typer.Option(
         False, "--allow-other-structure", help="Take other names, types and shapes of tensors."
     ),
+    repair: bool = typer.Option(
+        False, "--repair", help="Read what is stored already; store anew what is damaged of it."
+    ),
 ) -> None:
     """A case file for the parameters in a safetensors file, run as far as it goes."""
     s = session(context)
     with s.workspace() as ws:
+        others = [other.id for other in ws.open_updates(model)]
         update = ws.import_params(
             model,
             file,
             reason=reason,
             allow_nonfinite=allow_nonfinite,
             allow_other_structure=allow_other_structure,
+            repair=repair,
         )
+        stored = ws.stored_bytes(f"{model}@{update.number}")
         if s.as_json:
             version, manifest = ws.version(f"{model}@{update.number}")
             document = {
@@ -149,60 +177,60 @@ def import_(
                 "name": version.name,
                 "params": version.params,
                 "tensors": len(manifest.tensors),
+                "size_bytes": manifest.size_bytes,
+                "stored_bytes": stored,
                 "update": update.id,
                 "stage": update.stage,
                 "outcome": update.outcome,
+                "warnings": _warnings(update),
+                "also_open": others,
             }
             s.emit(document, lambda: None)
         else:
-            s.out.print(s.say("version {version} is stored", version=f"{model}@{update.number}"))
+            s.out.print(
+                s.say(
+                    "version {version} is stored, in {size} that were not there before",
+                    version=f"{model}@{update.number}",
+                    size=size_text(stored),
+                )
+            )
+            if others:
+                s.out.print("[yellow]![/] " + s.say(_ALSO_OPEN, others=others))
             show_standing(s, ws, update)
 
 
-@group.command("checkout")
-def checkout(
-    context: typer.Context,
-    version: str,
-    out: Path = typer.Option(..., "-o", "--out", help="The safetensors file to write."),
-    tensor: list[str] = typer.Option(None, "--tensor", help="Only this tensor (repeatable)."),
-    proof: Path = typer.Option(
-        None, "--proof", help="Write a proof that the tensors are part of the version, too."
-    ),
-) -> None:
-    """Write a version to a safetensors file, exactly."""
-    s = session(context)
-    chosen = list(tensor or []) or None
-    with s.workspace() as ws:
-        written = ws.checkout(version, out, chosen)
-        if proof is not None:
-            proof.write_text(ws.prove(version, chosen).model_dump_json(), encoding="utf-8")
-    s.emit(
-        {"version": version, "file": str(out), "size_bytes": written},
-        lambda: s.out.print(
-            s.say("{version} is in {file} ({size})", version=version, file=out, size=size(written))
-        ),
+#: Said at import: both were compared with what is in production now.
+_ALSO_OPEN = (
+    "also open: {others}; once one of them is in production, the others must be proposed again"
+)
+
+
+def _warnings(update: Update) -> list[Message]:
+    """What whoever approves must know of what was imported."""
+    findings = [finding for filed in update.filed for finding in filed.verdict.findings]
+    return [finding.message for finding in findings if finding.level is Level.WARN]
+
+
+_ELSEWHERE = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+@group.command("export", hidden=True, context_settings=_ELSEWHERE)
+def export() -> None:
+    """What others call checkout."""
+    raise WrongUsage(
+        "there is no command 'params {name}'",
+        do="write parameters to a file with: tidegate params checkout MODEL@V -o FILE",
+        name="export",
     )
 
 
-@group.command("verify")
-def verify(
-    context: typer.Context,
-    file: Path,
-    version: str = typer.Argument(..., help="MODEL@V, or the id of its parameters."),
-    proof: Path = typer.Option(..., "--proof", help="The proof that checkout wrote."),
-) -> None:
-    """Whether every tensor of a file is part of a version; with an id, no workspace is needed."""
-    s = session(context)
-    params = version
-    if "@" in version:
-        with s.workspace() as ws:
-            params = ws.version(version)[1].id
-    count = verify_file(file, proof, params)
-    s.emit(
-        {"ok": True, "params": params, "tensors": count},
-        lambda: s.out.print(
-            s.say("{count} tensor(s) are part of parameters {params}", count=count, params=params)
-        ),
+@group.command("list", hidden=True, context_settings=_ELSEWHERE)
+def list_() -> None:
+    """What others call log."""
+    raise WrongUsage(
+        "there is no command 'params {name}'",
+        do="see the versions of a model with: tidegate params log MODEL",
+        name="list",
     )
 
 
@@ -212,13 +240,19 @@ def fsck(context: typer.Context) -> None:
     s = session(context)
     with s.workspace() as ws:
         damages = ws.fsck()
+    hurt = by_object(damages)
 
     def shown() -> None:
         s.out.print(s.text(summary_of(damages)))
-        for damage in damages:
-            s.out.print(f"  [red]✗[/] {', '.join(damage.versions)}: {s.text(damage.message)}")
+        for one in hurt:
+            s.out.print(f"  [red]✗[/] {', '.join(one.versions) or '-'}: {s.text(one.message)}")
+        if hurt:
+            s.out.print(
+                "  " + s.say("restore the objects from a backup, then run: tidegate params fsck")
+            )
 
-    s.emit({"ok": not damages, "damages": damages}, shown)
+    document = {"ok": not damages, "objects": hurt, "damages": damages}
+    s.emit(document, shown)
     raise typer.Exit(3 if damages else 0)
 
 
@@ -237,7 +271,7 @@ def gc(
             s.say(
                 "{count} version(s) freed, {size}",
                 count=freed.versions,
-                size=size(freed.size_bytes),
+                size=size_text(freed.size_bytes),
             )
         ),
     )

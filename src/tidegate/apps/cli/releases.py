@@ -1,10 +1,12 @@
 """``tidegate release`` and ``monitor``: what is in production, and how it fares."""
 
+import re
+
 import typer
 
 from tidegate.apps.cli.session import Session, session, when
 from tidegate.apps.cli.updates import show_standing
-from tidegate.domain.messages import say
+from tidegate.domain.messages import Message, say
 from tidegate.domain.rollout import Deployment, ReleaseStatus
 
 group = typer.Typer(no_args_is_help=True, help="What is in production; promote and roll back.")
@@ -22,10 +24,11 @@ def status(context: typer.Context, model: str) -> None:
     s = session(context)
     with s.workspace() as ws:
         deployment = ws.deployment_now(model)
-    _show(s, deployment)
+        served = ws.model(model).trains
+    _show(s, deployment, served=served)
 
 
-def _show(s: Session, deployment: Deployment) -> None:
+def _show(s: Session, deployment: Deployment, *, served: bool) -> None:
     def shown() -> None:
         champion = deployment.champion
         name = f"{deployment.model}@{champion}" if champion else s.say("nothing")
@@ -33,20 +36,9 @@ def _show(s: Session, deployment: Deployment) -> None:
         release = deployment.release
         if release is None:
             return
-        s.out.print(
-            s.say(
-                "release of version {candidate}: {status}, {share:.0%} of requests",
-                candidate=release.candidate,
-                status=say(release.status),
-                share=release.share,
-            )
-        )
+        s.out.print(s.text(_standing(deployment, served=served)))
         if release.reason is not None:
             s.out.print(f"  {s.text(release.reason)}")
-        if release.status is ReleaseStatus.PROMOTED and champion != release.candidate:
-            s.out.print(
-                "  " + s.say("it was rolled back since; production is {version}", version=name)
-            )
         table = s.table(
             say("Share"),
             say("Champion's answers (bad / labelled)"),
@@ -63,6 +55,28 @@ def _show(s: Session, deployment: Deployment) -> None:
             s.out.print(table)
 
     s.emit(deployment, shown)
+
+
+def _standing(deployment: Deployment, *, served: bool) -> Message:
+    """How the newest release stands; one that was taken back is on no traffic any more."""
+    release = deployment.release
+    assert release is not None  # noqa: S101 - the caller looked
+    if release.status is ReleaseStatus.PROMOTED and deployment.champion != release.candidate:
+        return say(
+            "version {candidate} was promoted, and rolled back since", candidate=release.candidate
+        )
+    if not served:
+        return say(
+            "release of version {candidate}: {status}; nothing is served here",
+            candidate=release.candidate,
+            status=say(release.status),
+        )
+    return say(
+        "release of version {candidate}: {status}, {share:.0%} of requests",
+        candidate=release.candidate,
+        status=say(release.status),
+        share=release.share,
+    )
 
 
 @group.command("promote")
@@ -86,12 +100,13 @@ def rollback(
     number = None
     if to is not None:
         digits = to.rpartition("@")[2]
-        if not digits.isdecimal():
+        if re.fullmatch("[0-9]{1,9}", digits) is None:
             raise typer.BadParameter("a version is a number, or MODEL@NUMBER", param_hint="--to")
         number = int(digits)
     with s.workspace() as ws:
         deployment = ws.rollback(model, reason=reason, to=number)
-    _show(s, deployment)
+        served = ws.model(model).trains
+    _show(s, deployment, served=served)
 
 
 def monitor(

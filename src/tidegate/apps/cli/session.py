@@ -75,8 +75,13 @@ class Session:
         text = json.dumps(plain(document), ensure_ascii=False, indent=2, allow_nan=False)
         sys.stdout.write(text + "\n")
 
-    def table(self, *columns: Message, right: tuple[int, ...] = ()) -> Table:
-        """An empty table with these headings; columns numbered in ``right`` hold numbers."""
+    def table(
+        self, *columns: Message, right: tuple[int, ...] = (), whole: tuple[int, ...] = (0,)
+    ) -> Table:
+        """An empty table with these headings; columns numbered in ``right`` hold numbers.
+
+        Columns in ``whole`` hold names and ids, which go before the width of the others.
+        """
         table = Table(box=None, header_style="bold", pad_edge=False)
         for at, column in enumerate(columns):
             heading = self.text(column)
@@ -85,7 +90,7 @@ class Session:
                     heading.replace(" ", "\n").replace("（", "\n（"), justify="right", no_wrap=True
                 )
             else:
-                table.add_column(heading, overflow="fold")
+                table.add_column(heading, overflow="fold", no_wrap=at in whole)
         return table
 
 
@@ -109,6 +114,13 @@ def plain(value: Any) -> Any:
     return value
 
 
+def written_to(file: Path, *, replaced: bool) -> Message:
+    """Where a command has written, and whether something was there before."""
+    if replaced:
+        return say("written to {file}, in place of the file of that name", file=file)
+    return say("written to {file}", file=file)
+
+
 def when(moment: str) -> str:
     """A time from the record, to the minute, in UTC.
 
@@ -116,17 +128,3 @@ def when(moment: str) -> str:
     '2026-03-01 08:15'
     """
     return moment[:16].replace("T", " ")
-
-
-def size(size_bytes: int) -> str:
-    """Bytes for people.
-
-    >>> size(1536)
-    '1.5 KiB'
-    """
-    amount = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024 or unit == "GiB":
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    raise AssertionError("unreachable")

@@ -8,8 +8,9 @@ import typer
 from rich.markup import escape
 
 from tidegate.apps.cli.progress import Bars
-from tidegate.apps.cli.session import Session, session, size, when
+from tidegate.apps.cli.session import Session, session, when
 from tidegate.data.source import sql_source
+from tidegate.domain.amounts import size_text
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import Message, say
 from tidegate.domain.snapshot import Snapshot
@@ -140,7 +141,7 @@ def _facts(found: Snapshot) -> list[tuple[Message, str]]:
         (say("Model"), found.model),
         (say("Rows"), f"{found.rows:,}"),
         (say("Labelled"), f"{found.labelled_rows:,}"),
-        (say("Size"), size(found.size_bytes)),
+        (say("Size"), size_text(found.size_bytes)),
         (say("Times"), span),
         (say("Source"), ", ".join(found.sources)),
         (say("Added"), f"{when(found.added_at)} ({found.added_by})"),

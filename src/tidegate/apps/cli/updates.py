@@ -71,7 +71,7 @@ def list_(context: typer.Context, model: str = typer.Argument(None)) -> None:
                 update.id,
                 s.text(say(update.stage)),
                 s.text(say(update.outcome)) if update.outcome else s.say("open"),
-                update.proposer,
+                escape(update.proposer),
                 s.text(ws.describe(update)),
             )
         rows = [

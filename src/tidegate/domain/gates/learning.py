@@ -1,11 +1,19 @@
 """The plan, train and validate gates: how the parameters came to be, and how good they are."""
 
-from tidegate.domain.evidence import PlanEvidence, TrainEvidence, ValidateEvidence
+import re
+from typing import Any
+
+from tidegate.domain.amounts import share_text, size_text
+from tidegate.domain.evidence import Imported, PlanEvidence, TrainEvidence, ValidateEvidence
 from tidegate.domain.gates.findings import note, refuse, warn
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.policy import ValidationPolicy
 from tidegate.domain.update import Finding, Level
+from tidegate.domain.version import GroupStep
+
+#: Tensors of one kind that a finding names; the rest are counted.
+_FEW = 5
 
 
 def plan_gate(spec: ModelSpec, e: PlanEvidence) -> list[Finding]:
@@ -42,17 +50,8 @@ def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
             found.append(
                 refuse("frozen_moved", "group '{group}' was frozen and moved", group=step.group)
             )
-        over = limit is not None and step.relative_norm is not None and step.relative_norm > limit
-        if over and e.strategy != "full":
-            found.append(
-                refuse(
-                    "step_too_large",
-                    "group '{group}' moved by {step:.3g} of its size; policy allows {limit:g}",
-                    group=step.group,
-                    step=step.relative_norm,
-                    limit=limit,
-                )
-            )
+        if limit is not None and e.strategy != "full":
+            found += _too_far(step, limit)
     frozen = [step.group for step in e.steps if step.frozen]
     if frozen and not any(finding.code == "frozen_moved" for finding in found):
         found.append(
@@ -62,6 +61,9 @@ def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
                 groups=frozen[:5],
             )
         )
+    if e.imported is not None:
+        warned = [*_not_finite(e.imported), *_part(e.imported)]
+        return [*warned, *found, _taken(e.imported, spec.model)]
     found.append(
         note(
             "trained",
@@ -73,10 +75,103 @@ def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
     return found
 
 
+def _too_far(step: GroupStep, limit: float) -> list[Finding]:
+    if step.relative_norm is None:
+        if not step.changed_tensors:
+            return []
+        return [
+            warn(
+                "step_unknown",
+                "group '{group}' changed, and how far cannot be measured: policy's limit of "
+                "{limit:g} says nothing of it",
+                group=step.group,
+                limit=limit,
+            )
+        ]
+    if step.relative_norm <= limit:
+        return []
+    return [
+        refuse(
+            "step_too_large",
+            "group '{group}' moved by {step:.3g} of its size; policy allows {limit:g}",
+            group=step.group,
+            step=step.relative_norm,
+            limit=limit,
+        )
+    ]
+
+
+def _not_finite(e: Imported) -> list[Finding]:
+    """What the proposer let in; whoever approves must know."""
+    if not e.nonfinite:
+        return []
+    shown = sorted(e.nonfinite.items())[:_FEW]
+    tensors = [
+        say("{tensor} ({count:,}, first at {first:,})", tensor=name, count=count, first=first)
+        for name, (count, first) in shown
+    ]
+    left = len(e.nonfinite) - len(shown)
+    if left:
+        tensors.append(say("and {count} more", count=left))
+    return [
+        warn(
+            "nonfinite",
+            "{count:,} value(s) are NaN or infinite, allowed by {person}: {tensors}",
+            count=sum(count for count, _ in e.nonfinite.values()),
+            person=e.proposer,
+            tensors=tensors,
+        )
+    ]
+
+
+def _part(e: Imported) -> list[Finding]:
+    """A file whose name says that it holds a part of a model only."""
+    named = re.search(r"-\d+-of-(\d+)\.safetensors$", e.file or "")
+    if named is None or int(named[1]) == 1:
+        return []
+    return [
+        warn(
+            "part",
+            "{file} is one of {count} files by its name, and the others are not in this version; "
+            "import their model.safetensors.index.json to have all",
+            file=e.file,
+            count=int(named[1]),
+        )
+    ]
+
+
+def _taken(e: Imported, model: str) -> Finding:
+    """What came, and how it differs from what is in production."""
+    taken: dict[str, Any] = {
+        "file": e.file or "-",
+        "tensors": e.tensors,
+        "size": size_text(e.size_bytes),
+    }
+    if e.parent is None:
+        return note("taken", "taken from {file}: {tensors:,} tensors, {size}", **taken)
+    taken["parent"] = f"{model}@{e.parent}"
+    if not e.touched:
+        return warn(
+            "nothing_changed",
+            "taken from {file}: {tensors:,} tensors, {size}; nothing changed against {parent}",
+            **taken,
+        )
+    return note(
+        "taken",
+        "taken from {file}: {tensors:,} tensors, {size}; {changed:,} changed, {added:,} new and "
+        "{removed:,} gone against {parent}: {share} of all values",
+        changed=e.changed,
+        added=e.added,
+        removed=e.removed,
+        share=share_text(e.changed_share),
+        **taken,
+    )
+
+
 def validate_gate(spec: ModelSpec, e: ValidateEvidence) -> list[Finding]:
     """No worse than policy allows, overall and in every segment?"""
     if not e.judged or e.difference is None:
-        return [note("not_judged", "this model is not trained here, so there is nothing to score")]
+        return [note("not_judged", "nothing was scored here: the parameters are not served")]
     policy, found = spec.policy.validation, []
     if e.champion_version is None:
         found.append(_against_baseline(e, must_beat=policy.must_beat_baseline))
@@ -168,6 +263,6 @@ def _against_champion(e: ValidateEvidence, policy: ValidationPolicy) -> Finding:
     return note(
         "not_worse",
         "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows; the difference "
-        "lies in [{low:+.3f}, {high:+.3f}], within the margin of {margin:g}",
+        "lies in [{low:+.3f}, {high:+.3f}], above -{margin:g}, the margin",
         **values,
     )

@@ -12,7 +12,7 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
     policy, found = spec.policy.rollout, []
     if e.approved_digest != e.digest:
         found.append(refuse("digest", "the case file is not the one that was approved"))
-    if e.champion != e.validated_against:
+    if e.champion != e.validated_against and not e.same_champion:
         found.append(
             refuse(
                 "champion_changed",
@@ -45,7 +45,7 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
     if spec.trains and e.champion is not None and unfinished and not found:
         found.append(_by_hand(e))
     if not found:
-        found.append(_canary_note(e))
+        found.append(_canary_note(spec, e))
     return found
 
 
@@ -82,7 +82,13 @@ def _harm(e: ReleaseEvidence, alpha: float) -> Finding:
     )
 
 
-def _canary_note(e: ReleaseEvidence) -> Finding:
+def _canary_note(spec: ModelSpec, e: ReleaseEvidence) -> Finding:
+    if not spec.trains:
+        return note(
+            "not_served",
+            "parameters are not served here, so there is no canary; {version} becomes the champion",
+            version=f"{spec.model}@{e.candidate}",
+        )
     if e.champion is None or not e.tallies:
         return note("first", "there was no other version on traffic to compare with")
     return note(
@@ -90,6 +96,14 @@ def _canary_note(e: ReleaseEvidence) -> Finding:
         "{candidate:.1%} bad answers against the champion's {champion:.1%} over {labels} labels",
         **_rates(e),
     )
+
+
+def _not_observed(spec: ModelSpec) -> Finding:
+    if not spec.trains:
+        return note("not_observed", "no observation: parameters are not served here")
+    if spec.policy.observe.min_labels == 0:
+        return note("not_observed", "no observation: policy asks for none")
+    return note("not_observed", "no observation: behind a first version is nothing to go back to")
 
 
 def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
@@ -103,12 +117,7 @@ def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     if e.live is None or e.expected is None:
         if e.closed_by is not None:
             return [warn("closed", "{person} ended the observation early", person=e.closed_by)]
-        return [
-            note(
-                "not_observed",
-                "no observation: a first version, parameters not served, or none asked for",
-            )
-        ]
+        return [_not_observed(spec)]
     margin = spec.policy.observe.margin
     if e.greater_is_better:
         worse = e.live.high < e.expected - margin

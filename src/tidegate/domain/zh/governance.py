@@ -105,4 +105,11 @@ GOVERNANCE = {
     "it is surely better than what it replaces, on the hold-out": "在留出集上，它确实好于被替换的版本",
     "it is about as good as what it replaces, on the hold-out": "在留出集上，它和被替换的版本差不多",
     "it may be slightly worse than what it replaces": "它可能比被替换的版本略差",
+    "none here, as nothing is served: no canary, no observation; measure it where it is loaded": "这里没有，因为不对外服务：没有灰度，也没有观察；请在加载它的地方衡量",
+    "what these parameters learned from is not known here": "这些参数学过什么数据，这里不知道",
+    "none here; ask whoever trained them": "这里没有；请问训练它们的人",
+    "tidegate params diff tells every tensor's step, and policy can limit it": "tidegate params diff 能看每个张量的步长，策略可以限制它",
+    "all parameters are new: it is the first version": "参数全是新的：这是第一个版本",
+    "{touched:,} of {tensors:,} tensors, {share} of all values, are not what they were": "{tensors:,} 个张量里有 {touched:,} 个、全部数值的 {share} 与之前不同",
+    "make version {version} the champion again by one command (tidegate release rollback), and load it where the parameters are used; nothing does so by itself": "一条命令（tidegate release rollback）让版本 {version} 重新现役，再到使用参数的地方加载它；没有任何一步是自动的",
 }

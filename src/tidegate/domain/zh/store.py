@@ -21,5 +21,5 @@ STORE = {
     "what was written for '{key}' was removed before it was complete": "为“{key}”写的内容还没写完就被删掉了",
     "see who removes files from the store's folder, and run the command again": "请看看是谁在删存储目录里的文件，然后再运行命令",
     "there is no space left to store '{key}'": "没有空间存“{key}”了",
-    "free some space (tidegate params gc may help) and run the command again": "腾出空间（tidegate params gc 也许有用）再运行命令",
+    "free some kilobytes, then more with 'tidegate params gc', and run it again": "先腾出几千字节，再用“tidegate params gc”腾出更多，然后重新运行命令",
 }

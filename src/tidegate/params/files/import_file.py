@@ -24,12 +24,14 @@ def import_file(
     groups: Mapping[str, Sequence[str]] | None = None,
     libraries: Mapping[str, str] | None = None,
     allow_nonfinite: bool = False,
+    repair: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
     """The stored version of a file's tensors and metadata, for the adapter ``tensors``.
 
     Every bit of every tensor, and the file's ``__metadata__``, are part of the version. ``path``
-    may be the index of a model in several files (``model.safetensors.index.json``). Raises
+    may be the index of a model in several files (``model.safetensors.index.json``). ``repair``
+    stores anew what is damaged of what is there. Raises
     ParamsError for a header that lies, for NaN or infinity unless ``allow_nonfinite``, for a
     group that names a tensor the file does not have, and for a file that changes meanwhile;
     NotFound where there is no file. Then nothing is stored.
@@ -57,5 +59,11 @@ def import_file(
             libraries=dict(libraries or {}),
         )
         return commit(
-            objects, structure, file, near, allow_nonfinite=allow_nonfinite, progress=progress
+            objects,
+            structure,
+            file,
+            near,
+            allow_nonfinite=allow_nonfinite,
+            repair=repair,
+            progress=progress,
         )

@@ -16,6 +16,11 @@ from tidegate.domain.tensor import DTYPE_BYTES
 MAX_HEADER_BYTES = 100_000_000
 METADATA = "__metadata__"
 
+#: Commas and brackets of a header: about ten a tensor, so a quarter of a million tensors, which is
+#: more than any published model has in all of its files. Python's objects for so many take half
+#: a gigabyte; for all that fit into the largest header, five times that.
+_MAX_VALUES = 2_500_000
+
 _ORDER = list(DTYPE_BYTES)
 #: No file is longer, so no product of a shape needs to be followed further.
 _MAX_BYTES = 1 << 63
@@ -92,17 +97,22 @@ def lay_out(
 
 def _json_object(raw: bytes, file: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        for key in twice(pairs):
             raise ParamsError(
                 "file '{file}': the header names {key} twice",
                 do="write the file again, each tensor once",
                 file=file,
-                key=ascii(twice),
+                key=ascii(key),
             )
-        return found
+        return dict(pairs)
 
+    if has_too_many_values(raw):
+        raise ParamsError(
+            "file '{file}': the header holds more than {limit:,} values, as no model has",
+            do="see where the file comes from; a model of so many tensors goes into several files",
+            file=file,
+            limit=_MAX_VALUES,
+        )
     try:
         content = json.loads(raw.decode(), object_pairs_hook=unique)
     except (ValueError, RecursionError) as problem:
@@ -119,6 +129,18 @@ def _json_object(raw: bytes, file: str) -> dict[str, Any]:
             file=file,
         )
     return content
+
+
+def twice(pairs: list[tuple[str, Any]]) -> list[str]:
+    """The keys that a JSON object names more than once."""
+    if len(dict(pairs)) == len(pairs):
+        return []
+    return [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+
+
+def has_too_many_values(raw: bytes) -> bool:
+    """Whether JSON would become far more memory than it is long, as no true header does."""
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{") > _MAX_VALUES
 
 
 def _metadata(told: Any, file: str) -> dict[str, str]:

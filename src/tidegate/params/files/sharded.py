@@ -9,11 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from tidegate.domain.errors import NotFound, ParamsError
-from tidegate.params.files.safetensors_file import SafetensorsFile, open_safetensors, unreadable
-from tidegate.params.files.safetensors_header import Entry
+from tidegate.params.files.regular import read_regular
+from tidegate.params.files.safetensors_file import SafetensorsFile, open_safetensors
+from tidegate.params.files.safetensors_header import Entry, has_too_many_values, twice
 
 #: An index is a list of names; no true one comes near.
 _MAX_INDEX_BYTES = 100_000_000
+#: Files kept open: a process may have 1,024 on many systems, and needs some for itself.
+_KEPT_OPEN = 256
 
 
 class ShardedFile:
@@ -67,14 +70,32 @@ def open_parameters(path: str | os.PathLike[str]) -> SafetensorsFile | ShardedFi
     folder, a tensor that its file does not have, or leaves one out that a file has.
     """
     file = os.fspath(path)
+    if os.path.isdir(file):
+        raise ParamsError(
+            "'{file}' is a folder",
+            do="name the safetensors file in it, or its model.safetensors.index.json where the "
+            "model is in several files",
+            file=file,
+        )
     if not file.endswith(".json"):
         return open_safetensors(file)
     with ExitStack() as stack:
         shards: dict[str, SafetensorsFile] = {}
-        placed = _weight_map(file)
-        for shard in dict.fromkeys(placed.values()):
-            opened = stack.enter_context(open_safetensors(Path(file).parent / shard))
-            told = {tensor for tensor, where in placed.items() if where == shard}
+        members: dict[str, set[str]] = {}
+        for tensor, shard in _weight_map(file).items():
+            members.setdefault(shard, set()).add(tensor)
+        keep_open = len(members) <= _KEPT_OPEN
+        for shard, told in members.items():
+            beside = Path(file).parent / shard
+            if not beside.exists():
+                raise NotFound(
+                    "there is no file '{shard}', which index '{file}' names",
+                    do="put all files of the index beside it",
+                    shard=beside,
+                    file=file,
+                )
+            opening = open_safetensors(beside, keep_open=keep_open)
+            opened = stack.enter_context(opening)
             for tensor in sorted(told ^ set(opened.names)):
                 raise ParamsError(
                     "index '{file}' and file '{shard}' do not agree on tensor '{tensor}'",
@@ -88,15 +109,22 @@ def open_parameters(path: str | os.PathLike[str]) -> SafetensorsFile | ShardedFi
 
 
 def _weight_map(file: str) -> dict[str, str]:
+    raw = read_regular(file, _MAX_INDEX_BYTES + 1)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for key in twice(pairs):
+            raise ParamsError(
+                "index '{file}' names {key} twice",
+                do="write the index and its files again from their source",
+                file=file,
+                key=ascii(key),
+            )
+        return dict(pairs)
+
+    if len(raw) > _MAX_INDEX_BYTES or has_too_many_values(raw):
+        raise _no_index(file, "weight_map")
     try:
-        with open(file, "rb") as handle:
-            raw = handle.read(_MAX_INDEX_BYTES + 1)
-    except FileNotFoundError:
-        raise NotFound("there is no file '{file}'", do="check the path", file=file) from None
-    except (OSError, ValueError) as problem:
-        raise unreadable(file, problem) from problem
-    try:
-        told: Any = json.loads(raw) if len(raw) <= _MAX_INDEX_BYTES else None
+        told: Any = json.loads(raw, object_pairs_hook=unique)
         placed = told["weight_map"]
     except (ValueError, RecursionError, TypeError, KeyError):
         raise _no_index(file, "weight_map") from None

@@ -7,6 +7,7 @@ holds for ``HOLDS_SECONDS`` after its last renewal, by the store's own clock.
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from tidegate.store.objects import Objects
 
 LEASES = "params/leases/"
 HOLDS_SECONDS = 3600.0
+_NAME = re.compile("[0-9a-f]{32}/[0-9]{8,}")
 
 
 class Lease:
@@ -81,7 +83,10 @@ def live_leases(objects: Objects, now: float) -> Held:
     """The leases that hold at ``now``; those that no longer do are removed."""
     entries: dict[str, list[tuple[float, str]]] = {}
     for entry in objects.entries(LEASES):
-        writer = entry.key.removeprefix(LEASES).partition("/")[0]
+        name = entry.key.removeprefix(LEASES)
+        if _NAME.fullmatch(name) is None:
+            continue
+        writer = name.partition("/")[0]
         entries.setdefault(writer, []).append((entry.modified, entry.key))
     held = Held(set(), set())
     for writer, renewals in entries.items():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tidegate.domain.errors import IntegrityError
 from tidegate.domain.version import TensorInfo
 from tidegate.params.packed.blocks import Span
-from tidegate.params.packed.packs import PACKS
+from tidegate.params.packed.packs import Listed
 from tidegate.params.packed.references import read_sheet
 from tidegate.params.packed.sheet import Block, Sheet
 from tidegate.store.objects import Objects
@@ -67,19 +67,17 @@ class Near:
 def near_sheets(objects: Objects, versions: Iterable[str]) -> list[Sheet]:
     """The sheets of these versions, as far as they are there whole with all of their packs.
 
-    A version that is missing or damaged is nothing to build on; ``fsck`` tells of it.
+    A version that is missing or damaged is nothing to build on; ``fsck`` tells of it. That a pack
+    is as long as it was costs nothing to see; its bytes are not read here.
     """
     found: list[Sheet] = []
-    present: set[str] = set()
+    packs = Listed(objects)
     for version in dict.fromkeys(versions):
         try:
             sheet = read_sheet(objects, version)
         except IntegrityError:
             continue
-        for writer in sorted({pack.partition("/")[0] for pack in sheet.packs - present}):
-            folder = f"{PACKS}{writer}/"
-            present |= {key.removeprefix(PACKS) for key, _ in objects.list(folder)}
-        if sheet.packs <= present:
+        if packs.holds(sheet):
             found.append(sheet)
     return found
 

@@ -1,5 +1,6 @@
 """Packs: objects of many frames, written once; and reading a frame out of one."""
 
+import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -8,18 +9,44 @@ from blake3 import blake3
 from tidegate.domain.errors import IntegrityError
 from tidegate.params.packed.codec import Encoded
 from tidegate.params.packed.leases import Lease
-from tidegate.params.packed.sheet import Frame
-from tidegate.store.objects import Objects
+from tidegate.params.packed.sheet import Frame, Sheet
+from tidegate.store.objects import Entry, Objects
 
 PACKS = "params/packs/"
 #: A pack is written when it has grown to this; two may wait while a third is filled.
 PACK_BYTES = 16 << 20
 _WAITING = 2
+_PACK = re.compile("[0-9A-Za-z]+/[0-9]{6,}")
 
 
 def pack_key(pack: str) -> str:
     """The key of a pack, whose name is its writer's and a number."""
     return PACKS + pack
+
+
+def all_packs(objects: Objects, writer: str | None = None) -> dict[str, Entry]:
+    """Every pack in the store by its name, or every one of a writer's; other objects are none."""
+    folder = PACKS if writer is None else f"{PACKS}{writer}/"
+    named = ((entry.key.removeprefix(PACKS), entry) for entry in objects.entries(folder))
+    return {name: entry for name, entry in named if _PACK.fullmatch(name)}
+
+
+class Listed:
+    """The packs of some writers, each writer's listed when it is first asked for."""
+
+    def __init__(self, objects: Objects):
+        self._objects = objects
+        self._sizes: dict[str, int] = {}
+        self._writers: set[str] = set()
+
+    def holds(self, sheet: Sheet) -> bool:
+        """Whether every pack that a sheet needs is there, and as long as it needs it."""
+        ends = sheet.ends
+        for writer in {pack.partition("/")[0] for pack in ends} - self._writers:
+            packs = all_packs(self._objects, writer)
+            self._sizes |= {name: entry.size for name, entry in packs.items()}
+            self._writers.add(writer)
+        return all(end <= self._sizes.get(pack, -1) for pack, end in ends.items())
 
 
 def read_frame(objects: Objects, frame: Frame, room: memoryview) -> None:

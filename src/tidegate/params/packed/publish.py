@@ -1,8 +1,10 @@
 """Putting a sheet in force, beside others that do the same."""
 
+from typing import NoReturn
+
 from tidegate.domain.errors import IntegrityError, StorageError
 from tidegate.params.packed.leases import Lease
-from tidegate.params.packed.packs import pack_key
+from tidegate.params.packed.packs import Listed
 from tidegate.params.packed.references import (
     GONE,
     Reference,
@@ -18,26 +20,34 @@ from tidegate.store.objects import Objects
 _FRESH_SECONDS = 60.0
 
 
-def publish(objects: Objects, sheet: Sheet, lease: Lease) -> bool:
+def publish(objects: Objects, sheet: Sheet, lease: Lease, *, anew: bool = False) -> bool:
     """Put the sheet in force; False where one of the same version is already, and was kept.
 
-    A store at a distance may write the sheet, lose its answer and refuse the second try: then the
-    one in force is this one, or was made from it.
+    With ``anew`` only this one will do. A store at a distance may write the sheet, lose its answer
+    and refuse the second try: then the one in force is this one, or was made from it.
+
+    Raises StorageError where the lease was taken for abandoned before the sheet was in force: a
+    collector may have looked for sheets meanwhile, and not seen this one.
     """
     version = sheet.manifest.id
     while True:
         there = newest(objects, version)
         standing = _standing(objects, there) if there and not there.gone else None
-        if standing and _ours(standing, lease):
-            return True
+        arrived = standing is not None and _ours(standing, lease)
+        if anew or arrived:
+            standing = None
+        if arrived:
+            break
         if there and standing and lease.written_at() - there.modified < _FRESH_SECONDS:
             return False
         # What stands is written again, so that nobody takes it for abandoned meanwhile.
         number = there.number + 1 if there else 0
         if objects.put(reference_key(version, number), to_bytes(standing or sheet)):
             break
-    if not lease.held():
-        _check_packs(objects, standing or sheet, number)
+    # Whoever collects takes abandoned leases away before reading the sheets: a lease that is still
+    # there tells that the sheet was seen, or will be.
+    if standing is None and not lease.held():
+        _withdraw(objects, sheet, lease)
     return standing is None
 
 
@@ -60,19 +70,22 @@ def surely_not_in_force(objects: Objects, sheet: Sheet, lease: Lease) -> bool:
 
 
 def _standing(objects: Objects, there: Reference) -> Sheet | None:
-    """The sheet in force, where it is whole and all its packs are there."""
+    """The sheet in force, where it is whole and all its packs are there, none of them cut."""
     try:
         sheet = read_reference(objects, there)
     except IntegrityError:
         return None
-    return sheet if all(objects.exists(pack_key(pack)) for pack in sheet.packs) else None
+    return sheet if Listed(objects).holds(sheet) else None
 
 
-def _check_packs(objects: Objects, sheet: Sheet, number: int) -> None:
-    """After the lease was taken for abandoned: withdraw the sheet where it names what is gone."""
-    if all(objects.exists(pack_key(pack)) for pack in sheet.packs):
-        return
-    objects.put(reference_key(sheet.manifest.id, number + 1), GONE)
+def _withdraw(objects: Objects, sheet: Sheet, lease: Lease) -> NoReturn:
+    """Take the writer's sheet, and what others made of it, out of force."""
+    version = sheet.manifest.id
+    while (there := newest(objects, version)) and not there.gone:
+        found = read_reference(objects, there)
+        if found != sheet and not _ours(found, lease):
+            break
+        objects.put(reference_key(version, there.number + 1), GONE)
     raise StorageError(
         "the commit took so long that 'tidegate params gc' took its packs for abandoned",
         do="run the command again; keep the store's and this machine's connection alive meanwhile",

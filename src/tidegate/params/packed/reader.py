@@ -205,7 +205,8 @@ def verify(info: TensorInfo, found: str, block: Block) -> None:
 def _hurt(info: TensorInfo, frame: Frame) -> IntegrityError:
     return IntegrityError(
         "tensor '{tensor}' is damaged: object '{key}' does not hold the bytes that were committed",
-        do="bring the object back from a backup, then run 'tidegate params fsck'",
+        do="bring the object back from a backup, or import the parameters again with --repair; "
+        "then run 'tidegate params fsck'",
         tensor=info.name,
         key=pack_key(frame.pack),
     )

@@ -5,6 +5,7 @@ put a newer one in force, or to take the version away, creates number ``n + 1``;
 only one succeed, and the other reads again.
 """
 
+import re
 from typing import NamedTuple
 
 from tidegate.domain.errors import IntegrityError
@@ -14,6 +15,8 @@ from tidegate.store.objects import Entry, Objects
 VERSIONS = "params/versions/"
 #: What stands in place of a sheet where a version was taken away.
 GONE = b"gone\n"
+#: An id and a number, at least eight digits; no number has two names.
+_NAME = re.compile("([0-9a-f]{64})/([0-9]{8}|[1-9][0-9]{8,17})")
 
 
 class Reference(NamedTuple):
@@ -74,7 +77,8 @@ def read_reference(objects: Objects, reference: Reference) -> Sheet:
 
 
 def _reference(entry: Entry) -> Reference | None:
-    version, _, number = entry.key.removeprefix(VERSIONS).partition("/")
-    if not number.isdecimal():
+    """The reference that an object is; None for what only lies beside them."""
+    found = _NAME.fullmatch(entry.key.removeprefix(VERSIONS))
+    if found is None:
         return None
-    return Reference(version, int(number), entry.size == len(GONE), entry.modified)
+    return Reference(found[1], int(found[2]), entry.size == len(GONE), entry.modified)

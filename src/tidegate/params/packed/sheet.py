@@ -28,6 +28,8 @@ FORMAT = "tidegate/params/1"
 #: Frames read for one block: an anchor and at most so many deltas on it.
 MAX_DELTAS = 5
 
+#: No file is longer.
+_MOST = 1 << 63
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -63,6 +65,17 @@ class Sheet(NamedTuple):
     def packs(self) -> set[str]:
         """Names of the packs it needs."""
         return {frame.pack for block in self.blocks for frame in block.chain}
+
+    @property
+    def ends(self) -> dict[str, int]:
+        """The packs it needs, and where the last byte that it needs of each ends."""
+        ends: dict[str, int] = {}
+        for block in self.blocks:
+            for frame in block.chain:
+                end = frame.offset + frame.size
+                if end > ends.get(frame.pack, -1):
+                    ends[frame.pack] = end
+        return ends
 
 
 def manifest_of(structure: Structure, tensors: Iterable[TensorInfo]) -> Manifest:
@@ -118,8 +131,10 @@ def from_bytes(raw: bytes) -> Sheet | None:
         manifest = manifest_of(Structure.model_validate(told["structure"]), infos)
         packs = [_pack(name) for name in told["packs"]]
         blocks = tuple(_block(packs, *row) for row in told["blocks"])
-        nonfinite = {str(n): (int(c), int(at)) for n, (c, at) in told["nonfinite"].items()}
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError, ParamsError):
+        nonfinite = _nonfinite(told["nonfinite"], infos)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+        return None  # JSON, and yet not what a sheet has in this place
+    except ParamsError:
         return None
     if manifest.id != told["id"] or manifest.tensors != infos or not _tiles(infos, blocks):
         return None
@@ -128,6 +143,8 @@ def from_bytes(raw: bytes) -> Sheet | None:
 
 def _infos(rows: list[list[Any]]) -> list[TensorInfo]:
     if not _are_hashes([id_ for _, _, _, id_ in rows]):
+        raise ValueError
+    if {type(size) for _, _, shape, _ in rows for size in shape} - {int}:
         raise ValueError
     return [
         TensorInfo(name, id_, dtype, shape, _size_bytes(dtype, tuple(shape)))
@@ -142,6 +159,20 @@ def _size_bytes(dtype: str, shape: tuple[int, ...]) -> int:
     return math.prod(shape) * DTYPE_BYTES[dtype]
 
 
+def _nonfinite(told: Any, infos: list[TensorInfo]) -> dict[str, tuple[int, int]]:
+    found = {name: (count, first) for name, (count, first) in told.items()}
+    if not found.keys() <= {info.name for info in infos if info.size_bytes}:
+        raise ValueError
+    if any(not _whole(*counts) or not counts[0] for counts in found.values()):
+        raise ValueError
+    return found
+
+
+def _whole(*numbers: Any) -> bool:
+    """Whether these are whole numbers from 0 that a file may have; True is none, nor is 1.0."""
+    return {*map(type, numbers)} <= {int} and min(numbers) >= 0 and sum(numbers) < _MOST
+
+
 def _pack(name: Any) -> str:
     writer, _, number = str(name).partition("/")
     if not (writer.isalnum() and writer.isascii() and number.isdecimal() and number.isascii()):
@@ -150,7 +181,9 @@ def _pack(name: Any) -> str:
 
 
 def _block(packs: list[str], members: Any, start: Any, size: Any, chain: Any) -> Block:
-    span = Span(tuple(int(m) for m in members), int(start), int(size))
+    if not _whole(*members, start, size):
+        raise ValueError
+    span = Span(tuple(members), start, size)
     frames = tuple(_frame(packs, *row) for row in chain)
     if not 0 < len(frames) <= 1 + MAX_DELTAS or not 0 < span.size <= MAX_BLOCK_BYTES:
         raise ValueError
@@ -160,9 +193,9 @@ def _block(packs: list[str], members: Any, start: Any, size: Any, chain: Any) ->
 
 
 def _frame(packs: list[str], pack: int, offset: int, size: int, kind: str, hash_: str) -> Frame:
-    if min(pack, offset, size) < 0 or size > MAX_FRAME_BYTES or not _are_hashes([hash_]):
+    if not _whole(pack, offset, size) or size > MAX_FRAME_BYTES or not _are_hashes([hash_]):
         raise ValueError
-    return Frame(packs[pack], int(offset), int(size), Kind(kind), hash_)
+    return Frame(packs[pack], offset, size, Kind(kind), hash_)
 
 
 def _are_hashes(told: list[Any]) -> bool:

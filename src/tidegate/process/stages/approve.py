@@ -1,9 +1,10 @@
 """Approve: waits for people, where policy asks for them, and files what they signed."""
 
 from tidegate.domain.evidence import ApproveEvidence, AssessEvidence
-from tidegate.domain.messages import say
+from tidegate.domain.messages import Message, say
 from tidegate.domain.people import missing_approvals
 from tidegate.domain.stage import Stage
+from tidegate.domain.update import Update
 from tidegate.process.case import Case, Done, Waiting
 
 
@@ -30,11 +31,24 @@ def run(case: Case) -> Done | Waiting:
         distinct_teams=policy.distinct_teams,
     )
     if gaps:
-        return Waiting(
-            say(
-                "{gap}; approve with: tidegate approve {update} --as NAME",
-                gap=gaps[0],
-                update=update.id,
-            )
-        )
+        return Waiting(_asking(update, gaps[0]))
     return Done(evidence)
+
+
+def _asking(update: Update, gap: Message) -> Message:
+    """What is missing, how to see what is signed, and how to sign it."""
+    if update.source is None:
+        return say(
+            "{gap}; approve with: tidegate approve {update} --as NAME", gap=gap, update=update.id
+        )
+    new = f"{update.model}@{update.number}"
+    look = f"show {new}"
+    if update.champion is not None:
+        look = f"diff {update.model}@{update.champion} {new}"
+    return say(
+        "{gap}; see what it is with: tidegate params {look}; approve with: "
+        "tidegate approve {update} --as NAME",
+        gap=gap,
+        look=look,
+        update=update.id,
+    )

@@ -5,19 +5,20 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from tidegate.data.clean import as_read, clean
-from tidegate.data.concept import concept_drift
-from tidegate.data.contract import check_contract, require_columns
-from tidegate.data.drift import drift
-from tidegate.data.infer import infer_contract
+from tidegate.data.cleaning.clean import as_read, clean
+from tidegate.data.contract.contract import check_contract, require_columns
+from tidegate.data.contract.infer import infer_contract
+from tidegate.data.drift.concept import concept_drift
+from tidegate.data.drift.drift import drift
+from tidegate.data.drift.since import dated
 from tidegate.data.leakage import leaks
-from tidegate.data.profile import Profile, profile_of
-from tidegate.data.profile_file import kept
-from tidegate.data.since import dated
+from tidegate.data.profile.json_file import kept
+from tidegate.data.profile.profile import Profile, profile_of
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.split import Split, split
 from tidegate.data.table import taken
-from tidegate.domain.drift import ConceptDrift, Consistency
+from tidegate.data.time import time_of
+from tidegate.domain.drift import ColumnDrift, ConceptDrift, Consistency
 from tidegate.domain.errors import DataError
 from tidegate.domain.evidence import PrepareEvidence, ValidateEvidence
 from tidegate.domain.metrics import Task, losses
@@ -171,12 +172,25 @@ def _consistency(
     aside = spec.not_features | set(spec.time)
     columns = [name for name in frame.columns if name not in aside and name in reference.columns]
     found = drift(before, now, columns, target=spec.target, policy=spec.policy.data)
-    return dated(
+    rows = {"reference": reference, "current": frame}
+    found = dated(
         found,
         before,
         now,
         (lambda names: [taken(reference, names)], lambda names: [taken(frame, names)]),
     )
+    timed = [_timed(column, spec, rows) for column in found.columns]
+    return found.model_copy(update={"columns": timed})
+
+
+def _timed(column: ColumnDrift, spec: ModelSpec, rows: dict[str, pl.DataFrame]) -> ColumnDrift:
+    """The same with the time of the row since which it has drifted, where rows have one."""
+    since = column.since
+    if since is None or not spec.time:
+        return column
+    [time] = time_of(rows[since.side][since.row : since.row + 1], spec.time)
+    told = since.model_copy(update={"time": None if time is None else time.isoformat()})
+    return column.model_copy(update={"since": told})
 
 
 def _evidence(

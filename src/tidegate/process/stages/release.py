@@ -19,6 +19,7 @@ from tidegate.params.checkout import load_manifest
 from tidegate.params.repack import shorten
 from tidegate.process.canary import catch_up
 from tidegate.process.case import Case, Done, Waiting, Write
+from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.loading import load_version
 from tidegate.release.controller import start
@@ -34,7 +35,7 @@ def run(case: Case) -> Done | Waiting:
             return Waiting(say("update {other} is on traffic; one at a time", other=release.update))
         approved = case.earlier(Stage.APPROVE, ApproveEvidence).digest == update.case_digest
         unfit = _unfit(case)
-        if deployment.champion != update.champion or not approved or unfit:
+        if overtaken_by(home, update) is not None or not approved or unfit:
             # The gate will say why; nothing goes on traffic.
             return Done(_evidence(case, None, deployment.champion, unfit))
         deployment = _start(case, deployment)
@@ -75,6 +76,27 @@ def current(home: Home, model: str) -> Deployment:
     """What is in production for a model."""
     with home.journal.read() as reader:
         return reader.get(Deployment, model) or Deployment(model=model)
+
+
+def overtaken_by(home: Home, update: Update) -> int | None:
+    """The version that went into production since the update was opened, if one did.
+
+    None where it has the parameters of the one before: what was compared still holds.
+    """
+    champion = current(home, update.model).champion
+    if champion == update.champion or _same_parameters(home, update, champion):
+        return None
+    return champion
+
+
+def _same_parameters(home: Home, update: Update, champion: int | None) -> bool:
+    if champion is None or update.champion is None:
+        return False
+    with home.journal.read() as reader:
+        one, other = (
+            find_version(reader, update.model, number) for number in (champion, update.champion)
+        )
+    return one.params == other.params
 
 
 def waiting_for(release: Release) -> Message:
@@ -127,6 +149,8 @@ def _evidence(
         "candidate": update.number,
         "champion": champion,
         "validated_against": update.champion,
+        "same_champion": champion != update.champion
+        and _same_parameters(case.home, update, champion),
         "approved_digest": approved.digest,
         "digest": update.case_digest,
         "incompatible": list(unfit),

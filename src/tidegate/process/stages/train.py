@@ -6,20 +6,19 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from tidegate.data.clean import clean
-from tidegate.data.features import fit_transform
+from tidegate.data.cleaning.clean import clean
+from tidegate.data.features.fit import fit_transform, training_features
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.table import stacked
-from tidegate.domain.compatibility import differences
 from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Contract
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.version import Version
-from tidegate.params.checkout import load_manifest
 from tidegate.process.case import Case, Done, Write
 from tidegate.process.history import find_snapshot, find_version
+from tidegate.process.imported import import_evidence
 from tidegate.process.loading import Fitted, load_fitted
 from tidegate.process.stages.prepare import contract_for, split_of
 from tidegate.process.versions import near
@@ -34,7 +33,7 @@ def run(case: Case) -> Done:
     update = case.update
     plan = case.earlier(Stage.PLAN, PlanEvidence)
     if plan.strategy is Strategy.IMPORT:
-        return _imported(case, plan)
+        return _done(case, import_evidence(case, _parent_params(case, plan.parent)))
     parent = load_fitted(case.home, update.model, plan.parent)
     began = time.monotonic()
     rows = training_rows(case, plan)
@@ -108,8 +107,10 @@ def fit_candidate(
     how = adapter(spec.adapter)
     if plan.strategy is Strategy.FULL or parent is None:
         transform = fit_transform(rows, spec, keep_missing=how.keeps_missing)
+        x = training_features(transform, rows, spec)
     else:
         transform = parent.transform
+        x = transform.apply(rows)
     job = Job(
         task=spec.task,
         strategy=plan.strategy,
@@ -120,7 +121,7 @@ def fit_candidate(
         seed=spec.policy.training.seed,
         progress=progress,
     )
-    fit = train(how, transform.apply(rows), np.asarray(rows[spec.target].to_numpy()), job)
+    fit = train(how, x, np.asarray(rows[spec.target].to_numpy()), job)
     return Fitted(spec.adapter, fit.state, transform), fit
 
 
@@ -129,21 +130,6 @@ def _parent_params(case: Case, number: int | None) -> str | None:
         return None
     with case.home.journal.read() as reader:
         return find_version(reader, case.update.model, number).params
-
-
-def _imported(case: Case, plan: PlanEvidence) -> Done:
-    assert case.update.source is not None  # noqa: S101 - imports have one
-    objects, parent = case.home.objects, _parent_params(case, plan.parent)
-    manifest = load_manifest(objects, case.update.source)
-    evidence = TrainEvidence(
-        version=case.update.number,
-        params=case.update.source,
-        parent_params=parent,
-        strategy=Strategy.IMPORT,
-        differences=differences(load_manifest(objects, parent), manifest) if parent else [],
-        environment=environment(),
-    )
-    return _done(case, evidence)
 
 
 def _done(case: Case, evidence: TrainEvidence) -> Done:

@@ -1,0 +1,1 @@
+"""What data must look like, and where they do not."""

@@ -1,0 +1,1 @@
+"""New against historical data."""

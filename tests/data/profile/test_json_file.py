@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.data.drift.drift import drift
+from tidegate.data.profile.json_file import from_json, is_profile, load, save, to_json
+from tidegate.data.profile.profile import profile_of
+from tidegate.domain.errors import DataError, NotFound
+
+_COLUMN = st.one_of(
+    st.lists(st.none() | st.floats(), min_size=5, max_size=5),
+    st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=5, max_size=5),
+    st.lists(st.none() | st.text(), min_size=5, max_size=5),
+)
+
+
+def _canonical(values):
+    dtype = next(
+        (kind for t, kind in ((str, pl.String), (float, pl.Float64), (int, pl.Int64))
+         if any(isinstance(value, t) for value in values)), pl.Float64
+    )  # fmt: skip
+    return pl.Series(values, dtype=dtype).fill_nan(None) if dtype == pl.Float64 else pl.Series(
+        values, dtype=dtype
+    )  # fmt: skip
+
+
+@given(_COLUMN, _COLUMN)
+@settings(max_examples=150)
+def test_json_gives_back_every_profile(a, b):
+    made = profile_of(pl.DataFrame({"a": _canonical(a), "b": _canonical(b)}), "any")
+    text = to_json(made)
+    assert to_json(from_json(text)) == text
+    json.loads(text, parse_constant=pytest.fail)  # no NaN, which is no JSON
+
+
+def _big(seed, shift=0.0):
+    random = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "x": random.normal(shift, size=40_000),
+            "user": [f"u{n}" for n in random.integers(0, 10**6, 40_000)],
+            "v": pl.Series(random.normal(shift, size=(40_000, 3)), dtype=pl.Array(pl.Float64, 3)),
+        }
+    )
+
+
+def test_a_kept_profile_compares_as_the_rows_do(tmp_path):
+    a, b = profile_of(_big(0), "a"), profile_of(_big(1, 0.2), "b")
+    save(a, tmp_path / "a.json")
+    save(a, tmp_path / "a.json")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+    assert is_profile(tmp_path / "a.json")
+    raw, kept = drift(a, b), drift(load(tmp_path / "a.json"), b)
+    assert kept.model_copy(update={"seconds": 0}) == raw.model_copy(update={"seconds": 0})
+    assert raw.verdict == "drifted"
+    with pytest.raises(DataError, match="cannot be written"):
+        save(a, tmp_path / "gone" / "p.json")
+
+
+def _changed(path, value):
+    made = profile_of(pl.DataFrame({"x": [1.0, 2.0, None], "c": ["a", "b", "b"]}), "p")
+    document = json.loads(to_json(made))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("columns", 0, "numbers", "value", "counts"), [1, 2], "'x' contradicts itself"),
+        (("columns", 0, "numbers", "value", "counts"), [3, -1], "'x' contradicts itself"),
+        (("columns", 0, "numbers", "value", "counts"), [2], "'x' contradicts itself"),
+        (("columns", 0, "numbers", "value", "values"), [2.0, 1.0], "'x' contradicts itself"),
+        (("columns", 0, "numbers", "value", "minimum"), None, "'x' contradicts itself"),
+        (("columns", 0, "missing"), 0, "'x' contradicts itself"),
+        (("columns", 0, "missing"), -1, "'x' contradicts itself"),
+        (("columns", 0, "numbers"), {}, "'x' contradicts itself"),
+        (("columns", 1, "texts", "names"), ["a", "a"], "'c' contradicts itself"),
+        (("columns", 1, "texts", "groups"), [3], "'c' contradicts itself"),
+        (("columns", 1, "texts", "counts"), [1, 1], "'c' contradicts itself"),
+        (("sample", "x"), ["one", 2.0, 3.0], "sample does not hold column 'x'"),
+        (("sample",), {}, "sample does not hold column 'x'"),
+        (("sample", "c"), ["a"], "sample does not hold column"),
+        (("types", "x"), "Object", "sample does not hold column 'x'"),
+        (("format",), "tidegate/profile/1", "not a profile: format"),
+        (("columns", 0, "kind"), "colour", "not a profile: columns.0.kind"),
+        (("more",), 1, "not a profile: more"),
+    ],
+    ids=str,
+)
+def test_a_profile_that_lies_is_refused(path, value, says):
+    with pytest.raises(DataError, match=says):
+        from_json(_changed(path, value))
+
+
+def test_what_is_no_profile(tmp_path):
+    path = tmp_path / "p.json"
+    with pytest.raises(NotFound, match=r"p\.json"):
+        load(path)
+    assert not is_profile(path)
+    for content in (b"{", b"{}", b"\xff", b"[]", b'"x"'):
+        path.write_bytes(content)
+        assert not is_profile(path)
+        with pytest.raises(DataError, match="not a profile"):
+            load(path)

@@ -18,8 +18,8 @@ from tidegate.domain.errors import DataError
 MAGIC = b"PAR1"
 #: Bytes that each column is read ahead by, and all together: a row group may be half a file.
 _AHEAD_BYTES, _AHEAD_ALL = 1 << 20, 1 << 26
-#: Rows of a row group that is worth slicing: of one with a million and 50 columns, slices of a batch
-#: take 2.1 seconds of a core's time, and reading on 1.0.
+#: Rows of a row group that is worth slicing. With a million in one, and 50 columns, slices of a
+#: batch take 2.1 seconds of a core, and reading on takes 1.0.
 _SHORT_GROUP = 1 << 18
 #: Bytes of text that one step of reading may unpack to.
 _STEP_BYTES = 1 << 28

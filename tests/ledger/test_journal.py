@@ -1,5 +1,6 @@
 """The journal: state and history move together, and nobody's change is lost."""
 
+import hashlib
 import threading
 
 import pytest
@@ -152,3 +153,18 @@ def test_what_was_recorded_before_a_field_was_added_still_reads(journal):
         )
     with journal.read() as reader:
         assert reader.get(Person, "ada") == ADA
+
+
+def test_a_document_from_before_a_field_was_added_can_be_changed(journal):
+    with journal.write("ada") as tx:
+        tx.put(Deployment(model="m", champion=1), "made")
+    old = canonical_json({"model": "m", "champion": 1})
+    name = hashlib.sha256(old).hexdigest()
+    assert name != digest(Deployment(model="m", champion=1))
+    with journal.write("ada") as tx:
+        tx.connection.execute(sa.update(tables.documents).values(body=old.decode(), digest=name))
+    with journal.write("ada") as tx:
+        was = tx.get(Deployment, "m")
+        tx.put(was.model_copy(update={"champion": 2}), "changed", was=was)
+    with journal.read() as reader:
+        assert reader.get(Deployment, "m").champion == 2

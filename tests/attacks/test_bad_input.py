@@ -140,7 +140,7 @@ def test_rows_without_labels_are_counted_and_never_trained_on(shop, tmp_path):
         (MODEL + "policy: {rollout: {alpha: 7}}\n", ("policy.rollout.alpha",)),
         (MODEL + "tarjet: x\n", ("'tarjet'", "'target'")),
         (MODEL + "policy: {training: {settings: {max_itr: 5}}}\n", ("max_itr", "max_iter")),
-        ("model: m\nadapter: sklearn.mlp\n", ("task", "target")),
+        ("model: m\nadapter: sklearn.mlp_classifier\n", ("task", "target")),
         (MODEL.replace("binary", "binry"), ("task",)),
         ("model: [\n", ("YAML", "line")),
         ("- a\n- b\n", ("declares no model",)),

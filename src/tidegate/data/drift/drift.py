@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tidegate.data.drift.joint import Separation, separation
-from tidegate.data.drift.measures import Lines, Measured, by_name, measure
+from tidegate.data.drift.measures import Lines, Look, Measured, by_name, measure, missing_look
+from tidegate.data.drift.novelty import novelty
 from tidegate.data.drift.words import words
 from tidegate.data.profile.column import ColumnProfile
 from tidegate.data.profile.numbers import Summary
@@ -23,6 +24,9 @@ from tidegate.params.parallel import on_threads
 MIN_ROWS = 50
 #: Categories that are named as new or vanished.
 NAMED = 10
+#: A clock or counter has at least so many values on either side: a column that goes up once, or
+#: a few times, has changed.
+STEPS = 20
 #: A category with a smaller share than this is not news, wherever it is.
 RARE = 0.01
 
@@ -53,17 +57,25 @@ def drift(
             rows_current=current.rows,
             seconds=round(time.monotonic() - began, 3),
         )
-    told = [pair for pair in pairs if not _only_grows(*pair)]
-    found = on_threads(lambda pair: _measured(*pair, reference, current), told)
-    names = [a.name for a, _ in told if a.name != target]
-    together = separation(reference.sample, current.sample, names, seed=seed) if names else None
-    raw = [one.p_value for one in found] + ([together.p_value] if together else [])
-    corrected = holm(raw)
-    drifts = [
-        _column(a, b, one, p, policy)
-        for (a, b), one, p in zip(told, found, corrected, strict=False)
+    found = on_threads(lambda pair: _measured(*pair, reference, current), pairs)
+    looks = [one.told(policy.drift_effect, policy.significance) for one in found]
+    judged = [place for place, one in enumerate(found) if one.looks]
+    names = [
+        pairs[place][0].name
+        for place in judged
+        if pairs[place][0].name != target
+        and not (found[place].retyped or _only_grows(*pairs[place]))
     ]
-    drifts += [_not_judged(a) for a, b in pairs if _only_grows(a, b)]
+    together = separation(reference.sample, current.sample, names, seed=seed) if names else None
+    raw = [looks[place].p_value for place in judged]
+    corrected = holm(raw + ([together.p_value] if together else []))
+    sure = dict(zip(judged, corrected, strict=False))
+    drifts = [
+        _column(a, b, one, Look(look.effect, sure[place]), policy)
+        if place in sure
+        else _not_judged(a)
+        for place, ((a, b), one, look) in enumerate(zip(pairs, found, looks, strict=True))
+    ]
     joint = _joint(together, corrected[-1], policy) if together else None
     return _verdict(drifts, joint, target, reference.rows, current.rows, began)
 
@@ -101,46 +113,53 @@ def _pairs(
 
 
 def _only_grows(a: ColumnProfile, b: ColumnProfile) -> bool:
-    """Whether a column goes on upwards over both sides, row by row."""
-    if a.value is None or b.value is None or not (a.held and b.held):
+    """Whether a column goes on upwards over both sides, row by row and through many values."""
+    if a.value is None or b.value is None:
         return False
-    moves = a.value.moments.minimum < a.value.moments.maximum
-    return (
-        a.value.rising
-        and b.value.rising
-        and (moves or b.value.moments.minimum < b.value.moments.maximum)
-        and a.value.moments.maximum <= b.value.moments.minimum
-    )
+    many = min(len(a.value.summary.values), len(b.value.summary.values)) >= STEPS
+    upwards = a.value.rising and b.value.rising
+    return many and upwards and a.value.moments.maximum <= b.value.moments.minimum
 
 
 def _measured(a: ColumnProfile, b: ColumnProfile, reference: Profile, current: Profile) -> Measured:
+    if _only_grows(a, b):
+        # That it differs says nothing; that it is missing does.
+        gone = missing_look(a, b)
+        return Measured([] if gone is None else [gone])
     found = measure(a, b)
-    if Kind.TEXT not in (a.kind, b.kind):
+    if a.tally is None or b.tally is None:
         return found
-    spoken = words(reference.sample[a.name], current.sample[b.name])
-    return Measured(
-        max(found.effect, spoken.effect),
-        min(1.0, 2 * min(found.p_value, spoken.p_value)),
-        found.others | spoken.others,
-    )
+    samples = reference.sample[a.name], current.sample[b.name]
+    if Kind.TEXT in (a.kind, b.kind):
+        spoken = words(*samples)
+        return found if spoken is None else found.plus(spoken, words=spoken.effect)
+    if Kind.DATE not in (a.kind, b.kind) and (a.tally.more or b.tally.more):
+        new, lost = novelty(*samples)
+        return found.plus(new, lost, new=new.effect, gone=lost.effect)
+    return found
 
 
 def _column(
-    a: ColumnProfile, b: ColumnProfile, found: Measured, p: float, policy: DataPolicy
+    a: ColumnProfile, b: ColumnProfile, found: Measured, look: Look, policy: DataPolicy
 ) -> ColumnDrift:
-    drifted = found.effect >= policy.drift_effect and p < policy.significance
+    drifted = look.effect >= policy.drift_effect and look.p_value < policy.significance
     appeared, vanished = _news(a, b) if drifted else ([], [])
+    detail = None
+    if drifted and found.retyped:
+        detail = say("it held {before}, and now {now}", before=say(a.kind), now=say(b.kind))
+    elif drifted:
+        detail = _detail(a, b)
     return ColumnDrift(
         name=a.name,
         drifted=drifted,
-        effect=found.effect,
-        p_value=p,
-        grade=grade_of(found.effect) if drifted else None,
+        effect=look.effect,
+        p_value=look.p_value,
+        grade=grade_of(look.effect) if drifted else None,
         kind=a.kind,
         measures=found.others,
         appeared=appeared,
         vanished=vanished,
-        detail=_detail(a, b) if drifted else None,
+        detail=detail,
     )
 
 
@@ -234,14 +253,13 @@ def _detail(a: ColumnProfile, b: ColumnProfile) -> Message:
 
 
 def _of_numbers(a: Summary, b: Summary) -> Message:
-    value, apart = Lines.of(a, b).single(a.rows, b.rows)
-    shares = [float(side.counts[side.values == value].sum()) / side.rows for side in (a, b)]
-    if apart and max(shares) >= 0.5:
+    single = Lines.of(a, b).single(a.rows, b.rows)
+    if single is not None and max(single.before, single.after) >= 0.5:
         return say(
             "{value:.6g}: {before:.1%} of rows before, {after:.1%} now",
-            value=value,
-            before=shares[0],
-            after=shares[1],
+            value=single.value,
+            before=single.before,
+            after=single.after,
         )
     return say(
         "median: {before:.4g} before, {after:.4g} now; middle half {low:.4g} to {high:.4g} "

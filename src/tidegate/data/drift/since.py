@@ -38,10 +38,11 @@ def question(reference: ColumnProfile, current: ColumnProfile) -> Question | Non
         lines = Lines.of(a, b)
         line = int(np.argmax(np.abs(lines.before - lines.after)))
         below, apart = float(lines.values[line]), float(np.abs(lines.before - lines.after)[line])
-        value, single = lines.single(a.rows, b.rows)
-        if gone > max(apart, single):
+        single = lines.single(a.rows, b.rows)
+        if gone > max(apart, single.apart if single is not None else 0.0):
             return _is_missing
-        if single > apart:
+        if single is not None and single.apart > apart:
+            value = single.value
             return lambda series: (series == value).fill_null(False).to_numpy()
         return lambda series: (series <= below).fill_null(False).to_numpy()
     names, before, after = by_name(reference.texts(), current.texts())

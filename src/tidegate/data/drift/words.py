@@ -2,9 +2,8 @@
 
 import numpy as np
 import polars as pl
-from scipy import special
 
-from tidegate.data.drift.measures import Measured
+from tidegate.data.drift.measures import Look, two_by_two
 from tidegate.data.profile.hashing import text_hashes
 
 #: Words are taken together in so many groups by their hash: enough that one word that comes or
@@ -14,28 +13,20 @@ GROUPS = 256
 WORD = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]|[\p{L}\p{M}]+|\p{N}+"
 
 
-def words(reference: pl.Series, current: pl.Series) -> Measured:
-    """The largest change in how many texts use a word, over groups of words.
+def words(reference: pl.Series, current: pl.Series) -> Look | None:
+    """The surest change in how many texts use a word, over groups of words; None without texts.
 
-    Counted in texts, not in words: the words of one text are not independent of each other. Rows
-    are a sample, so what it shows by chance is taken off the effect.
+    Counted in texts, not in words: the words of one text are not independent of each other.
     """
-    sides = [series.cast(pl.String).drop_nulls() for series in (reference, current)]
+    sides = [series.drop_nulls() for series in (reference, current)]
     n, m = (len(side) for side in sides)
     if not (n and m):
-        return Measured(0.0, 1.0)
+        return None
     a, b = (_uses(side) for side in sides)
-    middle = (a + b) / (n + m)
-    spread = np.sqrt(middle * (1 - middle) * (1 / n + 1 / m))
-    apart = np.abs(a / n - b / m)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        surest = float(np.nan_to_num(apart / spread, posinf=0.0).max())
-    p = min(1.0, GROUPS * 2 * float(special.ndtr(-surest)))
-    # The largest of many differences by chance lies near so many deviations.
-    chance = float(np.sqrt(2 * np.log(GROUPS)))
-    return Measured(
-        float(np.maximum(0.0, apart - chance * spread).max()), p, {"words": apart.max()}
-    )
+    chances = [two_by_two(k, n, j, m) for k, j in zip(a.tolist(), b.tolist(), strict=True)]
+    surest = int(np.argmin(chances))
+    apart = abs(float(a[surest]) / n - float(b[surest]) / m)
+    return Look(apart, min(1.0, GROUPS * chances[surest]))
 
 
 def _uses(texts: pl.Series) -> np.ndarray:

@@ -52,11 +52,18 @@ class ColumnProfile:
         """Share of rows that hold nothing."""
         return self.missing / self.rows if self.rows else 0.0
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether ``texts`` tells of every value: not of vectors, nor of more numbers than kept."""
+        if self.tally is not None:
+            return True
+        return self.value is not None and not self.value.summary.error
+
     def texts(self) -> Tally:
-        """The column as texts; numbers as they are written, by the values that stand for them."""
+        """The column as texts, where it ``has_texts``; numbers as they are written."""
         if self.tally is not None:
             return self.tally
-        assert self.value is not None  # noqa: S101 - embeddings are compared with embeddings only
+        assert self.value is not None  # noqa: S101 - vectors have no texts
         summary = self.value.summary
         names = as_text(pl.Series(summary.values, dtype=pl.Float64)).to_list()
         order = sorted(range(len(names)), key=names.__getitem__)

@@ -205,6 +205,7 @@ def test_a_broken_rule_shows_its_columns():
         ("a < status", "at character 5: this is a text, and a number is needed"),
         ("status + 1 > 2", "at character 1: this is a text"),
         ("start < 'soon'", "at character 9: this is a text, and a time is needed"),
+        ("start > '0001-01-01T00:00:00+14:00'", "at character 9: this is a text, and a time"),
         ("a and b > 1", "at character 1: this is a number, and true or false"),
         ("len(a) > 1", "a number, and a text is needed"),
         ("ok < true", "true or false, and a number is needed"),

@@ -177,9 +177,19 @@ class _Reader:
                 name in FUNCTIONS
             ):
                 return Node(name, _values(inner(argument)), place=place)
-            case ast.Compare():
-                return _chain(given, inner(given.left, *given.comparators), place)
+            case ast.Compare(left=left, ops=ops, comparators=rights):
+                first, *read = inner(left, *rights)
+                sides = [self._side(*side) for side in zip(ops, rights, read, strict=True)]
+                return _chain(given, (first, *sides), place)
         raise _wrong(at, f"{_shown(self.text, given, self.start)} is not part of it; {_LANGUAGE}")
+
+    def _side(self, op: ast.cmpop, given: ast.expr, node: Node) -> Node:
+        """What stands right of ``op``: to Python ('x') is 'x', after ``in`` it is a list of one."""
+        at = self.start + given.col_offset
+        opened = self.masked[:at].rstrip().endswith("(")
+        if opened and isinstance(op, (ast.In, ast.NotIn)) and node.kind == "constant":
+            return Node("list", value=self._list((node,), at), place=node.place)
+        return node
 
     def _unary(self, op: ast.unaryop, operand: ast.expr, place: int, depth: int) -> Node:
         part = self.node(operand, depth + 1)

@@ -178,6 +178,7 @@ KINDS = [
         ("if lower(status) == 'closed' then a is not null", [3]),
         ("len(status) != 4", [1]),
         ("status not in ('open', 'closed')", [0, 1, 2]),
+        ("status in ('open')", [0, 2, 3]),
         ("not ok", [0, 2]),
         ("ok == true", [1]),
         ("if ok then a < 1", [2]),

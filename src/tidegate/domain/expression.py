@@ -240,7 +240,8 @@ def _chain(given: ast.Compare, sides: tuple[Node, ...], place: int) -> Node:
             raise _wrong(right.place - 1, "a list stands after 'in', and nowhere else")
         if _null(left) or (_null(right) and not kind.startswith("is")):
             raise _wrong(place - 1, "write: column is null")
-        links.append(Node(kind, _values((left, right)), place=place))
+        right = right if right.kind == "list" else _values((right,))[0]
+        links.append(Node(kind, (*_values((left,)), right), place=place))
     return links[0] if len(links) == 1 else Node("and", tuple(links), place=place)
 
 
@@ -257,6 +258,8 @@ def _values(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     for node in nodes:
         if node.kind in _CONDITIONS - {"column"}:
             raise _wrong(node.place - 1, "a number or a text is expected here, not a condition")
+        if node.kind == "list":
+            raise _wrong(node.place - 1, "a list stands after 'in', and nowhere else")
     return nodes
 
 

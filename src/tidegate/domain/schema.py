@@ -101,6 +101,8 @@ Moment = Annotated[str, BeforeValidator(_moment_text)]
 Share = Annotated[float, Field(ge=0, le=1)]
 #: Beyond 2**31 characters or numbers no cell holds a value: Arrow counts them in 32 bits.
 Length = Annotated[int, Field(ge=0, lt=2**31)]
+#: Tables count their rows in 64 bits.
+Rows = Annotated[int, Field(ge=0, lt=2**63)]
 
 _TEXTS = (Kind.CATEGORICAL, Kind.TEXT)
 #: Which kinds a key of a column's rule is for, and what to write elsewhere.
@@ -192,7 +194,7 @@ class Presence(Frozen):
 
     column: str
     values: list[str] = Field(min_length=1)
-    min_rows: int = Field(1, ge=0)
+    min_rows: Rows = 1
     min_share: Share = 0.0
 
 
@@ -203,7 +205,7 @@ class Coverage(Frozen):
     ``min_days_share``: of the days from the first row's to the last one's (UTC), those with a row.
     """
 
-    min_rows: int = Field(0, ge=0)
+    min_rows: Rows = 0
     max_gap_days: float | None = Field(None, gt=0, le=MAX_DAYS)
     min_days_share: Share = 0.0
     present: list[Presence] = []

@@ -170,6 +170,7 @@ def test_comments_say_what_the_keys_mean():
         ("columns: []\ncoverage: {present: [{colum: a}]}", ["'colum'", "'column'"]),
         ("columns: []\ncoverage: {max_gap_days: 0}", ["coverage.max_gap_days"]),
         ("columns: []\ncoverage: {max_gap_days: 1.0e+9}", ["coverage.max_gap_days", "1000000"]),
+        (f"columns: []\ncoverage: {{min_rows: 0x{'f' * 5000}}}", ["coverage.min_rows"]),
         ("columns: []\ncoverage: {max_gap_days: .nan}", ["coverage.max_gap_days"]),
         ("columns: []\nfreshness: {max_age_days: .inf}", ["freshness.max_age_days", "1000000"]),
         (

@@ -116,7 +116,9 @@ def read_contract(file: Path) -> Contract:
 def _bytes(file: Path) -> bytes:
     if file.exists() and not file.is_file():
         raise DataError(
-            "{file} is no file of text", do="give a file that holds a contract", file=str(file)
+            "{file} cannot be read: it is a folder, a device or a pipe",
+            do="give a file that holds a contract",
+            file=str(file),
         )
     with file.open("rb") as opened:
         read = opened.read(MAX_BYTES + 1)

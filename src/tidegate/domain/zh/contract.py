@@ -11,7 +11,7 @@ CONTRACT = {
     "an embedding": "向量",
     "an embedding of {width} numbers": "{width} 维的向量",
     "the contract": "契约",
-    "{file} is no file of text": "{file} 不是文本文件",
+    "{file} cannot be read: it is a folder, a device or a pipe": "{file} 读不了：它是文件夹、设备或管道",
     "{file} is larger than {limit} MiB, and no contract is": "{file} 超过 {limit} MiB，契约不会这么大",
     "give a file that holds a contract": "请给出写有契约的文件",
     "line {line} of the contract refers to another place by '*{name}'": "契约第 {line} 行用“*{name}”引用了别处",

@@ -32,6 +32,21 @@ def test_constants_are_what_is_written():
 
 
 @pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        ("a in ('x')", ["x"]),
+        ("a not in ( (-1) )", [-1]),
+        ("if b then (a in ('(x)'))", ["(x)"]),
+    ],
+)
+def test_a_list_of_one(text, listed):
+    rule = parse_rule(text)
+    membership = rule.parts[1] if rule.kind == "if" else rule
+    assert membership.parts[1].kind == "list"
+    assert membership.parts[1].value == listed
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("__import__('os').system('x') == 0", "is not part of it"),
@@ -68,7 +83,15 @@ def test_constants_are_what_is_written():
         ("null is null", "write: column is null"),
         ("a is b", "null or 'not null'"),
         ("a in b", "a list stands after 'in'"),
+        ("a in (b)", "a list stands after 'in'"),
+        ("a in 'x'", "a list stands after 'in'"),
+        ("(a in 'x')", "a list stands after 'in'"),
+        ("a in (null)", "a list holds texts or numbers"),
         ("a == (1, 2)", "a list stands after 'in'"),
+        ("(1, 2) == a", "a list stands after 'in'"),
+        ("a in (1, 2) in (3, 4)", "at character 6: a list stands after 'in'"),
+        ("(1, 2) + a > 1", "a list stands after 'in'"),
+        ("abs((1, 2)) > a", "a list stands after 'in'"),
         ("a in ()", "texts, or numbers, and one at least"),
         ("a in (1, 'x')", "texts, or numbers, and one at least"),
         ("a in (b, c)", "a list holds texts or numbers"),

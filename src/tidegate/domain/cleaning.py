@@ -1,5 +1,6 @@
 """The steps of cleaning that a model file may declare, in the order they are taken."""
 
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -139,6 +140,8 @@ class Fill(Frozen):
     def _one_of_two(self) -> "Fill":
         if (self.by == "value") != (self.value is not None):
             raise ValueError("give 'value: ...', or 'by: median' or 'by: mode' without a value")
+        if isinstance(self.value, (int, float)) and not abs(self.value) <= sys.float_info.max:
+            raise ValueError("missing values are filled in with finite numbers, up to 1.8e308")
         return self
 
 

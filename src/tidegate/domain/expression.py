@@ -177,9 +177,19 @@ class _Reader:
                 name in FUNCTIONS
             ):
                 return Node(name, _values(inner(argument)), place=place)
-            case ast.Compare():
-                return _chain(given, inner(given.left, *given.comparators), place)
+            case ast.Compare(left=left, ops=ops, comparators=rights):
+                first, *read = inner(left, *rights)
+                sides = [self._side(*side) for side in zip(ops, rights, read, strict=True)]
+                return _chain(given, (first, *sides), place)
         raise _wrong(at, f"{_shown(self.text, given, self.start)} is not part of it; {_LANGUAGE}")
+
+    def _side(self, op: ast.cmpop, given: ast.expr, node: Node) -> Node:
+        """What stands right of ``op``: to Python ('x') is 'x', after ``in`` it is a list of one."""
+        at = self.start + given.col_offset
+        opened = self.masked[:at].rstrip().endswith("(")
+        if opened and isinstance(op, (ast.In, ast.NotIn)) and node.kind == "constant":
+            return Node("list", value=self._list((node,), at), place=node.place)
+        return node
 
     def _unary(self, op: ast.unaryop, operand: ast.expr, place: int, depth: int) -> Node:
         part = self.node(operand, depth + 1)
@@ -230,7 +240,8 @@ def _chain(given: ast.Compare, sides: tuple[Node, ...], place: int) -> Node:
             raise _wrong(right.place - 1, "a list stands after 'in', and nowhere else")
         if _null(left) or (_null(right) and not kind.startswith("is")):
             raise _wrong(place - 1, "write: column is null")
-        links.append(Node(kind, _values((left, right)), place=place))
+        right = right if right.kind == "list" else _values((right,))[0]
+        links.append(Node(kind, (*_values((left,)), right), place=place))
     return links[0] if len(links) == 1 else Node("and", tuple(links), place=place)
 
 
@@ -247,6 +258,8 @@ def _values(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     for node in nodes:
         if node.kind in _CONDITIONS - {"column"}:
             raise _wrong(node.place - 1, "a number or a text is expected here, not a condition")
+        if node.kind == "list":
+            raise _wrong(node.place - 1, "a list stands after 'in', and nowhere else")
     return nodes
 
 

@@ -47,9 +47,15 @@ class Schema(Frozen):
 
 
 def moment(text: str) -> dt.datetime:
-    """The time an ISO 8601 text names, without a zone: in UTC where it names one."""
+    """The time an ISO 8601 text names, without a zone: in UTC where it names one.
+
+    Raises ValueError where it names none, or one that is outside the years 1 to 9999 in UTC.
+    """
     found = dt.datetime.fromisoformat(text)
-    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
+    try:
+        return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
+    except OverflowError:
+        raise ValueError(f"'{text}' is outside the years 1 to 9999 in UTC") from None
 
 
 def _severity(given: str) -> str:
@@ -93,7 +99,10 @@ def _pattern(given: str) -> str:
 Severity = Annotated[str, AfterValidator(_severity)]
 Moment = Annotated[str, BeforeValidator(_moment_text)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Length = Annotated[int, Field(ge=0)]
+#: Beyond 2**31 characters or numbers no cell holds a value: Arrow counts them in 32 bits.
+Length = Annotated[int, Field(ge=0, lt=2**31)]
+#: Tables count their rows in 64 bits.
+Rows = Annotated[int, Field(ge=0, lt=2**63)]
 
 _TEXTS = (Kind.CATEGORICAL, Kind.TEXT)
 #: Which kinds a key of a column's rule is for, and what to write elsewhere.
@@ -129,7 +138,7 @@ class ColumnRule(Frozen):
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     min_length: Length | None = None
     max_length: Length | None = None
-    width: Annotated[int, Field(ge=1)] | None = None
+    width: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     unique: bool = False
     severity: Severity = "warn"
 
@@ -169,10 +178,14 @@ class RowRule(Frozen):
     severity: Severity = "warn"
 
 
+#: 2,700 years: more than any data hold, and few enough to count in microseconds.
+MAX_DAYS = 1_000_000
+
+
 class Freshness(Frozen):
     """How old the newest row may be."""
 
-    max_age_days: float = Field(ge=0, allow_inf_nan=False)
+    max_age_days: float = Field(ge=0, le=MAX_DAYS)
     severity: Severity = "refuse"
 
 
@@ -181,7 +194,7 @@ class Presence(Frozen):
 
     column: str
     values: list[str] = Field(min_length=1)
-    min_rows: int = Field(1, ge=0)
+    min_rows: Rows = 1
     min_share: Share = 0.0
 
 
@@ -192,8 +205,8 @@ class Coverage(Frozen):
     ``min_days_share``: of the days from the first row's to the last one's (UTC), those with a row.
     """
 
-    min_rows: int = Field(0, ge=0)
-    max_gap_days: float | None = Field(None, gt=0, allow_inf_nan=False)
+    min_rows: Rows = 0
+    max_gap_days: float | None = Field(None, gt=0, le=MAX_DAYS)
     min_days_share: Share = 0.0
     present: list[Presence] = []
     severity: Severity = "warn"

@@ -109,6 +109,25 @@ def test_an_end_that_is_no_whole_number():
     assert cleaned == {"a": [1.0, 1.5]}
 
 
+@pytest.mark.parametrize(
+    ("given", "ends", "found"),
+    [
+        ([2**63 - 1, 3, None], {"maximum": 10}, [10, 3, None]),
+        ([-(2**63), 2**63 - 1], {"minimum": 0}, [0, 2**63 - 1]),
+        ([2**53 + 1, -4], {"minimum": -3}, [2**53 + 1, -3]),
+        ([2**63 - 1, -(2**63)], {"minimum": -1e30, "maximum": 1e30}, [2**63 - 1, -(2**63)]),
+        ([2**63 - 1, 3], {"minimum": 1e30}, [1e30, 1e30]),
+        ([-(2**63), 3], {"maximum": -1e30}, [-1e30, -1e30]),
+    ],
+)
+def test_a_range_of_whole_numbers_is_kept_to_the_last_digit(given, ends, found):
+    step = {"step": "range", "column": "a", "action": "clip", **ends}
+    cleaned, report = _cleaned(step, a=given)
+    assert cleaned == {"a": found}
+    assert [type(value) for value in cleaned["a"]] == [type(value) for value in found]
+    assert _cleaned(step, [report], **cleaned)[0] == cleaned
+
+
 def test_outliers_by_the_middle_half():
     values = [float(n) for n in range(-50, 51)] + [1e6]
     found, report = _cleaned({"step": "outliers", "columns": ["a"], "limit": 3}, a=values)
@@ -154,12 +173,33 @@ def test_what_was_recorded_is_gone_by_again():
         ({"by": "median"}, [1, 2, 9, None], [1, 2, 9, 2], 2),
         ({"by": "mode"}, ["b", "a", "a", "b", None], ["b", "a", "a", "b", "a"], "a"),
         ({"by": "median"}, [None, None], [None, None], None),
+        ({"by": "median"}, [2**63 - 1, None], [2**63 - 1] * 2, 2**63 - 1),
+        ({"by": "median"}, [2**53 + 1, 0, 2**53 + 1], [2**53 + 1, 0, 2**53 + 1], 2**53 + 1),
+        ({"value": 3}, [None, None], [3.0, 3.0], 3),
+        ({"value": 3}, [0.5, None], [0.5, 3.0], 3),
+        ({"value": 10**20}, [1, None], [1.0, 1e20], 10**20),
+        ({"value": 10**20}, [0.5, None], [0.5, 1e20], 10**20),
     ],
 )
 def test_missing_values_filled_in(step, given, found, value):
-    cleaned, report = _cleaned({"step": "fill", "columns": ["a"], **step}, a=given)
+    step = {"step": "fill", "columns": ["a"], **step}
+    cleaned, report = _cleaned(step, a=given)
     assert cleaned == {"a": found}
+    assert [type(value) for value in cleaned["a"]] == [type(value) for value in found]
     assert report.fitted == ({} if value is None else {"a": {"value": value}})
+    again, second = _cleaned(step, [report], **cleaned)
+    assert (again, second.changed) == (cleaned, 0)
+
+
+def test_filled_columns_are_of_a_type_that_tables_know():
+    columns = {"i": pl.Int64, "f": pl.Float64, "s": pl.String, "e": pl.Array(pl.Float64, 2)}
+    frame = pl.DataFrame({name: [None, None] for name in columns}, schema=columns)
+    filled, _ = clean(frame, _spec({"step": "fill", "columns": list(columns), "value": 3}), None)
+    # A batch without a value is of the same type as the others of its column.
+    assert filled.dtypes == [pl.Int64, pl.Float64, pl.Float64, pl.Float64]
+    vectors = frame.with_columns(e=pl.Series([[1.0, 2.0], None], dtype=columns["e"]))
+    with pytest.raises(DataError, match="fills column 'e' with 3"):
+        clean(vectors, _spec({"step": "fill", "columns": ["e"], "value": 3}), None)
 
 
 def test_rows_that_miss_something_and_rows_that_repeat():
@@ -227,6 +267,9 @@ def test_a_step_that_does_not_fit_the_data(step, says):
         ({"step": "range", "column": "a", "minimum": 2, "maximum": 1}, "lies above"),
         ({"step": "fill", "columns": ["a"]}, "value"),
         ({"step": "fill", "columns": ["a"], "by": "mode", "value": 1}, "value"),
+        ({"step": "fill", "columns": ["a"], "value": float("nan")}, "with finite numbers"),
+        ({"step": "fill", "columns": ["a"], "value": float("-inf")}, "with finite numbers"),
+        ({"step": "fill", "columns": ["a"], "value": 10**400}, "with finite numbers"),
         ({"step": "fill", "columns": ["y"], "value": 1}, "the target 'y' is filled in"),
         ({"step": "rename", "columns": {"a": "y"}}, "'y' is named in the model file"),
         ({"step": "replace", "column": "a", "values": {"a": "b", "b": "c"}}, "another again"),

@@ -1,11 +1,19 @@
 """The contract as YAML: every contract survives it, and what is none says where."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.data.contract.text import contract_from_yaml, contract_to_yaml
-from tidegate.domain.errors import WrongUsage
+from tidegate.data.contract.text import (
+    MAX_BYTES,
+    contract_from_yaml,
+    contract_to_yaml,
+    read_contract,
+)
+from tidegate.domain.errors import DataError, NotFound, WrongUsage
 from tidegate.domain.schema import (
     ColumnRule,
     Contract,
@@ -161,8 +169,25 @@ def test_comments_say_what_the_keys_mean():
         ("columns: []\nfreshness: {max_age: 3}", ["'max_age'", "'max_age_days'"]),
         ("columns: []\ncoverage: {present: [{colum: a}]}", ["'colum'", "'column'"]),
         ("columns: []\ncoverage: {max_gap_days: 0}", ["coverage.max_gap_days"]),
+        ("columns: []\ncoverage: {max_gap_days: 1.0e+9}", ["coverage.max_gap_days", "1000000"]),
+        (f"columns: []\ncoverage: {{min_rows: 0x{'f' * 5000}}}", ["coverage.min_rows"]),
+        ("columns: []\ncoverage: {max_gap_days: .nan}", ["coverage.max_gap_days"]),
+        ("columns: []\nfreshness: {max_age_days: .inf}", ["freshness.max_age_days", "1000000"]),
+        (
+            "columns: [{name: a, kind: date, earliest: '0001-01-01T00:00:00+14:00'}]",
+            ["columns.0.earliest", "outside the years 1 to 9999"],
+        ),
+        (
+            "columns: [{name: a, kind: date, latest: 9999-12-31T23:00:00-14:00}]",
+            ["columns.0", "outside the years 1 to 9999"],
+        ),
+        (f"columns: [{{name: a, kind: text, max_length: 1{'0' * 40}}}]", ["0.max_length"]),
+        (f"columns: [{{name: a, kind: embedding, width: 1{'0' * 40}}}]", ["0.width"]),
         ("columns: []\nextra_columns: deny", ["extra_columns", "'refuse'"]),
         ("[" * 5000, ["not YAML"]),
+        ("columns: [{name: {a: 1}, kind: numeric, maximun: 3}]", ["'maximun' is not a key of 1;"]),
+        ("a: &a [x]\ncolumns:\n- {name: *a, kind: text}", ["line 3", "'*a'", "write out"]),
+        ("a: &a {name: a}\ncolumns: [{<<: *a, kind: text}]", ["line 2", "'*a'"]),
     ],
 )
 def test_a_contract_that_is_none_says_where(text, says):
@@ -170,3 +195,26 @@ def test_a_contract_that_is_none_says_where(text, says):
         contract_from_yaml(text)
     for part in says:
         assert part in str(caught.value)
+
+
+def test_a_few_lines_that_stand_for_more_than_memory_holds_are_refused_at_once():
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]
+    with pytest.raises(WrongUsage, match=r"line 2 .*'\*a0'"):
+        contract_from_yaml("\n".join([*lines, "columns: [{name: *a39, kind: text}]"]))
+
+
+def test_only_a_file_of_a_contracts_size_is_read(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("columns: [{name: a, kind: text}]")
+    assert read_contract(file).columns[0].name == "a"
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
+    for other in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(DataError, match="a folder, a device or a pipe"):
+            read_contract(other)
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(MAX_BYTES + 1)
+    with pytest.raises(DataError, match="larger than 16 MiB"):
+        read_contract(tmp_path / "large")
+    with pytest.raises(NotFound):
+        read_contract(tmp_path / "gone")

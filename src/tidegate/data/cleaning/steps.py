@@ -15,6 +15,8 @@ from tidegate.domain.schema import Contract, Kind
 #: What a step found in the data, by column.
 Fitted = Mapping[str, Mapping[str, Any]]
 
+#: Int64 ends one below it.
+_INT64 = 2**63
 _YES, _NO = ["true", "yes", "1"], ["false", "no", "0"]
 
 
@@ -87,10 +89,19 @@ def _within(step: Any, series: pl.Series, fitted: Fitted) -> pl.Series:
     outside = _outside(_number(step, series), low, high)
     if step.action == "blank":
         return series.set(outside, None)
-    # Where an end of the range is no whole number, neither is what is set to it.
-    whole = series.dtype == pl.Int64 and all(e is None or e == int(e) for e in (low, high))
-    floats = series.cast(pl.Float64).clip(low, high)
-    return floats if not whole else series.zip_with(~outside, floats.cast(pl.Int64))
+    if series.dtype != pl.Int64:
+        return series.cast(pl.Float64).clip(low, high)
+    # An end beyond 64 bits that no whole number passes is none.
+    low = None if low is None or low <= -_INT64 else low
+    high = None if high is None or high >= _INT64 else high
+    # Where an end of the range is no whole number in 64 bits, neither is what is set to it.
+    if all(end is None or _is_int64(end) for end in (low, high)):
+        return series.clip(None if low is None else int(low), None if high is None else int(high))
+    return series.cast(pl.Float64).clip(low, high)
+
+
+def _is_int64(value: float) -> bool:
+    return -_INT64 <= value < _INT64 and value == int(value)
 
 
 def _categories(frame: pl.DataFrame, contract: Contract | None) -> list[pl.Series]:
@@ -138,9 +149,11 @@ def _numbers(series: pl.Series, decimal: str) -> pl.Series:
 def _filled(step: steps.Fill, series: pl.Series, value: Any) -> pl.Series:
     if value is None:
         return series
-    if series.null_count() == len(series):
-        return pl.repeat(value, len(series), eager=True).alias(series.name)
-    if (series.dtype == pl.String) != isinstance(value, str):
+    text = isinstance(value, str)
+    fits = series.dtype == pl.String if text else series.dtype.is_numeric()
+    if not fits and series.null_count() == len(series):
+        series = series.clear(len(series)).cast(pl.String if text else pl.Float64)
+    elif not fits:
         raise DataError(
             "the cleaning step '{step}' fills column '{column}' with {value}, and it holds {found}",
             do="fill text with text and numbers with numbers, or put the step 'types' before",
@@ -149,9 +162,10 @@ def _filled(step: steps.Fill, series: pl.Series, value: Any) -> pl.Series:
             value=value,
             found=str(series.dtype),
         )
-    if series.dtype == pl.Int64 and value != int(value):
+    if series.dtype == pl.Int64 and not _is_int64(value):
         series = series.cast(pl.Float64)
-    return series.fill_null(value)
+    filler = pl.Series([int(value) if series.dtype == pl.Int64 else value], dtype=series.dtype)
+    return series.zip_with(series.is_not_null(), filler)
 
 
 def _number(step: Any, series: pl.Series) -> pl.Series:

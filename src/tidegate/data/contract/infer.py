@@ -69,6 +69,7 @@ class _Seen:
         self.missing = self.held = self.wordy = self.longest = 0
         self.low: float | None = None
         self.high: float | None = None
+        self.endless: set[float] = set()
         self.counts: dict[str, int] | None = {}
         self.dates = dtype == pl.String
 
@@ -116,6 +117,7 @@ class _Seen:
                 self.counts = None
 
     def _add_numbers(self, numbers: pl.Series) -> None:
+        self.endless.update(numbers.filter(numbers.is_infinite()).unique())
         finite = numbers.filter(numbers.is_finite())
         if finite.is_empty():
             return
@@ -145,7 +147,9 @@ class _Seen:
         # A constant column says nothing of its spread: its own size stands in, then 1.
         spread = (high / 2 - low / 2) * 2 or abs(low) or 1.0
         room = RANGE_ROOM * spread
-        lowest, highest = low - room, high + room
+        # No finite end takes in an infinity that the reference holds.
+        lowest = -math.inf if -math.inf in self.endless else low - room
+        highest = math.inf if math.inf in self.endless else high + room
         return lowest if math.isfinite(lowest) else None, (
             highest if math.isfinite(highest) else None
         )

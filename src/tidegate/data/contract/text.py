@@ -20,6 +20,8 @@ from tidegate.domain.schema import (
     UniqueRule,
 )
 
+#: Ten thousand columns with a hundred allowed words each are about 12 MiB of contract.
+MAX_BYTES = 1 << 24
 #: Line breaks that only Unicode knows; the first is also what a Windows ellipsis turns into.
 _BREAKS = "\x85\u2028\u2029"
 
@@ -51,7 +53,7 @@ def contract_to_yaml(contract: Contract, lang: str = "en") -> str:
 def contract_from_yaml(text: str) -> Contract:
     """The contract that the YAML holds; raises WrongUsage naming the place and the nearest key."""
     try:
-        given = yaml.safe_load(text)
+        given = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that takes even less
     # A date such as 2011-13-45, and brackets without end, fail outside PyYAML's own errors.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise WrongUsage(
@@ -73,7 +75,8 @@ def contract_from_yaml(text: str) -> Contract:
                 place=place,
                 example="{name: age, kind: numeric, maximum: 120}",
             )
-        _known_keys(rule, ColumnRule, str(rule.get("name", place)))
+        name = rule.get("name")
+        _known_keys(rule, ColumnRule, name if isinstance(name, str) else str(place))
     for where, found, kind in _table_rules(given):
         _known_keys(found, kind, where)
     try:
@@ -89,9 +92,12 @@ def contract_from_yaml(text: str) -> Contract:
 
 
 def read_contract(file: Path) -> Contract:
-    """The contract that a YAML file holds; raises as ``contract_from_yaml``."""
+    """The contract that a YAML file holds; raises as ``contract_from_yaml``.
+
+    Only a file proper is read, and only so much of it: a device may have no end, a pipe no writer.
+    """
     try:
-        return contract_from_yaml(file.read_text("utf-8"))
+        return contract_from_yaml(_bytes(file).decode("utf-8"))
     except FileNotFoundError:
         raise NotFound("there is no file {file}", do="check the name", file=str(file)) from None
     except UnicodeDecodeError:
@@ -105,6 +111,40 @@ def read_contract(file: Path) -> Contract:
             file=str(file),
             reason=error.strerror or str(error),
         ) from None
+
+
+def _bytes(file: Path) -> bytes:
+    if file.exists() and not file.is_file():
+        raise DataError(
+            "{file} cannot be read: it is a folder, a device or a pipe",
+            do="give a file that holds a contract",
+            file=str(file),
+        )
+    with file.open("rb") as opened:
+        read = opened.read(MAX_BYTES + 1)
+    if len(read) > MAX_BYTES:
+        raise DataError(
+            "{file} is larger than {limit} MiB, and no contract is",
+            do="give a file that holds a contract",
+            file=str(file),
+            limit=MAX_BYTES >> 20,
+        )
+    return read
+
+
+class _Loader(yaml.SafeLoader):
+    """Without aliases: thirty lines of them stand for more text than any memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise WrongUsage(
+                "line {line} of the contract refers to another place by '*{name}'",
+                do="write out what stands there",
+                line=event.start_mark.line + 1,
+                name=event.anchor,
+            )
+        return super().compose_node(parent, index)
 
 
 def _table_rules(given: dict[str, Any]) -> Iterator[tuple[str, Any, type[BaseModel]]]:

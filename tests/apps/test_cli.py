@@ -236,6 +236,22 @@ def test_pages_with_pictures(lived, tmp_path):
     assert "nowhere/c.html cannot be written" in refused.err
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "data profile s.csv -o s.csv", "data profile s.csv --html ./s.csv",
+        "data contract s.csv -o s.csv", "data compare 1.csv s.csv --html s.csv",
+    ],
+)  # fmt: skip
+def test_rows_that_are_read_are_not_written_over(tidegate, tmp_path, line):
+    for name in ("1.csv", "s.csv"):
+        (tmp_path / name).write_text("a\n1\n2\n")
+    told = tidegate(line)
+    assert told.code == 2
+    assert "s.csv would be written over" in told.err
+    assert (tmp_path / "s.csv").read_text() == "a\n1\n2\n"
+
+
 @pytest.fixture
 def named(shop, tmp_path):
     """Two versions of parameters whose tensors have names that look like markup."""

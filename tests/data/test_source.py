@@ -226,6 +226,13 @@ def test_vectors_that_do_not_fit_are_told_by_row(tmp_path, odd):
             _all(open_source(rows_))
 
 
+def test_a_day_beyond_all_years_is_told_by_file_row_and_column(tmp_path):
+    days = pa.array([0] * 70_000 + [2**31 - 1], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"day": days}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: column 'day' .*rows 70000"):
+        _all(open_source(tmp_path / "a.parquet"))
+
+
 def test_large_whole_numbers_become_floats_in_all_batches(tmp_path):
     values = pa.array([1] * 70_000 + [2**63], pa.uint64())
     pq.write_table(pa.table({"a": values, "b": values.slice(0, 70_001)}), tmp_path / "a.parquet")

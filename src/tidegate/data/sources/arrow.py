@@ -72,5 +72,5 @@ def conformed(
 def _conformed(series: pl.Series, dtype: pl.DataType, source: str, first_row: int) -> pl.Series:
     if isinstance(dtype, pl.Array):
         return vectors(series, dtype.size, source=source, first_row=first_row)
-    found = canonical_column(series)
+    found = canonical_column(series, source=source, first_row=first_row)
     return found if found.dtype == dtype else found.cast(dtype)

@@ -116,6 +116,23 @@ def test_quotes_within_a_field_are_part_of_it(tmp_path):
     assert frame.rows() == [('5" pipe', 'a "b"'), ('3" x', "c\nd")]
 
 
+@pytest.mark.parametrize("around", ['{0}"q,1', '"a""{0}",q"q', '"{0}\n{0}",q"q'])
+def test_a_field_may_be_a_whole_document(tmp_path, around):
+    path, text = tmp_path / "a.csv", "x" * 200_000
+    path.write_text("a,b\n" + around.format(text) + "\n")
+    assert len(_all(open_source(path))["a"][0]) >= 200_000
+    path.write_text(f'b,"{text}"\n1,2\n')
+    assert open_source(path).columns == ["b", text]
+
+
+@pytest.mark.parametrize(("inside", "told"), [("", "longer than 16 MiB"), ("\n", "never closed")])
+def test_a_field_larger_than_a_record_is_no_open_quote_unless_lines_end(tmp_path, inside, told):
+    text = "x" * (blocks.RECORD_BYTES // 2 + 1)
+    (tmp_path / "a.csv").write_text(f'a,b\n1,2\n"{text}{inside}{text}",q"q\n')
+    with pytest.raises(DataError, match=rf"a\.csv, line 3: .*{told}"):
+        open_source(tmp_path / "a.csv")
+
+
 def test_numbers_that_only_the_parser_takes_for_such_are_text(tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n0x10,1\n12,2\n")
     assert _all(open_source(tmp_path / "a.csv")).rows() == [("0x10", 1), ("12", 2)]

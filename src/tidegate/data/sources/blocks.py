@@ -15,8 +15,11 @@ BLOCK_BYTES = 1 << 22
 #: Bytes of a record at most. The longest that are in use, whole documents in one field, take some
 #: hundred kilobytes; a file without line ends must not be read whole.
 RECORD_BYTES = 1 << 24
+# The csv module's own limit, 128 KiB, is for the whole process.
+csv.field_size_limit(RECORD_BYTES)
 
 BOM = b"\xef\xbb\xbf"
+_TOO_LARGE = "larger than field limit"  # the csv module's words
 _LF, _CR, _QUOTE = b'\n\r"'
 _QUOTED = re.compile(rb'"(?:[^"]|"")*"?')
 
@@ -96,7 +99,10 @@ def records(data: bytes, separator: str) -> Iterator[tuple[int, int, list[str]]]
                 yield began, ended, row
             began = rows.line_num + 1
     except csv.Error as error:
-        raise BadQuote(began, str(error)) from None
+        fault = str(error)
+        if _TOO_LARGE in fault and rows.line_num > began:
+            fault = "never closed"  # lines end, and the field does not
+        raise BadQuote(began, fault) from None
 
 
 def _end(data: bytes, separator: str | None, *, last: bool) -> int:
@@ -195,9 +201,11 @@ def _column_at(text: Text, data: bytes, at: int) -> str | None:
 
 
 def quote_error(path: Path, line: int, fault: str) -> DataError:
-    """What is wrong with the quotes, in the user's words."""
-    # The csv module knows three faults: text after a closing quote, and a field that runs to the
-    # end of the file or past its size limit, both of which mean that a quote never closed.
+    """What is wrong with the quotes, or the length of a field, in the user's words."""
+    # The csv module knows three faults: text after a closing quote, a field past its size limit,
+    # and one that runs to the end of the file, which means that a quote never closed.
+    if _TOO_LARGE in fault:
+        return too_long(path, line)
     if "expected after" in fault:
         return DataError(
             "{file}, line {line}: text follows a closing double quote",

@@ -1,3 +1,5 @@
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -214,6 +216,13 @@ def test_folders_that_do_not_fit_together(tmp_path):
         open_source(tmp_path / "empty")
 
 
+def test_a_link_to_itself_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    (tmp_path / "b.csv").symlink_to("b.csv")
+    with pytest.raises(DataError, match=r"b\.csv cannot be read"):
+        open_source(tmp_path)
+
+
 def test_a_link_within_the_folder_is_followed(tmp_path):
     (tmp_path / "rows" / ".now").mkdir(parents=True)
     (tmp_path / "rows" / ".now" / "a.csv").write_text("a\n1\n")
@@ -280,6 +289,29 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path):
     path.write_text("a\n1\n2\n3\n")
     with pytest.raises(DataError, match="changed while it was read"):
         _all(source)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_file_that_is_gone_at_a_second_reading_is_told(tmp_path, name):
+    table = pl.DataFrame({"a": [1, 2]})
+    write = {"a.csv": table.write_csv, "a.jsonl": table.write_ndjson}
+    write.get(name, table.write_parquet)(tmp_path / name)
+    source = open_source(tmp_path / name)
+    (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=rf"{name}.* cannot be read.*No such file"):
+        _all(source)
+
+
+@pytest.mark.parametrize("more", [{}, {"v": [[1.0, 2.0]]}, {"day": [date(2011, 1, 2)]}])
+@pytest.mark.parametrize("now", [["x"], [1.5], [[1.0]]])
+def test_parquet_whose_types_change_between_two_readings_is_told(tmp_path, more, now):
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"a": [1], **more}).write_parquet(path)
+    source = open_source(path)
+    for changed in ({"a": now, **more}, {"b": [1]}):
+        pl.DataFrame(changed).write_parquet(path)
+        with pytest.raises(DataError, match=r"a\.parquet"):
+            _all(source)
 
 
 def test_progress_hears_rows_and_ends_at_the_total(tmp_path, monkeypatch):

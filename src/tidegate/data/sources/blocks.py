@@ -4,10 +4,11 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from tidegate.data.sources.rows import unreadable
 from tidegate.domain.errors import DataError
 
 #: Bytes of a block: large enough that columns are worth parsing together.
@@ -56,27 +57,34 @@ class BadQuote(Exception):
 
 def blocks(text: Text) -> Iterator[Block]:
     """The records of a file; raises DataError, naming line and byte, where they are none."""
+    try:
+        with text.path.open("rb") as file:
+            yield from _blocks(file, text)
+    except OSError as error:
+        raise unreadable(str(text.path), error) from None
+
+
+def _blocks(file: BinaryIO, text: Text) -> Iterator[Block]:
     rest, line, byte = b"", text.line, text.start
-    with text.path.open("rb") as file:
-        file.seek(text.start)
-        while True:
-            read = file.read(BLOCK_BYTES)
-            check_nul(text, read, byte + len(rest), line + rest.count(b"\n"))
-            data = rest + read
-            try:
-                end = _end(data, text.separator, last=not read)
-            except BadQuote as error:
-                raise quote_error(text.path, line + error.line - 1, error.fault) from None
-            if end:
-                block = Block(data[:end], line, byte)
-                check_utf8(text, block)
-                yield block
-                line, byte = line + data.count(b"\n", 0, end), byte + end
-            rest = data[end:]
-            if not read:
-                return
-            if len(rest) > RECORD_BYTES:
-                raise _unended(text, rest, line)
+    file.seek(text.start)
+    while True:
+        read = file.read(BLOCK_BYTES)
+        check_nul(text, read, byte + len(rest), line + rest.count(b"\n"))
+        data = rest + read
+        try:
+            end = _end(data, text.separator, last=not read)
+        except BadQuote as error:
+            raise quote_error(text.path, line + error.line - 1, error.fault) from None
+        if end:
+            block = Block(data[:end], line, byte)
+            check_utf8(text, block)
+            yield block
+            line, byte = line + data.count(b"\n", 0, end), byte + end
+        rest = data[end:]
+        if not read:
+            return
+        if len(rest) > RECORD_BYTES:
+            raise _unended(text, rest, line)
 
 
 def records(data: bytes, separator: str) -> Iterator[tuple[int, int, list[str]]]:

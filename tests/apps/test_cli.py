@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from safetensors.numpy import load_file, save_file
+
+from tidegate.apps.cli import data
 
 
 def test_a_first_version_from_the_command_line(shop):
@@ -234,6 +237,32 @@ def test_pages_with_pictures(lived, tmp_path):
     refused = lived("data compare 1.csv 2.csv --html nowhere/c.html")
     assert refused.code == 1
     assert "nowhere/c.html cannot be written" in refused.err
+
+
+def test_a_fault_within_polars_is_told_as_one_document(tidegate, tmp_path, monkeypatch):
+    def panic(*_):
+        raise pl.exceptions.PanicException("out of range")
+
+    monkeypatch.setattr(data, "profile_file", panic)
+    told = tidegate("data profile 1.csv --json")
+    assert told.code == 1
+    assert told.json["error"]["kind"] == "Internal"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "data profile s.csv -o s.csv", "data profile s.csv --html ./s.csv",
+        "data contract s.csv -o s.csv", "data compare 1.csv s.csv --html s.csv",
+    ],
+)  # fmt: skip
+def test_rows_that_are_read_are_not_written_over(tidegate, tmp_path, line):
+    for name in ("1.csv", "s.csv"):
+        (tmp_path / name).write_text("a\n1\n2\n")
+    told = tidegate(line)
+    assert told.code == 2
+    assert "s.csv would be written over" in told.err
+    assert (tmp_path / "s.csv").read_text() == "a\n1\n2\n"
 
 
 @pytest.fixture

@@ -30,6 +30,15 @@ def test_texts_stay_what_they_are(tmp_path):
     assert frame.rows() == [("007", "2011-01-02", ""), ("NA", "2011-01-03", "[{")]
 
 
+@pytest.mark.parametrize("size", [20, 60, 1 << 22])
+@pytest.mark.parametrize("last", ["2011-12-01T00:00:00Z", "2011-12-01 01:02:03.5", "x", None])
+def test_times_stay_text_wherever_blocks_end(tmp_path, monkeypatch, size, last):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+    times = ["2011-12-01", None, "2011-12-02", last]
+    text = "".join(json.dumps({"t": time, "n": 1}) + "\n" for time in times)
+    assert _read(tmp_path / "a.jsonl", text)["t"].to_list() == times
+
+
 def test_a_file_is_known_by_its_first_letter(tmp_path):
     assert _read(tmp_path / "rows.txt", '\ufeff {"a": 1}\n').rows() == [(1,)]
 

@@ -1,3 +1,5 @@
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -116,6 +118,23 @@ def test_quotes_within_a_field_are_part_of_it(tmp_path):
     assert frame.rows() == [('5" pipe', 'a "b"'), ('3" x', "c\nd")]
 
 
+@pytest.mark.parametrize("around", ['{0}"q,1', '"a""{0}",q"q', '"{0}\n{0}",q"q'])
+def test_a_field_may_be_a_whole_document(tmp_path, around):
+    path, text = tmp_path / "a.csv", "x" * 200_000
+    path.write_text("a,b\n" + around.format(text) + "\n")
+    assert len(_all(open_source(path))["a"][0]) >= 200_000
+    path.write_text(f'b,"{text}"\n1,2\n')
+    assert open_source(path).columns == ["b", text]
+
+
+@pytest.mark.parametrize(("inside", "told"), [("", "longer than 16 MiB"), ("\n", "never closed")])
+def test_a_field_larger_than_a_record_is_no_open_quote_unless_lines_end(tmp_path, inside, told):
+    text = "x" * (blocks.RECORD_BYTES // 2 + 1)
+    (tmp_path / "a.csv").write_text(f'a,b\n1,2\n"{text}{inside}{text}",q"q\n')
+    with pytest.raises(DataError, match=rf"a\.csv, line 3: .*{told}"):
+        open_source(tmp_path / "a.csv")
+
+
 def test_numbers_that_only_the_parser_takes_for_such_are_text(tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n0x10,1\n12,2\n")
     assert _all(open_source(tmp_path / "a.csv")).rows() == [("0x10", 1), ("12", 2)]
@@ -197,6 +216,13 @@ def test_folders_that_do_not_fit_together(tmp_path):
         open_source(tmp_path / "empty")
 
 
+def test_a_link_to_itself_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    (tmp_path / "b.csv").symlink_to("b.csv")
+    with pytest.raises(DataError, match=r"b\.csv cannot be read"):
+        open_source(tmp_path)
+
+
 def test_a_link_within_the_folder_is_followed(tmp_path):
     (tmp_path / "rows" / ".now").mkdir(parents=True)
     (tmp_path / "rows" / ".now" / "a.csv").write_text("a\n1\n")
@@ -224,6 +250,13 @@ def test_vectors_that_do_not_fit_are_told_by_row(tmp_path, odd):
     for rows_, name in ((tmp_path / "a.parquet", r"a\.parquet"), (table, "the Arrow table")):
         with pytest.raises(DataError, match=rf"{name}: column 'v' holds vectors.*rows 70000"):
             _all(open_source(rows_))
+
+
+def test_a_day_beyond_all_years_is_told_by_file_row_and_column(tmp_path):
+    days = pa.array([0] * 70_000 + [2**31 - 1], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"day": days}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: column 'day' .*rows 70000"):
+        _all(open_source(tmp_path / "a.parquet"))
 
 
 def test_large_whole_numbers_become_floats_in_all_batches(tmp_path):
@@ -256,6 +289,29 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path):
     path.write_text("a\n1\n2\n3\n")
     with pytest.raises(DataError, match="changed while it was read"):
         _all(source)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_file_that_is_gone_at_a_second_reading_is_told(tmp_path, name):
+    table = pl.DataFrame({"a": [1, 2]})
+    write = {"a.csv": table.write_csv, "a.jsonl": table.write_ndjson}
+    write.get(name, table.write_parquet)(tmp_path / name)
+    source = open_source(tmp_path / name)
+    (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=rf"{name}.* cannot be read.*No such file"):
+        _all(source)
+
+
+@pytest.mark.parametrize("more", [{}, {"v": [[1.0, 2.0]]}, {"day": [date(2011, 1, 2)]}])
+@pytest.mark.parametrize("now", [["x"], [1.5], [[1.0]]])
+def test_parquet_whose_types_change_between_two_readings_is_told(tmp_path, more, now):
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"a": [1], **more}).write_parquet(path)
+    source = open_source(path)
+    for changed in ({"a": now, **more}, {"b": [1]}):
+        pl.DataFrame(changed).write_parquet(path)
+        with pytest.raises(DataError, match=r"a\.parquet"):
+            _all(source)
 
 
 def test_progress_hears_rows_and_ends_at_the_total(tmp_path, monkeypatch):

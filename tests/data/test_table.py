@@ -32,6 +32,32 @@ def test_every_plain_type_has_one_form(given, dtype, held):
     assert canonical_column(column).equals(column)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "a_day"),
+    [
+        (pl.Date(), 1),
+        (pl.Datetime("ms"), 86_400_000),
+        (pl.Datetime("us"), 86_400_000_000),
+        (pl.Datetime("us", "Europe/Berlin"), 86_400_000_000),
+    ],
+)
+def test_times_outside_the_years_of_iso_text_are_told_by_row(dtype, a_day):
+    first, last = -719_162 * a_day, 2_932_897 * a_day - 1
+    whole = pl.Int32 if dtype == pl.Date else pl.Int64
+    kept = canonical_column(pl.Series("t", [first, None, last], dtype=whole).cast(dtype))
+    assert [text and text[:10] for text in kept] == ["0001-01-01", None, "9999-12-31"]
+    largest = 2**31 - 1 if a_day == 1 else 2**63 - 1
+    for bad in (first - 1, last + 1, largest):
+        times = pl.Series("t", [0, None, bad], dtype=whole).cast(dtype)
+        with pytest.raises(DataError, match=r"a\.x: column 't' .* years 1 to 9999 \(rows 12"):
+            canonical_column(times, source="a.x", first_row=10)
+
+
+def test_every_time_in_nanoseconds_has_its_text():
+    times = pl.Series([-(2**63) + 1, 2**63 - 1]).cast(pl.Datetime("ns"))
+    assert [text[:4] for text in canonical_column(times)] == ["1677", "2262"]
+
+
 def test_a_column_of_lists_is_refused():
     with pytest.raises(DataError, match="'odd'"):
         canonical(pl.DataFrame({"odd": [[1], [2]]}))

@@ -10,7 +10,7 @@ from tidegate.data.sources.folder import KeyedSource, key_columns, parts_of
 from tidegate.data.sources.frames import FrameSource, is_frame
 from tidegate.data.sources.json_lines import JsonLinesSource
 from tidegate.data.sources.parquet import MAGIC, ParquetSource
-from tidegate.data.sources.rows import Rows, Source, unheard
+from tidegate.data.sources.rows import Rows, Source, unheard, unreadable
 from tidegate.data.sources.sql import sql_source
 from tidegate.data.sources.stacked import stacked_source
 from tidegate.domain.errors import DataError, NotFound, WrongUsage
@@ -85,9 +85,4 @@ def open_file(path: Path, progress: Rows = unheard) -> Source:
             return JsonLinesSource(path, progress)
         return CsvSource(path, progress)
     except OSError as error:
-        raise DataError(
-            "{file} cannot be read ({reason})",
-            do="check the file and the right to read it",
-            file=str(path),
-            reason=error.strerror or str(error),
-        ) from None
+        raise unreadable(str(path), error) from None

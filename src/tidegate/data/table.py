@@ -16,6 +16,10 @@ MISSING = (
 )  # fmt: skip
 
 _INT64_MAX = 2**63 - 1
+#: The first and last day, counted from 1970, that ISO text (and SQL, and Python) has a year for,
+#: and the units of a day that times are counted in. Nanoseconds in 64 bits end long before.
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000}
 
 
 def kind_of(dtype: pl.DataType) -> Kind:
@@ -51,13 +55,15 @@ def canonical(frame: pl.DataFrame) -> pl.DataFrame:
     Booleans become "true" and "false", dates and times their ISO text (UTC where a zone is
     named), lists of one length of floats Array(Float64, length), so a table means the same
     however it was stored. Raises DataError for a column of other lists, structures, bytes or
-    durations.
+    durations, and for times outside the years 1 to 9999.
     """
     return frame.select([canonical_column(series) for series in frame.get_columns()])
 
 
-def canonical_column(series: pl.Series) -> pl.Series:
-    """One column in canonical form; see ``canonical``."""
+def canonical_column(
+    series: pl.Series, *, source: str = "the table", first_row: int = 0
+) -> pl.Series:
+    """One column in canonical form; see ``canonical``, and for the names ``vectors``."""
     dtype = series.dtype
     if dtype in (pl.Int64, pl.String):
         return series
@@ -68,6 +74,8 @@ def canonical_column(series: pl.Series) -> pl.Series:
         return series.cast(pl.Float64 if too_large else pl.Int64)
     if dtype == pl.Boolean or isinstance(dtype, (pl.Categorical, pl.Enum)):
         return series.cast(pl.String)
+    if dtype == pl.Date or isinstance(dtype, pl.Datetime):
+        _refuse_times(series, dtype, source, first_row)
     if dtype == pl.Date:
         return series.dt.strftime("%Y-%m-%d")
     if dtype == pl.Time:
@@ -115,6 +123,23 @@ def _refuse_vectors(series: pl.Series, bad: pl.Series, source: str, first_row: i
             "{file}: column '{column}' holds vectors of different lengths, or with gaps "
             "(rows {rows})",
             do="give every vector as many numbers as the first, or leave it out whole",
+            file=source,
+            column=series.name,
+            rows=rows.to_list(),
+        )
+
+
+def _refuse_times(series: pl.Series, dtype: pl.DataType, source: str, first_row: int) -> None:
+    a_day = _A_DAY.get(dtype.time_unit) if isinstance(dtype, pl.Datetime) else 1
+    if a_day is None:
+        return
+    counted = series.to_physical()
+    bad = (counted < _FIRST_DAY * a_day) | (counted >= (_LAST_DAY + 1) * a_day)
+    rows = bad.fill_null(False).arg_true().head(3) + first_row
+    if len(rows):
+        raise DataError(
+            "{file}: column '{column}' holds times outside the years 1 to 9999 (rows {rows})",
+            do="correct them, or leave them out; a unit may have been taken for another",
             file=source,
             column=series.name,
             rows=rows.to_list(),

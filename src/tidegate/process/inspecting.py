@@ -10,7 +10,7 @@ from tidegate.data.contract.infer import infer
 from tidegate.data.contract.text import contract_to_yaml, read_contract
 from tidegate.data.drift.drift import drift
 from tidegate.data.drift.since import dated
-from tidegate.data.output import write_file
+from tidegate.data.output import check_apart, write_file
 from tidegate.data.profile import json_file as files
 from tidegate.data.profile.profile import Profile, profile_source
 from tidegate.data.source import Source, open_source
@@ -26,6 +26,8 @@ _NO_MODEL = ModelSpec(model="none", adapter="tensors")
 
 def contract_of_file(file: Path, out: Path | None, progress: Progress, lang: str = "en") -> str:
     """A contract as YAML that the file keeps, with room for noise; also written to ``out``."""
+    if out is not None:
+        check_apart(out, [file])
     source = open_source(file, partial(progress, say("reading", unit="rows")))
     text = contract_to_yaml(infer(source.batches(), _NO_MODEL), lang)
     if out is not None:
@@ -51,6 +53,8 @@ class Compared:
 
 def profile_file(file: Path, out: Path | None, progress: Progress) -> Profile:
     """The profile of a file of rows, also written to ``out`` as JSON where it is given."""
+    if out is not None:
+        check_apart(out, [file])
     found = _profiled(open_source(file, partial(progress, say("reading", unit="rows"))), progress)
     if out is not None:
         files.save(found, out)

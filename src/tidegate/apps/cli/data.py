@@ -10,7 +10,7 @@ from rich.markup import escape
 from tidegate.apps.cli import snapshots
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session
-from tidegate.data.output import write_file
+from tidegate.data.output import check_apart, write_file
 from tidegate.data.profile.json_file import to_json
 from tidegate.data.report.report import comparison_page, p_text, profile_page, since_text, verdict
 from tidegate.domain.drift import Consistency
@@ -40,6 +40,8 @@ def profile(
 ) -> None:
     """Profile a file; needs no workspace."""
     s = session(context)
+    if html is not None:
+        check_apart(html, [file])
     found = profile_file(file, out, Bars(s.err, s.lang))
     if html is not None:
         write_file(html, profile_page(found, s.lang))
@@ -103,6 +105,8 @@ def compare(
 ) -> None:
     """Compare two files or profiles; needs no workspace."""
     s = session(context)
+    if html is not None:
+        check_apart(html, [reference, current])
     made = compare_files(reference, current, Bars(s.err, s.lang))
     if html is not None:
         write_file(html, comparison_page(made.found, made.reference, made.current, s.lang))

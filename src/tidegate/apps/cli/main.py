@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 import typer
+from polars.exceptions import PanicException
 
 from tidegate import __version__
 from tidegate.apps.cli import (
@@ -103,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:
         told = _of_system(error)
         sys.exit(_report("StorageError", told.text(lang), told.exit_code, as_json))
-    except Exception:
+    except (Exception, PanicException):  # polars gives its own up as no Exception
         traceback.print_exc()
         text = "an error that Tidegate did not expect (above): please report it"
         sys.exit(_report("Internal", text, 1, as_json))

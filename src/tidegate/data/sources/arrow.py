@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 import pyarrow as pa
 
+from tidegate.data.sources.rows import changed
 from tidegate.data.table import canonical_column, vectors
 from tidegate.domain.errors import DataError
 
@@ -70,7 +71,14 @@ def conformed(
 
 
 def _conformed(series: pl.Series, dtype: pl.DataType, source: str, first_row: int) -> pl.Series:
+    if isinstance(dtype, pl.Array) != isinstance(series.dtype, (pl.List, pl.Array)):
+        raise changed(source)
     if isinstance(dtype, pl.Array):
         return vectors(series, dtype.size, source=source, first_row=first_row)
-    found = canonical_column(series)
-    return found if found.dtype == dtype else found.cast(dtype)
+    found = canonical_column(series, source=source, first_row=first_row)
+    if found.dtype == dtype:
+        return found
+    # Batches of whole numbers where others hold larger ones, or none at all.
+    if (found.dtype, dtype) != (pl.Int64(), pl.Float64()) and found.null_count() < len(found):
+        raise changed(source)
+    return found.cast(dtype)

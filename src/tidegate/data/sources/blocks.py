@@ -4,10 +4,11 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from tidegate.data.sources.rows import unreadable
 from tidegate.domain.errors import DataError
 
 #: Bytes of a block: large enough that columns are worth parsing together.
@@ -15,8 +16,11 @@ BLOCK_BYTES = 1 << 22
 #: Bytes of a record at most. The longest that are in use, whole documents in one field, take some
 #: hundred kilobytes; a file without line ends must not be read whole.
 RECORD_BYTES = 1 << 24
+# The csv module's own limit, 128 KiB, is for the whole process.
+csv.field_size_limit(RECORD_BYTES)
 
 BOM = b"\xef\xbb\xbf"
+_TOO_LARGE = "larger than field limit"  # the csv module's words
 _LF, _CR, _QUOTE = b'\n\r"'
 _QUOTED = re.compile(rb'"(?:[^"]|"")*"?')
 
@@ -53,27 +57,34 @@ class BadQuote(Exception):
 
 def blocks(text: Text) -> Iterator[Block]:
     """The records of a file; raises DataError, naming line and byte, where they are none."""
+    try:
+        with text.path.open("rb") as file:
+            yield from _blocks(file, text)
+    except OSError as error:
+        raise unreadable(str(text.path), error) from None
+
+
+def _blocks(file: BinaryIO, text: Text) -> Iterator[Block]:
     rest, line, byte = b"", text.line, text.start
-    with text.path.open("rb") as file:
-        file.seek(text.start)
-        while True:
-            read = file.read(BLOCK_BYTES)
-            check_nul(text, read, byte + len(rest), line + rest.count(b"\n"))
-            data = rest + read
-            try:
-                end = _end(data, text.separator, last=not read)
-            except BadQuote as error:
-                raise quote_error(text.path, line + error.line - 1, error.fault) from None
-            if end:
-                block = Block(data[:end], line, byte)
-                check_utf8(text, block)
-                yield block
-                line, byte = line + data.count(b"\n", 0, end), byte + end
-            rest = data[end:]
-            if not read:
-                return
-            if len(rest) > RECORD_BYTES:
-                raise _unended(text, rest, line)
+    file.seek(text.start)
+    while True:
+        read = file.read(BLOCK_BYTES)
+        check_nul(text, read, byte + len(rest), line + rest.count(b"\n"))
+        data = rest + read
+        try:
+            end = _end(data, text.separator, last=not read)
+        except BadQuote as error:
+            raise quote_error(text.path, line + error.line - 1, error.fault) from None
+        if end:
+            block = Block(data[:end], line, byte)
+            check_utf8(text, block)
+            yield block
+            line, byte = line + data.count(b"\n", 0, end), byte + end
+        rest = data[end:]
+        if not read:
+            return
+        if len(rest) > RECORD_BYTES:
+            raise _unended(text, rest, line)
 
 
 def records(data: bytes, separator: str) -> Iterator[tuple[int, int, list[str]]]:
@@ -96,7 +107,10 @@ def records(data: bytes, separator: str) -> Iterator[tuple[int, int, list[str]]]
                 yield began, ended, row
             began = rows.line_num + 1
     except csv.Error as error:
-        raise BadQuote(began, str(error)) from None
+        fault = str(error)
+        if _TOO_LARGE in fault and rows.line_num > began:
+            fault = "never closed"  # lines end, and the field does not
+        raise BadQuote(began, fault) from None
 
 
 def _end(data: bytes, separator: str | None, *, last: bool) -> int:
@@ -195,9 +209,11 @@ def _column_at(text: Text, data: bytes, at: int) -> str | None:
 
 
 def quote_error(path: Path, line: int, fault: str) -> DataError:
-    """What is wrong with the quotes, in the user's words."""
-    # The csv module knows three faults: text after a closing quote, and a field that runs to the
-    # end of the file or past its size limit, both of which mean that a quote never closed.
+    """What is wrong with the quotes, or the length of a field, in the user's words."""
+    # The csv module knows three faults: text after a closing quote, a field past its size limit,
+    # and one that runs to the end of the file, which means that a quote never closed.
+    if _TOO_LARGE in fault:
+        return too_long(path, line)
     if "expected after" in fault:
         return DataError(
             "{file}, line {line}: text follows a closing double quote",

@@ -23,7 +23,7 @@ from tidegate.data.sources.blocks import (
     too_long,
 )
 from tidegate.data.sources.names import check_names
-from tidegate.data.sources.rows import Rows, Source, batch_rows, gathered, unheard
+from tidegate.data.sources.rows import Rows, Source, batch_rows, changed, gathered, unheard
 from tidegate.data.sources.written import Column, numbers_of, plain_texts, texts_of
 from tidegate.data.table import MISSING
 from tidegate.domain.errors import DataError
@@ -70,7 +70,7 @@ class CsvSource(Source):
             yield frame
             done += frame.height
         if done != self.rows:
-            raise self._changed()
+            raise changed(self.name)
 
     def holds(self, column: str) -> bool:
         """Whether a column holds any value; the first reading told."""
@@ -137,7 +137,7 @@ class CsvSource(Source):
         ]
         frame = texts_of(frame, [name for name, dtype in read.items() if dtype == pl.String])
         if any(one.null_count() != frame[one.name].null_count() for one in numbers):
-            raise self._changed()
+            raise changed(self.name)
         return frame.with_columns(numbers).select(list(wanted))
 
     def _fields(self, block: Block, names: Sequence[str]) -> pl.DataFrame:
@@ -153,13 +153,6 @@ class CsvSource(Source):
                 file=self.name,
                 reason=str(error),
             ) from None
-
-    def _changed(self) -> DataError:
-        return DataError(
-            "{file} changed while it was read",
-            do="run the command again when nobody writes to it",
-            file=self.name,
-        )
 
 
 def _parsed(text: Text, data: bytes, types: dict[str, pl.DataType]) -> pl.DataFrame | None:

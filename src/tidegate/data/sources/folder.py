@@ -110,7 +110,7 @@ def _is_data(name: str) -> bool:
 def _check_inside(path: Path, inside: Path, is_folder: bool) -> None:
     if not path.is_symlink():
         return
-    target = path.resolve()
+    target = Path(os.path.realpath(path))  # Path.resolve() fails at a link to itself
     if is_folder or not target.is_relative_to(inside):
         raise DataError(
             "{path} is a link that leads out of its folder, or to another folder",

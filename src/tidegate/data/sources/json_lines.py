@@ -13,7 +13,7 @@ import pyarrow.json
 from tidegate.data.sources.arrow import conformed
 from tidegate.data.sources.blocks import BOM, Block, Text, blocks
 from tidegate.data.sources.names import check_names
-from tidegate.data.sources.rows import Rows, Source, batch_rows, gathered, unheard
+from tidegate.data.sources.rows import Rows, Source, batch_rows, changed, gathered, unheard
 from tidegate.data.sources.written import Column
 from tidegate.domain.errors import DataError
 from tidegate.domain.messages import say
@@ -52,7 +52,7 @@ class JsonLinesSource(Source):
             yield conformed(frame, wanted, self.name, done)
             done += frame.height
         if done != self.rows:
-            raise self._changed()
+            raise changed(self.name)
 
     def holds(self, column: str) -> bool:
         """Whether a key holds any value; the first reading told."""
@@ -64,7 +64,7 @@ class JsonLinesSource(Source):
         try:
             table = _read(block.data, given)
         except pa.ArrowInvalid:
-            raise self._changed() from None
+            raise changed(self.name) from None
         return pl.DataFrame(pl.from_arrow(table.select(given.names).rename_columns(names)))
 
     def _scan(self, progress: Rows) -> int:
@@ -159,13 +159,6 @@ class JsonLinesSource(Source):
                     before=say(str(known[key])),
                 )
             known[key] = known.get(key) or kind
-
-    def _changed(self) -> DataError:
-        return DataError(
-            "{file} changed while it was read",
-            do="run the command again when nobody writes to it",
-            file=self.name,
-        )
 
 
 def _read_as_found(data: bytes) -> pa.Table:

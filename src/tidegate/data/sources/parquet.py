@@ -12,7 +12,7 @@ import pyarrow.parquet
 from tidegate.data.sources.arrow import canonical_type, conformed, is_plain, is_text, is_vector
 from tidegate.data.sources.names import check_names
 from tidegate.data.sources.pages import LARGE_BYTES, LARGEST_RATIO, check_pages, check_rows
-from tidegate.data.sources.rows import BATCH_ROWS, Source, batch_rows, gathered
+from tidegate.data.sources.rows import BATCH_ROWS, Source, batch_rows, changed, gathered
 from tidegate.domain.errors import DataError
 
 MAGIC = b"PAR1"
@@ -131,6 +131,8 @@ class ParquetSource(Source):
         fields, done = [self._fields[name] for name in columns], 0
         try:
             with self._open() as file:
+                if not set(fields) <= set(file.schema_arrow.names):
+                    raise changed(self.name)
                 for batch in file.iter_batches(rows, columns=fields):
                     # The reader gives columns in file order.
                     table = pa.Table.from_batches([batch]).select(fields)

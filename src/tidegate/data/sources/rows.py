@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import polars as pl
 
+from tidegate.domain.errors import DataError
+
 #: Rows of a batch at most: their columns stay in a core's cache, one by one.
 BATCH_ROWS = 1 << 16
 #: Values of a batch at most, 64 MiB of numbers: ten thousand columns come in fewer rows.
@@ -51,6 +53,25 @@ class Source(ABC):
     def holds(self, column: str) -> bool:
         """Whether a column holds any value."""
         return any(batch[column].null_count() < batch.height for batch in self.batches([column]))
+
+
+def changed(file: str) -> DataError:
+    """What is wrong with a file that another pass finds to be no longer what it was."""
+    return DataError(
+        "{file} changed while it was read",
+        do="run the command again when nobody writes to it",
+        file=file,
+    )
+
+
+def unreadable(file: str, error: OSError) -> DataError:
+    """What the system says against reading a file."""
+    return DataError(
+        "{file} cannot be read ({reason})",
+        do="check the file and the right to read it",
+        file=file,
+        reason=error.strerror or str(error),
+    )
 
 
 def batch_rows(schema: Mapping[str, pl.DataType]) -> int:

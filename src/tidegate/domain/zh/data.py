@@ -16,6 +16,7 @@ DATA = {
     "since {place}": "始于{place}",
     "new: {names}": "新出现：{names}",
     "gone: {names}": "已消失：{names}",
+    "{file} would be written over rows that are read": "写入 {file} 会覆盖正在读取的数据",
     "{file} cannot be written ({reason})": "{file} 写不了（{reason}）",
     "column '{column}' holds numbers on one side and text on the other": "列“{column}”一边是数字，另一边是文本",
     "profile the rows of both together": "请把两边的数据行放在一起做概要",

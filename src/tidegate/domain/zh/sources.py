@@ -74,6 +74,8 @@ SOURCES = {
     "{file}, row {row}: column '{column}' writes a date as {value}, and as {earlier} in row {before}": "{file} 第 {row} 行：列“{column}”的日期这里写成 {value}，第 {before} 行写成 {earlier}",
     "{file}: column '{column}' cannot be read after row {row:,} ({reason})": "{file}：列“{column}”从第 {row:,} 行之后无法读取（{reason}）",
     "{file}: column '{column}' has a page of {packed:,} bytes that unpacks to {unpacked:,}": "{file}：列“{column}”有一页 {packed:,} 字节，解开后有 {unpacked:,} 字节",
+    "{file}: column '{column}' holds times outside the years 1 to 9999 (rows {rows})": "{file}：列“{column}”有公元 1 年到 9999 年之外的时间（行 {rows}）",
+    "correct them, or leave them out; a unit may have been taken for another": "请改正或去掉；也可能是时间单位弄错了",
     "{file}: column '{column}' holds vectors of different lengths, or with gaps (rows {rows})": "{file}：列“{column}”的向量长度不一，或者有空缺（行 {rows}）",
     "{file}: column '{column}' is in the file and in the name of its folder": "{file}：列“{column}”既在文件里，又在目录名里",
     "{file}: no object holds a key": "{file}：没有一个对象有键",

@@ -154,8 +154,9 @@ class _Vectors:
         self._missing = 0
 
     def add(self, series: pl.Series) -> None:
-        held = series.drop_nulls().cast(pl.Array(pl.Float64, series.dtype.shape))  # type: ignore[attr-defined]
-        vectors = held.to_numpy().reshape(len(held), -1)
+        size: int = series.dtype.size  # type: ignore[attr-defined]
+        held = series.drop_nulls().cast(pl.Array(pl.Float64, size))
+        vectors = held.to_numpy().reshape(len(held), size)
         sound = np.isfinite(vectors).all(axis=1)
         self._missing += len(series) - int(sound.sum())
         for name, values in sides(vectors[sound]).items():

@@ -10,6 +10,8 @@ from tidegate.data.profile.numbers import Floats
 #: changes its shape does so from almost every direction (Cramer and Wold 1936); eight leave one
 #: that hides from all of them little room.
 DIRECTIONS = 8
+#: What ``sides`` are called.
+SIDES = ("length", *(f"direction {number + 1}" for number in range(DIRECTIONS)))
 
 
 def sides(vectors: Floats) -> dict[str, Floats]:
@@ -22,7 +24,7 @@ def sides(vectors: Floats) -> dict[str, Floats]:
     seen = {"length": np.sqrt(np.einsum("ij,ij->i", vectors, vectors))}
     along = vectors @ _directions(width)
     for number in range(DIRECTIONS):
-        seen[f"direction {number + 1}"] = np.ascontiguousarray(along[:, number])
+        seen[SIDES[1 + number]] = np.ascontiguousarray(along[:, number])
     return seen
 
 

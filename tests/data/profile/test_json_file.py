@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tidegate.data.drift.drift import drift
 from tidegate.data.profile import json_file
+from tidegate.data.profile.correlation import strongest
 from tidegate.data.profile.json_file import from_json, is_profile, load, save, to_json
 from tidegate.data.profile.profile import profile_of
 from tidegate.domain.errors import DataError, NotFound
@@ -44,6 +45,25 @@ def test_a_column_of_vectors_that_are_all_missing_comes_back():
     assert from_json(text).sample["v"].dtype == vectors.dtype
     with pytest.raises(DataError, match="sample does not hold column 'v'"):
         from_json(text.replace("shape=(4,)", "shape=(999999999,)"))
+
+
+def test_names_that_look_like_patterns_are_names():
+    frame = pl.DataFrame({"^.*$": [1.0, 2.0, float("inf")], "x": [3.0, 1.0, 2.0], "*": [1, 2, 3]})
+    found = from_json(to_json(profile_of(frame, "any")))
+    assert found.sample["^.*$"].to_list() == [1.0, 2.0, None]
+    kinds = {column.name: column.kind for column in found.columns}
+    pairs = {(a, b): value for a, b, value in strongest(found.sample, kinds)}
+    assert pairs["^.*$", "x"] == pytest.approx(-1)  # the missing one has the middle rank
+
+
+def test_huge_numbers_and_vectors_come_back():
+    huge = np.repeat([1.7e308, -1.7e308], 70_000)
+    text = to_json(profile_of(pl.DataFrame({"x": huge}), "any"))
+    moments = from_json(text).columns[0].value.moments
+    assert (moments.sd, abs(moments.mean)) == (pytest.approx(1.7e308), pytest.approx(0, abs=1e295))
+    vectors = pl.Series([[1.0, 2.0], [1e200, 1.0], [3.0, 4.0]], dtype=pl.Array(pl.Float64, 2))
+    [column] = from_json(to_json(profile_of(pl.DataFrame({"v": vectors}), "any"))).columns
+    assert (column.missing, column.numbers["length"].moments.maximum) == (1, 5.0)
 
 
 def _big(seed, shift=0.0):

@@ -157,10 +157,11 @@ class _Vectors:
         size: int = series.dtype.size  # type: ignore[attr-defined]
         held = series.drop_nulls().cast(pl.Array(pl.Float64, size))
         vectors = held.to_numpy().reshape(len(held), size)
-        sound = np.isfinite(vectors).all(axis=1)
+        seen = sides(vectors)
+        sound = np.isfinite(seen["length"])
         self._missing += len(series) - int(sound.sum())
-        for name, values in sides(vectors[sound]).items():
-            self._sides.setdefault(name, Numbers()).add(values)
+        for name, values in seen.items():
+            self._sides.setdefault(name, Numbers()).add(values[sound])
 
     def found(self) -> Found:
         return Found(self._missing, {name: side.brief() for name, side in self._sides.items()})

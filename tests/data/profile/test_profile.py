@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tidegate.data.profile.json_file import to_json
+from tidegate.data.profile.json_file import from_json, to_json
 from tidegate.data.profile.profile import merged, profile, profile_of
 from tidegate.data.profile.sample import ROWS
 from tidegate.domain.errors import DataError
@@ -120,6 +120,14 @@ def test_every_row_has_the_same_chance_to_be_kept():
         assert len(kept) == len(np.unique(kept)) == ROWS
         tenths = np.bincount(kept // 2000, minlength=10)
         assert np.all(np.abs(tenths - 500) < 100)  # five standard deviations
+
+
+def test_many_small_profiles_keep_as_many_rows_as_a_large_one():
+    together = profile_of(pl.DataFrame({"x": [0.0]}), "0")
+    for number in range(1, 700):
+        together = merged(together, profile_of(pl.DataFrame({"x": [float(number)]}), "n"))
+    assert sorted(together.sample["x"]) == list(range(700))
+    assert to_json(from_json(to_json(together))) == to_json(together)
 
 
 def test_a_wide_table_keeps_fewer_rows():

@@ -161,12 +161,14 @@ class _Vectors:
         self._missing = 0
 
     def add(self, series: pl.Series) -> None:
-        held = series.drop_nulls().cast(pl.Array(pl.Float64, series.dtype.shape))  # type: ignore[attr-defined]
-        vectors = held.to_numpy().reshape(len(held), -1)
-        sound = np.isfinite(vectors).all(axis=1)
+        size: int = series.dtype.size  # type: ignore[attr-defined]
+        held = series.drop_nulls().cast(pl.Array(pl.Float64, size))
+        vectors = held.to_numpy().reshape(len(held), size)
+        seen = sides(vectors)
+        sound = np.isfinite(seen["length"])
         self._missing += len(series) - int(sound.sum())
-        for name, values in sides(vectors[sound]).items():
-            self._sides.setdefault(name, Numbers()).add(values)
+        for name, values in seen.items():
+            self._sides.setdefault(name, Numbers()).add(values[sound])
 
     def found(self) -> Found:
         return Found(self._missing, {name: side.brief() for name, side in self._sides.items()})

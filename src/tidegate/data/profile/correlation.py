@@ -22,9 +22,9 @@ def correlations(sample: pl.DataFrame, numeric: list[str]) -> tuple[list[str], F
     kept = [name for name in numeric if sample[name].n_unique() > 1]
     if len(kept) < 2 or sample.height < 2:
         return [], np.empty((0, 0))
-    ranks = sample.select(
-        pl.col(name).rank().fill_null(pl.col(name).rank().mean()) for name in kept
-    ).to_numpy()
+    # Column by column: polars reads a name such as "^x.*$" as a pattern.
+    columns = [sample[name].rank() for name in kept]
+    ranks = np.column_stack([column.fill_null(column.mean()).to_numpy() for column in columns])
     centred = ranks - ranks.mean(axis=0)
     sizes = np.sqrt((centred**2).sum(axis=0))
     sizes[sizes == 0] = 1.0

@@ -10,20 +10,24 @@ from tidegate.data.profile.numbers import Floats
 #: changes its shape does so from almost every direction (Cramer and Wold 1936); eight leave one
 #: that hides from all of them little room.
 DIRECTIONS = 8
+#: What ``sides`` are called.
+SIDES = ("length", *(f"direction {number + 1}" for number in range(DIRECTIONS)))
 
 
 def sides(vectors: Floats) -> dict[str, Floats]:
     """Length and projections, ``(n_rows,)`` each, of ``(n_rows, width)``; NaN where one is missing.
 
+    A vector of which some side is infinite is missing: its length tells nothing of the others'.
     The directions are signs drawn from a hash, the same for every column of that width
     (Achlioptas 2003), and scaled to length 1.
     """
     width = vectors.shape[1]
-    seen = {"length": np.sqrt(np.einsum("ij,ij->i", vectors, vectors))}
-    along = vectors @ _directions(width)
-    for number in range(DIRECTIONS):
-        seen[f"direction {number + 1}"] = np.ascontiguousarray(along[:, number])
-    return seen
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        along = vectors @ _directions(width)
+    seen = np.column_stack([length, along])
+    seen[~np.isfinite(seen).all(axis=1)] = np.nan
+    return {side: np.ascontiguousarray(seen[:, place]) for place, side in enumerate(SIDES)}
 
 
 def _directions(width: int) -> NDArray[np.float64]:

@@ -34,8 +34,9 @@ class Grid:
 
         None says that the cells do not suit this batch: it is to be sorted.
         """
-        places = values - self.low
-        places *= self.scale
+        with np.errstate(over="ignore"):
+            places = values - self.low
+            places *= self.scale
         # In floats first: what is far out would not fit an integer.
         np.clip(places, 0, CELLS + 1, out=places)
         cells = places.astype(np.int64)

@@ -1,6 +1,7 @@
 """A stream of numbers in brief: exact counts, quantiles within a bound, and mergeable."""
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -76,8 +77,9 @@ class Moments:
             return self if self.rows else other
         rows = self.rows + other.rows
         mine, theirs = self.rows / rows, other.rows / rows
-        between = (other.mean / 2 - self.mean / 2) * 2 * math.sqrt(mine * theirs)
-        return Moments(
+        # The factor is at most 1: the halves' difference is finite, and stays so.
+        between = (other.mean / 2 - self.mean / 2) * (2 * math.sqrt(mine * theirs))
+        return _within(
             rows,
             self.mean * mine + other.mean * theirs,
             math.hypot(self.sd * math.sqrt(mine), other.sd * math.sqrt(theirs), between),
@@ -99,7 +101,12 @@ def moments(values: Floats) -> Moments:
     apart = scaled - mean
     # Not a dot product: BLAS would use threads for it, and they would wait for each other.
     spread = float(np.multiply(apart, apart, out=apart).mean())
-    return Moments(len(values), mean * unit, math.sqrt(spread) * unit, low, high)
+    return _within(len(values), mean * unit, math.sqrt(spread) * unit, low, high)
+
+
+def _within(rows: int, mean: float, sd: float, low: float, high: float) -> Moments:
+    """Moments that rounding has not moved beyond what numbers from ``low`` to ``high`` can have."""
+    return Moments(rows, min(max(mean, low), high), min(sd, sys.float_info.max), low, high)
 
 
 def summary(ascending: Floats, points: int, random: np.random.Generator) -> Summary:

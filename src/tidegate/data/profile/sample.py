@@ -20,7 +20,7 @@ class Sample:
     """
 
     def __init__(self, columns: int, seed: int = 0):
-        self._size = int(np.clip(VALUES // max(1, columns), FEWEST, ROWS))
+        self._size = _kept(columns)
         self._random = np.random.default_rng(seed)
         self._frames: list[pl.DataFrame] = []
         self._drawn: list[np.ndarray] = []
@@ -57,13 +57,20 @@ class Sample:
 
 def both(a: pl.DataFrame, rows_a: int, b: pl.DataFrame, rows_b: int, seed: int = 0) -> pl.DataFrame:
     """A sample of two tables of so many rows from a sample of each, as if they had been one."""
-    size = min(max(a.height, b.height), rows_a + rows_b)
+    size = max(a.height, b.height)
+    if (a.height, b.height) == (rows_a, rows_b):  # every row of both is there
+        size = min(rows_a + rows_b, _kept(a.width))
     random = np.random.default_rng(seed)
     # How many of a uniform sample of both come from the first; never more than a side has kept.
-    wanted = int(random.hypergeometric(rows_a, rows_b, min(size, rows_a + rows_b)))
+    wanted = int(random.hypergeometric(rows_a, rows_b, size))
     wanted = int(np.clip(wanted, size - b.height, a.height))
     taken = [
         np.sort(random.permutation(side.height)[:count])
         for side, count in ((a, wanted), (b, size - wanted))
     ]
     return pl.concat([a[taken[0]], b[taken[1]]])
+
+
+def _kept(columns: int) -> int:
+    """Rows that are kept of a table of so many columns."""
+    return int(np.clip(VALUES // max(1, columns), FEWEST, ROWS))

@@ -7,7 +7,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidegate.data.drift.measures import Lines, by_name
-from tidegate.data.profile.column import ColumnProfile
+from tidegate.data.profile.categories import Tally, group_of
+from tidegate.data.profile.column import ColumnProfile, microseconds
+from tidegate.data.profile.hashing import text_hashes
+from tidegate.data.profile.numbers import Floats, Summary
 from tidegate.data.profile.profile import Profile
 from tidegate.data.table import as_text
 from tidegate.domain.drift import Consistency, Since
@@ -29,29 +32,62 @@ def question(reference: ColumnProfile, current: ColumnProfile) -> Question | Non
     """What tells the two sides of a column apart best: is it missing, one value, below a line, or
     one of the categories that have become more frequent? None for vectors and prose."""
     kinds = {reference.kind, current.kind}
-    gone = abs(reference.missing_share - current.missing_share)
     if Kind.EMBEDDING in kinds or Kind.TEXT in kinds:
         return None
-    if kinds == {Kind.NUMERIC} and reference.held and current.held:
-        assert reference.value is not None and current.value is not None  # noqa: S101, PT018
-        a, b = reference.value.summary, current.value.summary
-        lines = Lines.of(a, b)
-        line = int(np.argmax(np.abs(lines.before - lines.after)))
-        below, apart = float(lines.values[line]), float(np.abs(lines.before - lines.after)[line])
-        single = lines.single(a.rows, b.rows)
-        if gone > max(apart, single.apart if single is not None else 0.0):
-            return _is_missing
-        if single is not None and single.apart > apart:
-            value = single.value
-            return lambda series: (series == value).fill_null(False).to_numpy()
-        return lambda series: (series <= below).fill_null(False).to_numpy()
-    names, before, after = by_name(reference.texts(), current.texts())
-    shares = before / max(1, reference.held), after / max(1, current.held)
-    risen = [name for name, was, now in zip(names, *shares, strict=True) if now > was]
-    moved = float(np.abs(shares[0] - shares[1]).sum()) / 2
-    if gone >= moved:  # where nothing is left, nothing else can be asked
-        return _is_missing
-    return lambda series: as_text(series).str.strip_chars().is_in(risen).fill_null(False).to_numpy()
+    if len(kinds) > 1 and not (reference.has_texts and current.has_texts):
+        return None  # it holds something of another kind from the first row on
+    if len(kinds) == 1 and reference.value and current.value and reference.held and current.held:
+        numbers = _as_numbers if Kind.NUMERIC in kinds else microseconds
+        asked, apart = _of_numbers(reference.value.summary, current.value.summary, numbers)
+    else:
+        asked, apart = _of_texts(reference.texts(), current.texts())
+    # Where nothing is left, nothing else can be asked.
+    gone = abs(reference.missing_share - current.missing_share)
+    return _is_missing if gone > apart or not (reference.held and current.held) else asked
+
+
+def _of_numbers(
+    a: Summary, b: Summary, numbers: Callable[[pl.Series], Floats]
+) -> tuple[Question, float]:
+    """Whether a number is below the line, or is the value, that tells most; and how much that is.
+
+    ``numbers``: what a batch is as numbers, NaN where one is missing.
+    """
+    lines = Lines.of(a, b)
+    moved = np.abs(lines.before - lines.after)
+    line = int(np.argmax(moved))
+    single = lines.single(a.rows, b.rows)
+    if single is not None and single.apart > moved[line]:
+        value = single.value
+        return lambda series: numbers(series) == value, single.apart
+    below = float(lines.values[line])
+    return lambda series: numbers(series) <= below, float(moved[line])
+
+
+def _of_texts(a: Tally, b: Tally) -> tuple[Question, float]:
+    """Whether a text has become more, or less, frequent; and how much of the rows has moved.
+
+    Where not all are named, those that have for sure; or its group, if that tells more.
+    """
+    names, before, after = by_name(a, b)
+    n, m = max(1, a.held), max(1, b.held)
+    moves = [after / m - (before + a.lost) / n, before / n - (after + b.lost) / m]
+    sums = [float(move[move > 0].sum()) for move in moves]
+    most = int(np.argmax(sums))
+    if a.more is not None or b.more is not None:
+        rise = b.beyond.groups / m - a.beyond.groups / n
+        apart = float(rise[rise > 0].sum())
+        if apart > sums[most]:
+            return lambda series: _in_groups(_texts(series), rise > 0), apart
+    moved = [names[place] for place in np.flatnonzero(moves[most] > 0)]
+    return lambda series: _texts(series).is_in(moved).fill_null(False).to_numpy(), sums[most]
+
+
+def _in_groups(texts: pl.Series, risen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    there = (texts.is_not_null() & (texts != "")).fill_null(False).to_numpy()
+    answers = np.zeros(len(texts), np.bool_)
+    answers[there] = risen[group_of(text_hashes(texts.filter(there)))]
+    return answers
 
 
 def dated(
@@ -131,6 +167,14 @@ def _changed(packed: Sequence[NDArray[np.uint8]], rows: Sequence[int]) -> int:
                 best, at = float(apart.max()), seen + int(np.argmax(apart)) + 1
             seen, told = seen + size, int(upto[-1])
     return at
+
+
+def _as_numbers(series: pl.Series) -> Floats:
+    return series.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _texts(series: pl.Series) -> pl.Series:
+    return as_text(series).str.strip_chars()
 
 
 def _is_missing(series: pl.Series) -> NDArray[np.bool_]:

@@ -169,10 +169,16 @@ def beyond(names: pl.Series, counts: Counts) -> Beyond:
     """Groups, lengths and hashes of distinct texts with so many rows each."""
     hashes = text_hashes(names)
     sizes = np.minimum(names.str.len_chars().to_numpy().astype(np.int64), LONGEST)
-    places = (hashes % np.uint64(GROUPS)).astype(np.int64)
     return Beyond(
-        _counted(places, counts, GROUPS), _counted(sizes, counts, 1), np.unique(hashes)[:HASHES]
+        _counted(group_of(hashes), counts, GROUPS),
+        _counted(sizes, counts, 1),
+        np.unique(hashes)[:HASHES],
     )
+
+
+def group_of(hashes: Hashes) -> Counts:
+    """Which of the groups each text belongs to, by its hash."""
+    return (hashes % np.uint64(GROUPS)).astype(np.int64)
 
 
 def _counted(places: NDArray[np.int64], counts: Counts, least: int) -> Counts:

@@ -174,19 +174,24 @@ class _Vectors:
         return Found(self._missing, {name: side.brief() for name, side in self._sides.items()})
 
 
+def microseconds(texts: pl.Series) -> Floats:
+    """Since 1970, of texts that are all times, NaN where missing; raises DataError else."""
+    bare = texts.str.strip_chars()
+    frame = pl.DataFrame([bare.set(bare == "", None).alias("time")])
+    times = time_of(frame, ["time"])
+    return times.cast(pl.Int64).cast(pl.Float64).fill_null(math.nan).to_numpy()
+
+
 def _times(series: pl.Series) -> Floats | None:
-    """Microseconds since 1970 of texts that are all times, NaN where missing; else None."""
     bare = series.str.strip_chars()
-    bare = bare.set(bare == "", None)
     # A look at one spares trying every form of a time on a column of names.
-    first = bare.drop_nulls().head(1)
+    first = bare.filter(bare != "").head(1)
     if len(first) and not first.str.contains(r"^\d{1,4}[-/]\d{1,2}[-/]\d{1,4}")[0]:
         return None
     try:
-        times = time_of(pl.DataFrame([bare.alias("time")]), ["time"])
+        return microseconds(bare)
     except DataError:
         return None
-    return times.cast(pl.Int64).cast(pl.Float64).fill_null(math.nan).to_numpy()
 
 
 def _kind_of_texts(tally: Tally) -> Kind:

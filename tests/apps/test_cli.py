@@ -265,6 +265,28 @@ def test_rows_that_are_read_are_not_written_over(tidegate, tmp_path, line):
     assert (tmp_path / "s.csv").read_text() == "a\n1\n2\n"
 
 
+def test_a_column_without_numbers_has_no_mean(tidegate, tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\nNA,1\nNA,2\n")
+    shown = tidegate("data profile 1.csv").out.splitlines()
+    assert next(line for line in shown if line.startswith("a")).split()[-3:] == ["-", "-", "-"]
+
+
+def test_columns_that_look_like_markup_are_shown_once_escaped(shop, tmp_path):
+    names = ["[red]x", "end\\", "y"]
+    for seed, file in enumerate(("c.csv", "d.csv")):
+        rng = np.random.default_rng(seed)
+        drawn = rng.normal(5 * seed, 1, (2, 400))
+        columns = [*drawn, rng.integers(0, 2, 400)]
+        pl.DataFrame(dict(zip(names, columns, strict=True))).write_csv(tmp_path / file)
+        assert shop(f"data add m {file}").code == 0
+    for line in ("data profile c.csv", "data compare c.csv d.csv", "data drift m"):
+        shown = shop(line).out
+        for name in names[:2]:
+            assert name in shown
+            assert "\\[" not in shown
+            assert "\\\\" not in shown
+
+
 @pytest.fixture
 def named(shop, tmp_path):
     """Two versions of parameters whose tensors have names that look like markup."""

@@ -1,9 +1,9 @@
 """``tidegate audit``: the whole record checked."""
 
 import typer
-from rich.markup import escape
 
 from tidegate.apps.cli.session import session
+from tidegate.apps.cli.terminal import escape
 from tidegate.process.auditing import summary
 
 group = typer.Typer(no_args_is_help=True, help="Check the whole record.")

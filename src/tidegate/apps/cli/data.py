@@ -5,11 +5,11 @@ from pathlib import Path
 
 import typer
 import yaml
-from rich.markup import escape
 
 from tidegate.apps.cli import snapshots
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session
+from tidegate.apps.cli.terminal import escape
 from tidegate.data.output import check_apart, write_file
 from tidegate.data.profile.json_file import to_json
 from tidegate.data.report.report import comparison_page, p_text, profile_page, since_text, verdict
@@ -53,7 +53,9 @@ def profile(
         moments = (
             column.value.moments if column.value is not None and column.tally is None else None
         )
-        numbers = [] if moments is None else [moments.mean, moments.minimum, moments.maximum]
+        numbers: list[float] = []
+        if moments is not None and moments.rows:
+            numbers = [moments.mean, moments.minimum, moments.maximum]
         shown = [f"{value:.4g}" for value in numbers] or ["-"] * 3
         table.add_row(escape(column.name), s.text(say(column.kind)), f"{column.missing:,}", *shown)
     s.emit(json.loads(to_json(found)), lambda: s.out.print(table))
@@ -135,12 +137,12 @@ def drift(
         table = s.table(say("Snapshot"), say("Rows"), say("Verdict"), right=(1,))
         for one in moved:
             told = s.text(verdict(one.found))
-            table.add_row(one.snapshot.id, f"{one.snapshot.rows:,}", escape(told))
+            table.add_row(one.snapshot.id, f"{one.snapshot.rows:,}", told)
         s.out.print(s.say("against snapshot {snapshot}", snapshot=history.reference.id))
         s.out.print(table)
         for column, snapshot in history.since().items():
             told = s.say("{column}: drifted since {snapshot}", column=column, snapshot=snapshot)
-            s.out.print(escape(told))
+            s.out.print(told)
 
     s.emit(history.summary(), shown)
 

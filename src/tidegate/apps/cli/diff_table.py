@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from rich.markup import escape
 from rich.table import Table
 
 from tidegate.apps.cli.session import Session
+from tidegate.apps.cli.terminal import escape
 from tidegate.domain.amounts import share_text
 from tidegate.domain.messages import Message, say
 from tidegate.params.rows import Status, TensorDiff

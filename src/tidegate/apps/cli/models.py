@@ -4,9 +4,9 @@ from pathlib import Path
 
 import typer
 import yaml
-from rich.markup import escape
 
 from tidegate.apps.cli.session import session
+from tidegate.apps.cli.terminal import escape
 from tidegate.domain.messages import say
 from tidegate.process.models import policy_lines
 

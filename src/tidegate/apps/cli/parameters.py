@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
 
 from tidegate.apps.cli.checkouts import checkout, verify
 from tidegate.apps.cli.diff_table import diff_summary, diff_table
 from tidegate.apps.cli.session import session, when, written_to
+from tidegate.apps.cli.terminal import escape
 from tidegate.apps.cli.updates import show_standing
 from tidegate.domain.amounts import size_text
 from tidegate.domain.errors import WrongUsage

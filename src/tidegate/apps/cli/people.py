@@ -1,9 +1,9 @@
 """``tidegate people``: who is known here, and what they may do."""
 
 import typer
-from rich.markup import escape
 
 from tidegate.apps.cli.session import Session, session
+from tidegate.apps.cli.terminal import escape
 from tidegate.domain.messages import say
 from tidegate.domain.people import Person, Role
 from tidegate.domain.stage import Team

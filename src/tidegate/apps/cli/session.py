@@ -9,11 +9,10 @@ from typing import Any
 
 import typer
 from pydantic import BaseModel
-from rich.markup import escape
 from rich.table import Table
 
 from tidegate.apps.cli.progress import Bars
-from tidegate.apps.cli.terminal import Terminal
+from tidegate.apps.cli.terminal import Terminal, escape
 from tidegate.domain.messages import Message, say
 from tidegate.domain.update import Level, Update, Verdict
 from tidegate.process.workspace import Workspace

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
 
 from tidegate.apps.cli.progress import Bars
 from tidegate.apps.cli.session import Session, session, when
+from tidegate.apps.cli.terminal import escape
 from tidegate.data.source import sql_source
 from tidegate.domain.amounts import size_text
 from tidegate.domain.errors import WrongUsage

@@ -4,6 +4,7 @@ import os
 import re
 from typing import Any
 
+from rich import markup
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,20 @@ def printable(text: str) -> str:
     '\\x1b[31mred'
     """
     return _UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def escape(text: str) -> str:
+    r"""The text as markup that shows it as it is, whatever stands behind.
+
+    Rich's own doubles a backslash at the end, and halves it only where a tag follows: here one
+    does.
+
+    >>> escape("[red]C:\\")
+    '\\[red]C:\\\\[none][/none]'
+    """
+    body = text.rstrip("\\")
+    slashes = text[len(body) :]
+    return markup.escape(body) + (2 * slashes + "[none][/none]" if slashes else "")
 
 
 class Terminal(Console):

@@ -3,9 +3,9 @@
 import time
 
 import typer
-from rich.markup import escape
 
 from tidegate.apps.cli.session import Session, session, when
+from tidegate.apps.cli.terminal import escape
 from tidegate.domain.messages import say
 from tidegate.domain.stage import CHARTERS, Stage
 from tidegate.domain.update import Outcome, Update

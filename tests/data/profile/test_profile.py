@@ -4,7 +4,7 @@ import pytest
 
 from tidegate.data.profile.json_file import from_json, to_json
 from tidegate.data.profile.profile import merged, profile, profile_of
-from tidegate.data.profile.sample import ROWS
+from tidegate.data.profile.sample import ROWS, alike
 from tidegate.domain.errors import DataError
 from tidegate.domain.schema import Kind
 
@@ -147,6 +147,51 @@ def test_progress_is_told_and_nothing_is_an_error():
 def test_numbers_and_texts_are_not_taken_together():
     a, b = (profile_of(pl.DataFrame({"x": values}), "t") for values in ([1.0], ["one"]))
     with pytest.raises(DataError, match="'x' holds numbers on one side and text on the other"):
+        merged(a, b)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (["2024-01-01", "2024-01-02"], [None, None]),
+        ([None, None], ["2024-01-01", None]),
+        (["a", "b", " "], []),
+        ([1, 2], [0.5]),
+        ([1, None], ["x"]),
+        ([1.5], [None]),
+        ([[1.0, 2.0]], [None]),
+    ],
+    ids=str,
+)
+def test_a_side_without_values_fits_any_other(a, b):
+    kinds = {str: pl.String, int: pl.Int64, float: pl.Float64, list: pl.Array(pl.Float64, 2)}
+
+    def column(values):
+        kind = next((type(value) for value in values if value is not None), float)
+        return pl.DataFrame({"x": pl.Series(values, dtype=kinds[kind])})
+
+    if not b:
+        b = [None]
+    sides = [column(values) for values in (a, b)]
+    if a == [1, None]:
+        with pytest.raises(DataError, match="'x' holds numbers on one side"):
+            merged(*(profile_of(side, "t") for side in sides))
+        return
+    together = merged(*(profile_of(side, "t") for side in sides)).column("x")
+    whole = profile_of(
+        pl.DataFrame({"x": pl.concat(alike(*(side["x"] for side in sides)))}), "t"
+    ).column("x")
+    assert (together.kind, together.rows, together.missing) == (
+        whole.kind, whole.rows, whole.missing
+    )  # fmt: skip
+
+
+def test_vectors_of_different_widths_are_not_taken_together():
+    a, b = (
+        profile_of(pl.DataFrame({"v": pl.Series([[1.0] * n], dtype=pl.Array(pl.Float64, n))}), "t")
+        for n in (2, 3)
+    )
+    with pytest.raises(DataError, match=r"'v' is of type Array.* on the other"):
         merged(a, b)
 
 

@@ -1,7 +1,7 @@
 """A column in brief: what it holds, whatever its kind, from one pass over its values."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -70,7 +70,16 @@ class ColumnProfile:
         return Tally([names[place] for place in order], summary.counts[order], self.missing)
 
     def plus(self, other: "ColumnProfile") -> "ColumnProfile":
-        """Both, ``other``'s rows below this one's; raises DataError where one holds text alone."""
+        """Both, ``other``'s rows below this one's; raises DataError where one holds text alone.
+
+        A side that holds nothing fits any other.
+        """
+        if not (self.held and other.held):
+            full, bare = (other, self) if other.held else (self, other)
+            found = Found(self.missing + other.missing, full.numbers, full.tally)
+            return found.plus_missing(bare.rows).column(
+                self.name, full.dtype, self.rows + other.rows
+            )
         if (self.tally is None) != (other.tally is None):
             raise DataError(
                 "column '{column}' holds numbers on one side and text on the other",
@@ -95,6 +104,17 @@ class Found(NamedTuple):
     missing: int
     numbers: dict[str, NumberBrief]
     tally: Tally | None = None
+
+    def plus_missing(self, rows: int) -> "Found":
+        """The same with so many further rows that hold nothing counted in the parts."""
+        numbers = {
+            side: replace(brief, missing=brief.missing + rows)
+            for side, brief in self.numbers.items()
+        }
+        tally = self.tally
+        if tally is not None:
+            tally = replace(tally, missing=tally.missing + rows)
+        return Found(self.missing, numbers, tally)
 
     def column(self, name: str, dtype: str, rows: int) -> ColumnProfile:
         """The same with its kind, and the column's name."""

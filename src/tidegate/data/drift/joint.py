@@ -125,6 +125,13 @@ def _fitted(rows: Floats, side: NDArray[np.int64], seed: int) -> Any:
         return model.fit(rows, side)
 
 
+def _split_on(model: Any) -> NDArray[np.int64]:
+    """The features that any tree asks for: dealing out another's values would change nothing."""
+    nodes = [tree.nodes for trees in model._predictors for tree in trees]
+    asked = [node["feature_idx"][node["is_leaf"] == 0] for node in nodes]
+    return np.unique(np.concatenate(asked)).astype(np.int64)
+
+
 def _scored(model: Any, rows: Floats) -> Floats:
     with threadpool_limits(limits=1, user_api="openmp"):
         return np.asarray(model.predict_proba(rows)[:, 1])
@@ -143,10 +150,11 @@ def _telling(
     held, truth = rows[test], side[test]
     whole = auc(_scored(model, held), truth)
     lost: dict[str, float] = {}
-    for number, name in enumerate(columns):
+    for number in np.unique(owner[_split_on(model)]).tolist():
+        name = columns[number]
         dealt = held.copy()
         mine = np.flatnonzero(owner == number)
         dealt[:, mine] = dealt[np.ix_(random.permutation(len(dealt)), mine)]
         lost[name] = whole - auc(_scored(model, dealt), truth)
-    ranked = sorted(columns, key=lambda name: -lost[name])
+    ranked = sorted(lost, key=lambda name: -lost[name])
     return [name for name in ranked if lost[name] > 0][:TELLING]

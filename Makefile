@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 
-.PHONY: demo test lint format lock docs reports bench-backtest bench-params bench-data clean help
+.PHONY: demo test lint format lock docs reports bench-backtest bench-params bench-data bench-training clean help
 
 help:  ## what can be made here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,16 @@ $(DATA_PEERS)/%/.built: benchmarks/data/%.txt
 bench-data: $(RUN) $(patsubst benchmarks/data/%.txt,$(DATA_PEERS)/%/.built,$(wildcard benchmarks/data/*.txt))  ## data verdicts against Evidently, NannyML and others; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks.data --peers $(DATA_PEERS)
 
+RIVER := .venv/river
+
+$(RIVER)/.built: benchmarks/training/peers.txt
+	@$(PYTHON) -m venv $(RIVER)
+	@$(RIVER)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+bench-training: $(DEV) $(RIVER)/.built  ## policy against fixed schedules and River; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks.training
+
 format: $(DEV)  ## put the code in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -82,7 +92,8 @@ $(RUN): .venv/bin/python requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(DEV): $(RUN) requirements-dev.lock
+$(DEV): $(RUN) requirements-dev.lock requirements-adapters.txt
 	@echo "Adding what the tests need to .venv"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-adapters.txt
 	@touch $@

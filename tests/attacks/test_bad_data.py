@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
@@ -251,6 +252,20 @@ def test_a_folder_does_not_reach_outside_itself(shop, tmp_path):
     link.unlink()
     (inside / "more").symlink_to(outside, target_is_directory=True)
     refused(shop, tmp_path, "data add m rows", "more", "leads out of its folder")
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(shop, tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.csv").write_text(GOOD)
+    os.mkfifo(tmp_path / "rows" / "b.csv")
+    refused(shop, tmp_path, "data add m rows", "b.csv", "is a pipe")
+
+
+def test_a_profile_and_its_page_are_two_files(shop, tmp_path):
+    (tmp_path / "a.csv").write_text(GOOD)
+    line = "data profile a.csv -o told.json --html ./told.json"
+    refused(shop, tmp_path, line, "told.json", "for the page", code=2)
+    assert not (tmp_path / "told.json").exists()
 
 
 @pytest.mark.parametrize("name", ["k=..", "k=%2e%2e%2fsecret", "k=a%2Fb", "=1", "a%2Fb=1"])

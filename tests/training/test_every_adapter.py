@@ -129,7 +129,7 @@ def test_an_incremental_update_moves_what_it_says_and_nothing_else(name, task, l
     if Strategy.INCREMENTAL not in how.strategies:
         pytest.skip(f"{name} says that it cannot do incremental updates")
     child = moved_on(name, task, found, fitted, Strategy.INCREMENTAL).state
-    trainable = how.trainable_groups(task, fitted.state)
+    trainable = how.trainable_groups(task, fitted.state, fitted.settings)
     moved = {
         g for g in {*fitted.state.groups, *child.groups} if moved_tensors(fitted.state, child, g)
     }

@@ -3,18 +3,19 @@
 import pytest
 
 from tidegate.domain.errors import WrongUsage
+from tidegate.domain.policy import TrainingPolicy
 from tidegate.domain.strategy import Strategy
-from tidegate.training.strategy import choose_strategy
+from tidegate.training.strategy import Facts, choose_strategy
 
 ALL = [Strategy.FULL, Strategy.INCREMENTAL, Strategy.HYBRID]
 
 
-def choose(requested="auto", **changed):
-    facts = {
-        "supported": ALL, "parent_exists": True, "drifted": False, "champion_drop": None,
-        "new_rows": 100, "history_rows": 1000,
-    }  # fmt: skip
-    return choose_strategy(requested, **(facts | changed))
+def choose(requested="auto", *, supported=ALL, parent_exists=True, policy=None, **changed):
+    facts = {"drifted": False, "new_rows": 100, "history_rows": 1000}
+    return choose_strategy(
+        requested, Facts(**(facts | changed)), supported=supported, parent_exists=parent_exists,
+        policy=policy or TrainingPolicy(),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,13 @@ def choose(requested="auto", **changed):
         ({"new_rows": 500}, Strategy.FULL),
         ({"history_rows": 0}, Strategy.FULL),
         ({"supported": [Strategy.FULL]}, Strategy.FULL),
+        ({"full_seconds": 30.0, "since_full": 0}, Strategy.FULL),
+        ({"full_seconds": 31.0, "since_full": 0}, Strategy.INCREMENTAL),
+        ({"full_seconds": 31.0, "since_full": 8}, Strategy.FULL),
+        ({"full_seconds": 31.0, "since_full": 3, "drifted": True, "history_rows": 2000},
+         Strategy.HYBRID),
+        ({"full_seconds": 3.0, "since_full": 3, "drifted": True, "history_rows": 2000},
+         Strategy.FULL),
         ({"supported": [Strategy.FULL, Strategy.INCREMENTAL], "drifted": True,
           "history_rows": 2000}, Strategy.FULL),
     ],
@@ -53,3 +61,12 @@ def test_wishes_that_cannot_be():
         choose("hybrid", parent_exists=False)
     with pytest.raises(WrongUsage, match="can do none"):
         choose(supported=[])
+
+
+def test_why_is_said_in_two_sentences():
+    _, why = choose(full_seconds=60.0, since_full=2)
+    assert [reason.text() for reason in why] == [
+        "the data is consistent with the 1,000 rows before, so 100 new rows move the parameters "
+        "on: an incremental update",
+        "a full one would take about 60 s; the last was 2 update(s) ago",
+    ]

@@ -5,7 +5,7 @@ import pytest
 
 from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.predictor import Predictions
-from tidegate.training.validation import validate
+from tidegate.training.validation.validate import validate
 
 ACCURACY = METRICS["accuracy"][0]
 

@@ -115,18 +115,28 @@ def _newest(
     return np.sort(labelled[trained]), np.sort(labelled[order[cut:]])
 
 
-def _entities(labelled: Rows, keys: pl.Series, share: float, seed: int) -> tuple[Rows, Rows] | None:
-    """Whole entities drawn until the share is as near as it comes; None where none can be."""
+def entities_of(keys: pl.Series) -> Rows | None:
+    """A number for each row's entity, ``(n_rows,)``; rows without a key are each their own.
+
+    None where no entity has a second row: then there is nothing to keep together.
+    """
     named = as_text(canonical_column(keys)).to_numpy()
     alone = np.array([key is None for key in named], dtype=bool)
     # One number an entity, in the order of their names, so that file order does not matter.
     names, place = np.unique(named[~alone].astype(str), return_inverse=True)
-    group = np.empty(len(labelled), np.int64)
+    group = np.empty(len(named), np.int64)
     group[~alone] = place
     group[alone] = len(names) + np.arange(int(alone.sum()))
     sizes = np.bincount(group)
-    if len(sizes) < 2 or sizes.max() == 1:
+    return None if len(sizes) < 2 or sizes.max() == 1 else group
+
+
+def _entities(labelled: Rows, keys: pl.Series, share: float, seed: int) -> tuple[Rows, Rows] | None:
+    """Whole entities drawn until the share is as near as it comes; None where none can be."""
+    group = entities_of(keys)
+    if group is None:
         return None
+    sizes = np.bincount(group)
     kept, filled, wanted = [], 0, _share_of(len(labelled), share)
     order = _shuffled(len(sizes), seed)
     for entity, size in zip(order.tolist(), sizes[order].tolist(), strict=True):

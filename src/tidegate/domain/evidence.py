@@ -73,25 +73,41 @@ class PrepareEvidence(Frozen):
     reference: str | None = None  # the snapshot it was compared with
 
 
-class PlanEvidence(Frozen):
-    """Plan: how the parameters will be updated, and why.
+class Way(Frozen):
+    """One way to update: a strategy, the groups it moves, and the snapshots it trains on."""
 
-    ``snapshots`` are trained on now; ``learned`` are those and all that the line of versions
-    before learned from, oldest first: a later update may go back to them.
-    """
-
-    stage: Literal[Stage.PLAN] = Stage.PLAN
     strategy: Strategy
-    requested: str
-    supported: list[Strategy]
     trainable_groups: list[str] = []
     frozen_groups: list[str] = []
     key_groups: list[str] = []
     snapshots: list[str] = []
+
+
+class PlanEvidence(Way):
+    """Plan: how the parameters will be updated, and why.
+
+    ``snapshots`` are trained on now; ``learned`` are those and all that the line of versions
+    before learned from, oldest first: a later update may go back to them. ``rivals`` are ways
+    that compete on rows kept aside, the plan's own among them; none where one is settled.
+    """
+
+    stage: Literal[Stage.PLAN] = Stage.PLAN
+    requested: str
+    supported: list[Strategy]
     learned: list[str] = []
+    remembered: list[str] = []  # snapshots that rows are drawn from against forgetting
+    rivals: list[Way] = []
+    settings: list[dict[str, Any]] = []  # that served earlier versions best: a search tries them
     parent: int | None = None
     max_relative_step: float | None = None
     why: list[Message]
+
+    def taking(self, strategy: Strategy) -> "PlanEvidence":
+        """The same plan, settled on the rival of that strategy."""
+        if strategy is self.strategy:
+            return self.model_copy(update={"rivals": []})
+        way = next(one for one in self.rivals if one.strategy is strategy)
+        return self.model_copy(update={**dict(way), "rivals": []})
 
 
 class Imported(Frozen):
@@ -120,9 +136,37 @@ class Imported(Frozen):
         return self.changed + self.added + self.removed
 
 
+class Trial(Frozen):
+    """Settings that were tried: ``score`` is the mean of the primary metric over the parts seen.
+
+    ``state``: complete, pruned (it fell behind) or failed (``why`` says how).
+    """
+
+    settings: dict[str, Any]
+    strategy: Strategy
+    state: Literal["complete", "pruned", "failed"]
+    score: float | None = None
+    parts: list[float] = []
+    why: str | None = None
+
+
+class Search(Frozen):
+    """What a search tried, in order; ``best`` is the place of the trial whose settings were taken.
+
+    ``repeatable``: whether the same search gives the same trials again; a limit in seconds ends
+    it at another place each time.
+    """
+
+    trials: list[Trial]
+    best: int
+    repeatable: bool
+
+
 class TrainEvidence(Frozen):
     """Train: the candidate, and proof of what moved and what did not.
 
+    ``notes`` tell what training did beyond the plan: stopped early, shortened a step, averaged
+    with the parent. ``deterministic``: whether the same parameters come out again on this machine.
     ``differences`` is what a program that loads the parent would stumble over; the proposer has
     accepted it. ``imported`` is there where the parameters came from a file.
     """
@@ -138,11 +182,15 @@ class TrainEvidence(Frozen):
     curve: list[float] = []
     converged: bool = True
     finite: bool = True
+    deterministic: bool = True
     steps: list[GroupStep] = []
+    notes: list[Message] = []
     differences: list[Message] = []
     imported: Imported | None = None
+    search: Search | None = None
     environment: dict[str, str] = {}
     seconds: float = 0.0
+    fit_seconds: float = 0.0  # of these, the fit of the candidate itself
 
 
 class Interval(Frozen):
@@ -154,13 +202,89 @@ class Interval(Frozen):
 
 
 class SegmentScore(Frozen):
-    """The primary metric within one segment; ``difference`` > 0 is better."""
+    """The primary metric within one segment; ``difference`` > 0 is better.
+
+    ``p_value``: of a segment that nobody declared and a search found, corrected over all that the
+    search confirmed, on rows of its own.
+    """
 
     segment: str
     rows: int
     candidate: float
     champion: float
     difference: float
+    p_value: float | None = None
+
+
+class Paired(Frozen):
+    """Candidate and champion row by row.
+
+    ``better``: rows that only the candidate got right, for numbers those where it erred less;
+    ``worse`` the other way round. ``p_value``: two-sided, of no difference between the two (exact
+    McNemar). ``auc`` is the difference of the areas under both ROC curves (DeLong), where there
+    are two classes and probabilities, and ``auc_p_value`` of no difference there.
+    """
+
+    better: int
+    worse: int
+    p_value: float
+    auc: Interval | None = None
+    auc_p_value: float | None = None
+
+
+class CalibrationBin(Frozen):
+    """Rows whose promises are alike: the share promised, and the share that came true."""
+
+    rows: int
+    promised: float
+    observed: float
+
+
+class Calibration(Frozen):
+    """Probabilities against what came true.
+
+    ``error``: mean distance between promised and observed share; ``chance``: what it would be on
+    so many rows if every promise were kept; ``brier``: mean squared distance, 0 to 1.
+    """
+
+    bins: list[CalibrationBin]
+    error: float
+    chance: float
+    brier: float
+
+
+class Noise(Frozen):
+    """Answers to the same rows with a little noise on every number.
+
+    ``scale``: the noise's standard deviation as a share of each column's; ``changed``: share of
+    rows with another class, None for numbers; ``loss``: how much worse the score gets, and
+    ``champion_loss`` the champion's, in the unit of the margin.
+    """
+
+    scale: float
+    changed: float | None = None
+    loss: float
+    champion_loss: float | None = None
+
+
+class CrossValidation(Frozen):
+    """The primary metric of models trained alike on other parts of the training rows.
+
+    ``how``: time, grouped, stratified or random; ``score`` is the mean over ``folds`` with an
+    interval that allows for what their training rows share (Nadeau and Bengio 2003).
+    """
+
+    how: str
+    folds: list[float]
+    score: Interval
+
+
+class LearningPoint(Frozen):
+    """The primary metric of a model trained alike on fewer rows: on those, and on the hold-out."""
+
+    rows: int
+    train: float
+    holdout: float
 
 
 class ValidateEvidence(Frozen):
@@ -168,7 +292,8 @@ class ValidateEvidence(Frozen):
 
     ``difference`` is oriented so that more is better, in the unit of the policy's margin
     (absolute for metrics between 0 and 1, else relative to the champion's value). Without a
-    champion it is against the baseline: the most frequent class, or the mean.
+    champion it is against the baseline: the most frequent class, or the mean. ``segments`` are
+    those declared; ``found`` are those that a search found the candidate to be worse in.
     """
 
     stage: Literal[Stage.VALIDATE] = Stage.VALIDATE
@@ -180,10 +305,19 @@ class ValidateEvidence(Frozen):
     champion: dict[str, Interval] = {}
     champion_version: int | None = None
     difference: Interval | None = None
+    paired: Paired | None = None
     train_score: float | None = None
     gap: float | None = None
     negative_flips: float | None = None
+    changed: float | None = None  # share of rows with another answer than the champion's
+    moves_on: bool = False  # whether the update continues from the champion's parameters
     segments: list[SegmentScore] = []
+    found: list[SegmentScore] = []
+    calibration: Calibration | None = None
+    champion_calibration: Calibration | None = None
+    noise: Noise | None = None
+    cross_validation: CrossValidation | None = None
+    learning_curve: list[LearningPoint] = []
     bad_above: float = 0.0
 
 

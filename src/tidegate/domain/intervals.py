@@ -1,7 +1,8 @@
-"""Confidence intervals: Wilson's for a share, the bootstrap for everything else."""
+"""How sure one may be: Wilson's interval for a share, the bootstrap for everything else, and
+p-values corrected over many looks."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -159,3 +160,17 @@ def percentile(value: float, drawn: Array, confidence: float) -> Interval:
     """The interval that leaves out equal shares of the draws at both ends, around ``value``."""
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(value=value, low=min(float(low), value), high=max(float(high), value))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected so that any false alarm among all is as rare as one alone (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, float(p_values[place]) * (len(p_values) - rank)))
+        corrected[place] = highest
+    return corrected

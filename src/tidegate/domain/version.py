@@ -68,7 +68,8 @@ class GroupStep(Frozen):
     """How far one parameter group moved from the parent.
 
     ``relative_norm`` is ``|new - old| / |old|`` over the tensors both have in the same shape;
-    None where there is no parent or nothing to compare.
+    None where there is no parent or nothing to compare. ``held``: whether the step budget speaks
+    of this group; counters, statistics and groups that start anew go as far as they must.
     """
 
     group: str
@@ -77,3 +78,4 @@ class GroupStep(Frozen):
     changed_tensors: int
     added_tensors: int = 0
     relative_norm: float | None = None
+    held: bool = True

@@ -25,21 +25,24 @@ from tidegate.domain.snapshot import Snapshot
 from tidegate.domain.strategy import Strategy
 from tidegate.governance.risk import assess
 from tidegate.monitoring.trigger import Stretch, due
+from tidegate.process.fitting import fit_candidate
 from tidegate.process.home import Progress, silent
 from tidegate.process.loading import Fitted
 from tidegate.process.stages.plan import make_plan
 from tidegate.process.stages.prepare import examine, split_of
-from tidegate.process.stages.train import fit_candidate
+from tidegate.process.stages.train import steps_of
 from tidegate.process.stages.validate import compare, labels
-from tidegate.training.steps import group_steps, not_finite
+from tidegate.training.steps import not_finite
 
 
 class Arm(Frozen):
-    """One way to update: its score over all rows tested, versions released, seconds spent."""
+    """One way to update: its score over all rows tested, versions released, seconds spent, and
+    those of them that went into updates."""
 
     score: float
     updates: int
     seconds: float
+    updating: float = 0.0
     refused: int = 0
 
 
@@ -98,10 +101,10 @@ def backtest(
         [data], lambda done, total: progress(say("reading", unit="rows"), done, total)
     )
     require_columns(frame, spec, data.name)
-    batches = _batches(spec, frame, batch_rows, time_column)
-    arms = (("never update", _never), ("every batch", _always), ("this policy", _by_policy))
+    batches = batches_of(spec, frame, batch_rows, time_column)
+    arms = (("never update", never), ("every batch", always), ("this policy", by_policy))
     done = [
-        _replay(spec, batches, updater, partial(_tell, progress, say(name), len(batches)))
+        replay(spec, batches, updater, partial(_tell, progress, say(name), len(batches)))
         for name, updater in arms
     ]
     return Backtest(
@@ -118,9 +121,10 @@ def _tell(progress: Progress, name: Message, total: int, done: int) -> None:
     progress(name, done, total)
 
 
-def _batches(
-    spec: ModelSpec, frame: pl.DataFrame, batch_rows: int, time_column: str | None
+def batches_of(
+    spec: ModelSpec, frame: pl.DataFrame, batch_rows: int, time_column: str | None = None
 ) -> list[pl.DataFrame]:
+    """Cleaned, labelled rows in batches, in time. Raises DataError for fewer than two."""
     if time_column is not None and time_column not in frame.columns:
         raise DataError(
             "there is no column '{column}' to sort by",
@@ -147,13 +151,14 @@ def _batches(
     return kept
 
 
-def _replay(
+def replay(
     spec: ModelSpec,
     batches: list[pl.DataFrame],
     updater: Updater,
-    progress: Callable[[int], None],
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> Arm:
-    began, updates = time.perf_counter(), 0
+    """Every batch predicted first and learned after; the first one trains."""
+    began, updates, updating = time.perf_counter(), 0, 0.0
     past = Past(spec, batches[:1], _fit_all(spec, batches[:1]))
     predictor = past.champion.predictor()
     truths, answers = [], []
@@ -166,14 +171,22 @@ def _replay(
         past.record.append(_stretch(spec, truth, answer))
         if at == len(batches) - 1:
             break  # nothing is left to test what would be learned now
+        asked = time.perf_counter()
         champion = updater(past)
+        updating += time.perf_counter() - asked
         if champion is not None:
             past.champion, updates = champion, updates + 1
             predictor = champion.predictor()
     progress(len(batches))
     score = METRICS[spec.metric.name][1](np.concatenate(truths), np.concatenate(answers))
     seconds = round(time.perf_counter() - began, 2)
-    return Arm(score=score, updates=updates, seconds=seconds, refused=past.refused)
+    return Arm(
+        score=score,
+        updates=updates,
+        seconds=seconds,
+        updating=round(updating, 2),
+        refused=past.refused,
+    )
 
 
 def _stretch(spec: ModelSpec, truth: Array, answer: Array) -> Stretch:
@@ -190,17 +203,19 @@ def _fit_all(spec: ModelSpec, snapshots: list[pl.DataFrame]) -> Fitted:
     return fit_candidate(spec, plan, stacked(kept), None, lambda _done, _total: None)[0]
 
 
-def _never(_past: Past) -> Fitted | None:
+def never(_past: Past) -> Fitted | None:
+    """No update ever."""
     return None
 
 
-def _always(past: Past) -> Fitted | None:
+def always(past: Past) -> Fitted | None:
+    """A full update at every batch, on as many of the newest as policy's window holds."""
     past.snapshots += past.pending
     past.pending = []
     return _fit_all(past.spec, past.snapshots)
 
 
-def _by_policy(past: Past) -> Fitted | None:
+def by_policy(past: Past) -> Fitted | None:
     """An update where the trigger asks for one and every gate that judges offline passes.
 
     All batches since the last update make one snapshot, as they would be added. Batches that
@@ -264,7 +279,7 @@ def _trained(past: Past, plan: PlanEvidence, rows: pl.DataFrame) -> tuple[Fitted
         curve=fit.curve,
         converged=fit.converged,
         finite=not not_finite(fitted.state),
-        steps=group_steps(past.champion.state, fitted.state, set(plan.frozen_groups)),
+        steps=steps_of(past.spec, plan, past.champion, fitted),
         seconds=time.perf_counter() - began,
     )
 

@@ -1,7 +1,9 @@
-"""The data a version learned from, found again from the record."""
+"""What versions learned from, and how, found again from the record."""
+
+from collections.abc import Iterator
 
 from tidegate.domain.errors import NotFound
-from tidegate.domain.evidence import PlanEvidence
+from tidegate.domain.evidence import PlanEvidence, TrainEvidence
 from tidegate.domain.snapshot import Snapshot
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
@@ -47,3 +49,16 @@ def learned_from(reader: Reader, model: str, number: int | None) -> list[Snapsho
     plan = reader.evidence(plan_digest)
     assert isinstance(plan, PlanEvidence)  # noqa: S101
     return [find_snapshot(reader, snapshot) for snapshot in plan.learned]
+
+
+def trainings(reader: Reader, model: str, number: int | None) -> Iterator[TrainEvidence]:
+    """How a version and those before it were trained, the newest first, up to an import."""
+    while number is not None:
+        version = find_version(reader, model, number)
+        update = reader.get(Update, version.update)
+        digest = update.evidence_digest(Stage.TRAIN) if update else None
+        evidence = reader.evidence(digest) if digest else None
+        if not isinstance(evidence, TrainEvidence) or evidence.imported is not None:
+            return
+        yield evidence
+        number = version.parent

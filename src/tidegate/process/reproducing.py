@@ -9,9 +9,10 @@ from tidegate.domain.update import Update
 from tidegate.domain.version import TensorInfo
 from tidegate.params.identity import tensor_id, version_id
 from tidegate.process.case import Case
+from tidegate.process.fitting import fit_candidate
 from tidegate.process.home import Home
 from tidegate.process.loading import load_fitted
-from tidegate.process.stages.train import fit_candidate, training_rows
+from tidegate.process.stages.train import training_rows
 from tidegate.training.environment import environment
 
 
@@ -21,6 +22,7 @@ class Reproduced(Frozen):
     update: str
     recorded: str
     derived: str
+    deterministic: bool = True
     environment_changes: list[str]
 
     @property
@@ -48,7 +50,12 @@ def reproduce(home: Home, update: Update) -> Reproduced:
         )
     rows = training_rows(case, plan)
     parent = load_fitted(home, update.model, plan.parent)
-    fitted, _ = fit_candidate(update.spec, plan, rows, parent, case.progress("training"))
+    # What a search found is in the record; only the training itself is run again.
+    plan = plan.taking(trained.strategy)
+    fitted, _ = fit_candidate(
+        update.spec, plan, rows.of(plan.strategy), parent, case.progress("training"),
+        settings=trained.settings, remembered=rows.remembered,
+    )  # fmt: skip
     infos = [
         TensorInfo(
             name=name,
@@ -69,5 +76,6 @@ def reproduce(home: Home, update: Update) -> Reproduced:
         update=update.id,
         recorded=trained.params,
         derived=version_id(fitted.structure(), infos),
+        deterministic=trained.deterministic,
         environment_changes=changes,
     )

@@ -1,9 +1,10 @@
 """Adapters by name, and the two things done with one: train and load."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "Loaded",
     "State",
     "adapter",
+    "check_groups",
     "known_adapters",
     "load",
     "train",
@@ -33,6 +35,9 @@ __all__ = [
 #: Where each adapter is: a file in ``adapters`` and a class in it. One is imported when it is
 #: asked for, so that a command that trains nothing does not wait for scikit-learn.
 _ADAPTERS = {
+    "torch": ("pytorch", "PyTorch"),
+    "xgboost": ("xgb", "XgBoost"),
+    "lightgbm": ("lgbm", "LightGbm"),
     "tensors": ("tensors", "Tensors"),
     "sklearn.logistic_regression": ("logistic", "LogisticRegression"),
     "sklearn.linear_regression": ("linear", "LinearRegression"),
@@ -44,24 +49,76 @@ _ADAPTERS = {
     "sklearn.gaussian_nb": ("naive_bayes", "GaussianNaiveBayes"),
     "sklearn.hist_gradient_boosting": ("boosting", "HistGradientBoosting"),
     "sklearn.random_forest": ("forest", "RandomForest"),
+    "sklearn.linear_svc": ("svm", "LinearSvc"),
+    "sklearn.kmeans": ("kmeans", "KMeans"),
+    "sklearn.isolation_forest": ("isolation", "IsolationForest"),
+    "sklearn.pca_logistic_regression": ("pca", "PcaLogisticRegression"),
+    "sklearn.pca_ridge": ("pca", "PcaRidge"),
 }
 
 
+#: The extra that brings what an adapter needs, beside Tidegate itself.
+_EXTRAS = {"torch": "torch", "xgboost": "boosting", "lightgbm": "boosting"}
+
+#: Where installed packages announce adapters of their own: a name, and a class of the protocol.
+ENTRY_POINTS = "tidegate.adapters"
+
+
 def known_adapters() -> list[str]:
-    """The names of all adapters, sorted."""
-    return sorted(_ADAPTERS)
+    """The names of all adapters, those of other packages included, sorted."""
+    return sorted({*_ADAPTERS, *_announced()})
 
 
 def adapter(name: str) -> Adapter:
-    """The adapter of that name; an unknown one raises WrongUsage with the nearest known."""
+    """The adapter of that name; an unknown one raises WrongUsage with the nearest known.
+
+    Raises WrongUsage as well where what it needs is not installed, or cannot be imported.
+    """
     known_or_refuse(name, known_adapters(), "there is no adapter '{name}'")
     return _made(name)
 
 
 @cache
+def _announced() -> dict[str, EntryPoint]:
+    """Adapters of installed packages; a name of Tidegate's own cannot be taken."""
+    found = entry_points(group=ENTRY_POINTS)
+    return {point.name: point for point in found if point.name not in _ADAPTERS}
+
+
+@cache
 def _made(name: str) -> Adapter:
+    if name in _ADAPTERS:
+        return _own(name)
+    point = _announced()[name]
+    try:
+        made: Adapter = point.load()()
+    except Exception as error:  # whatever it is, it is that package's to mend
+        raise WrongUsage(
+            "adapter '{name}' of {package} cannot be loaded: {kind}: {problem}",
+            do="mend or upgrade that package, or choose another adapter",
+            name=name,
+            package=point.dist.name if point.dist else point.value,
+            kind=type(error).__name__,
+            problem=str(error),
+        ) from error
+    return made
+
+
+def _own(name: str) -> Adapter:
     file, kind = _ADAPTERS[name]
-    made: Adapter = getattr(import_module(f"tidegate.training.adapters.{file}"), kind)()
+    try:
+        made: Adapter = getattr(import_module(f"tidegate.training.adapters.{file}"), kind)()
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(name)
+        if extra is None:
+            raise
+        raise WrongUsage(
+            "adapter '{name}' needs {library}, which is not installed",
+            do="install it with: pip install 'tidegate[{extra}]'",
+            name=name,
+            library=str(error.name),
+            extra=extra,
+        ) from None
     return made
 
 
@@ -110,7 +167,8 @@ def train(how: Adapter, x: Floats, y: Array, job: Job) -> Fitted:
     _check_job(how, job)
     rows = _rows(how, x, y, job)
     settings = {**how.defaults(job.task), **job.settings}
-    job = dataclasses.replace(job, settings=settings, **_groups(how, job))
+    job = dataclasses.replace(job, settings=settings)
+    job = dataclasses.replace(job, **_groups(how, job))
     fitted = how.fit(rows, job)
     _check_groups(fitted.state)
     if job.strategy is Strategy.INCREMENTAL and job.parent is not None:
@@ -171,7 +229,9 @@ def _rows(how: Adapter, x: Floats, y: Array, job: Job) -> Rows:
         _check_parent(parent, x, job.task)
     if job.task is Task.REGRESSION:
         return Rows(x, _target(y), None)
-    classes = parent.architecture["classes"] if parent is not None else classes_of(y)
+    known = [] if parent is None else parent.architecture["classes"]
+    found = classes_of(y) if parent is None or how.grows else []
+    classes = [*known, *(label for label in found if label not in known)]
     codes = codes_of(y, classes)
     refuse_one_class([classes[code] for code in np.unique(codes)])
     if job.task is Task.BINARY and len(classes) > 2:
@@ -222,20 +282,31 @@ def _groups(how: Adapter, job: Job) -> dict[str, Any]:
     trainable: list[str] = []
     key: list[str] = []
     if job.strategy is Strategy.INCREMENTAL:
-        trainable = job.trainable_groups or how.trainable_groups(job.task, job.parent)
-        known = [*how.group_names(job.task, job.parent), *_added_groups(how, job)]
+        trainable = job.trainable_groups or how.trainable_groups(job.task, job.parent, job.settings)
     elif job.strategy is Strategy.HYBRID:
         key = job.key_groups or how.key_groups(job.task, job.parent)
-        known = how.group_names(job.task, job.parent)
-    for group in [*trainable, *key]:
-        known_or_refuse(group, known, "there is no parameter group '{name}'")
+    if job.parent is not None:
+        check_groups(how, job.task, job.parent, job.settings, trainable, key)
     return {"trainable_groups": trainable, "key_groups": key}
 
 
-def _added_groups(how: Adapter, job: Job) -> list[str]:
-    """Groups that an incremental update adds, such as new trees."""
-    named = set(how.group_names(job.task, job.parent))
-    return [g for g in how.trainable_groups(job.task, job.parent) if g not in named]
+def check_groups(
+    how: Adapter,
+    task: Task,
+    parent: State,
+    settings: Mapping[str, Any],
+    trainable: Sequence[str],
+    key: Sequence[str],
+) -> None:
+    """Raise WrongUsage, naming the nearest one, for a group that ``parent`` does not have.
+
+    Trainable groups may also be ones that an incremental update adds, such as new trees.
+    """
+    known = how.group_names(task, parent)
+    added = how.trainable_groups(task, parent, {**how.defaults(task), **settings})
+    for groups, names in ((trainable, [*known, *added]), (key, known)):
+        for group in groups:
+            known_or_refuse(group, names, "there is no parameter group '{name}'")
 
 
 def _check_groups(state: State) -> None:

@@ -36,11 +36,26 @@ def fits(installed: str, specifier: str) -> bool:
     return True
 
 
+#: Libraries that come in more than one package.
+_PACKAGES = {"xgboost": ("xgboost", "xgboost-cpu")}
+
+
+def _installed_as(library: str) -> str:
+    """The package that a library is installed as here."""
+    for package in _PACKAGES.get(library, ()):
+        try:
+            version(package)
+        except PackageNotFoundError:
+            continue
+        return package
+    return library
+
+
 def check_libraries(libraries: Mapping[str, str]) -> None:
     """Raise Incompatible, naming library and versions, where an installed one does not fit."""
     for library, specifier in libraries.items():
         try:
-            installed = version(library)
+            installed = version(_installed_as(library))
         except PackageNotFoundError:
             raise Incompatible(
                 "these parameters load with {library} {wanted}, which is not installed",

@@ -1,6 +1,7 @@
 """How far parameters moved, group by group."""
 
 import math
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -34,10 +35,13 @@ def not_finite(state: State) -> list[str]:
     ]
 
 
-def group_steps(parent: State | None, child: State, frozen: set[str]) -> list[GroupStep]:
+def group_steps(
+    parent: State | None, child: State, frozen: set[str], held: Collection[str] | None = None
+) -> list[GroupStep]:
     """One step a group, in the child's order; groups that only the parent has come last.
 
-    A tensor that the child no longer has counts as changed.
+    A tensor that the child no longer has counts as changed. ``held``: the groups that the step
+    budget speaks of, all where none are named.
     """
     if parent is None:
         return [
@@ -46,10 +50,13 @@ def group_steps(parent: State | None, child: State, frozen: set[str]) -> list[Gr
             for g, names in child.groups.items()
         ]  # fmt: skip
     gone = [group for group in parent.groups if group not in child.groups]
-    return [_step(parent, child, group, group in frozen) for group in [*child.groups, *gone]]
+    return [
+        _step(parent, child, group, group in frozen, held is None or group in held)
+        for group in [*child.groups, *gone]
+    ]
 
 
-def _step(parent: State, child: State, group: str, frozen: bool) -> GroupStep:
+def _step(parent: State, child: State, group: str, frozen: bool, held: bool) -> GroupStep:
     before = parent.of_group(group) if group in parent.groups else {}
     after = child.of_group(group) if group in child.groups else {}
     added = [name for name in after if name not in before]
@@ -60,14 +67,19 @@ def _step(parent: State, child: State, group: str, frozen: bool) -> GroupStep:
         tensors=len(after),
         changed_tensors=len(moved) - len(added),
         added_tensors=len(added),
-        relative_norm=_relative_norm(before, after),
+        relative_norm=relative_norm(before, after),
+        held=held,
     )
 
 
-def _relative_norm(before: dict[str, Array], after: dict[str, Array]) -> float | None:
-    """``|new - old| / |old|``; None where nothing compares or the old values are all zero."""
+def relative_norm(before: Mapping[str, Array], after: Mapping[str, Array]) -> float | None:
+    """``|new - old| / |old|`` over numbers with fractions: counters count, they do not move.
+
+    None where nothing compares or the old values are all zero.
+    """
     moved = size = 0.0
     shared = [n for n in after if n in before and after[n].shape == before[n].shape]
+    shared = [name for name in shared if np.issubdtype(after[name].dtype, np.inexact)]
     for name in shared:
         old, new = before[name].astype(np.float64), after[name].astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # looked at below

@@ -1,6 +1,7 @@
 """``tidegate data``: take data in, profile and compare files."""
 
 import json
+import os
 from pathlib import Path
 
 import typer
@@ -14,6 +15,7 @@ from tidegate.data.output import check_apart, write_file
 from tidegate.data.profile.json_file import to_json
 from tidegate.data.report.report import comparison_page, p_text, profile_page, since_text, verdict
 from tidegate.domain.drift import Consistency
+from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import say
 from tidegate.process.inspecting import (
     check_file,
@@ -42,6 +44,12 @@ def profile(
     s = session(context)
     if html is not None:
         check_apart(html, [file])
+        if out is not None and os.path.realpath(html) == os.path.realpath(out):
+            raise WrongUsage(
+                "{file} is named for the profile and for the page",
+                do="name another file with --html",
+                file=str(out),
+            )
     found = profile_file(file, out, Bars(s.err, s.lang))
     if html is not None:
         write_file(html, profile_page(found, s.lang))

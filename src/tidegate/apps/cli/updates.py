@@ -209,6 +209,8 @@ def reproduce(context: typer.Context, update: str) -> None:
                 recorded=result.recorded,
             )
         )
+        if not result.deterministic:
+            s.out.print(s.say("the adapter says that it does not give the same bits every time"))
         for change in result.environment_changes:
             s.out.print(f"  {change}", markup=False)
 

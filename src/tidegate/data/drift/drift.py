@@ -14,6 +14,7 @@ from tidegate.data.profile.numbers import Summary
 from tidegate.data.profile.profile import Profile
 from tidegate.domain.drift import ColumnDrift, Consistency, Grade, JointDrift, grade_of
 from tidegate.domain.errors import DataError
+from tidegate.domain.intervals import holm
 from tidegate.domain.messages import Message, say
 from tidegate.domain.policy import DataPolicy
 from tidegate.domain.schema import Kind
@@ -78,20 +79,6 @@ def drift(
     ]
     joint = _joint(together, corrected[-1], policy) if together else None
     return _verdict(drifts, joint, target, reference.rows, current.rows, began)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected so that any false alarm among all is as rare as one alone (Holm 1979).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values, kind="stable")
-    corrected, highest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, float(p_values[place]) * (len(p_values) - rank)))
-        corrected[place] = highest
-    return corrected
 
 
 def _pairs(

@@ -59,7 +59,7 @@ class KeyedSource(Source):
 def parts_of(folder: Path) -> list[Part]:
     """The files below a folder, by name; those that begin with a dot or ``_`` are no data.
 
-    Raises DataError where a link leads out of the folder, or a key is no name.
+    Raises DataError where a link leads out of the folder, something is no file, or a key no name.
     """
     inside = folder.resolve()
     found = []
@@ -109,6 +109,12 @@ def _is_data(name: str) -> bool:
 
 def _check_inside(path: Path, inside: Path, is_folder: bool) -> None:
     if not path.is_symlink():
+        if not is_folder and not path.is_file():  # opening a pipe would wait for ever
+            raise DataError(
+                "{path} is a pipe, a device or the like, and no file",
+                do="take it out of the folder, or let its name begin with a dot",
+                path=str(path),
+            )
         return
     target = Path(os.path.realpath(path))  # Path.resolve() fails at a link to itself
     if is_folder or not target.is_relative_to(inside):

@@ -4,7 +4,13 @@ import re
 from typing import Any
 
 from tidegate.domain.amounts import share_text, size_text
-from tidegate.domain.evidence import Imported, PlanEvidence, TrainEvidence, ValidateEvidence
+from tidegate.domain.evidence import (
+    Imported,
+    PlanEvidence,
+    Search,
+    TrainEvidence,
+    ValidateEvidence,
+)
 from tidegate.domain.gates.findings import note, refuse, warn
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
@@ -40,6 +46,10 @@ def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
         found.append(
             warn("not_converged", "training stopped before it converged; allow more iterations")
         )
+    for told in e.notes:
+        found.append(Finding(code="training", level=Level.NOTE, message=told))
+    if e.search is not None:
+        found.append(_searched(e.search))
     for difference in e.differences:
         found.append(
             warn("structure", "another structure than the parent's: {what}", what=difference)
@@ -50,7 +60,7 @@ def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
             found.append(
                 refuse("frozen_moved", "group '{group}' was frozen and moved", group=step.group)
             )
-        if limit is not None and e.strategy != "full":
+        if limit is not None and e.strategy != "full" and step.held:
             found += _too_far(step, limit)
     frozen = [step.group for step in e.steps if step.frozen]
     if frozen and not any(finding.code == "frozen_moved" for finding in found):
@@ -73,6 +83,23 @@ def train_gate(spec: ModelSpec, e: TrainEvidence) -> list[Finding]:
         )
     )
     return found
+
+
+def _searched(search: Search) -> Finding:
+    pruned = sum(trial.state == "pruned" for trial in search.trials)
+    failed = sum(trial.state == "failed" for trial in search.trials)
+    best = search.trials[search.best]
+    return note(
+        "searched",
+        "{trials} ways were tried ({pruned} ended early, {failed} failed); the best one, number "
+        "{best}, is {strategy} with {settings}",
+        trials=len(search.trials),
+        pruned=pruned,
+        failed=failed,
+        best=search.best + 1,
+        strategy=say(best.strategy),
+        settings=str(best.settings or "-"),
+    )
 
 
 def _too_far(step: GroupStep, limit: float) -> list[Finding]:
@@ -188,18 +215,18 @@ def validate_gate(spec: ModelSpec, e: ValidateEvidence) -> list[Finding]:
                     limit=policy.max_negative_flips,
                 )
             )
-    for segment in e.segments:
-        if segment.rows >= policy.min_segment_rows and segment.difference < -policy.segment_margin:
-            found.append(
-                refuse(
-                    "segment_worse",
-                    "segment {segment} loses {loss:.3f} on {rows} rows; policy allows {limit:g}",
-                    segment=segment.segment,
-                    loss=-segment.difference,
-                    rows=segment.rows,
-                    limit=policy.segment_margin,
-                )
+    limit = spec.policy.training.max_changed_predictions
+    if limit is not None and e.moves_on and e.changed is not None and e.changed > limit:
+        found.append(
+            refuse(
+                "changed_too_much",
+                "{changed:.1%} of the answers are other ones than the champion's; policy allows "
+                "{limit:.0%} where an update moves on",
+                changed=e.changed,
+                limit=limit,
             )
+        )
+    found += _segments(e, policy)
     if e.gap is not None and e.gap > policy.max_gap:
         found.append(
             warn(
@@ -207,6 +234,95 @@ def validate_gate(spec: ModelSpec, e: ValidateEvidence) -> list[Finding]:
                 "the score on training rows is {gap:.3f} better than on the hold-out: "
                 "it may have learned by heart",
                 gap=e.gap,
+            )
+        )
+    return found + _promises(e, policy) + _shaken(e, policy) + _again(e)
+
+
+def _segments(e: ValidateEvidence, policy: ValidationPolicy) -> list[Finding]:
+    """Declared segments are judged; those that a search found are shown to people."""
+    return [
+        refuse(
+            "segment_worse",
+            "segment {segment} loses {loss:.3f} on {rows} rows; policy allows {limit:g}",
+            segment=one.segment,
+            loss=-one.difference,
+            rows=one.rows,
+            limit=policy.segment_margin,
+        )
+        for one in e.segments
+        if one.rows >= policy.min_segment_rows and one.difference < -policy.segment_margin
+    ] + [
+        warn(
+            "segment_found",
+            "where {segment}, it is surely worse: {champion:.3f} before, {candidate:.3f} now on "
+            "{rows} rows (p = {p:.2g})",
+            segment=one.segment,
+            champion=one.champion,
+            candidate=one.candidate,
+            rows=one.rows,
+            p=one.p_value,
+        )
+        for one in e.found
+    ]
+
+
+def _promises(e: ValidateEvidence, policy: ValidationPolicy) -> list[Finding]:
+    """Do the probabilities mean what they say?"""
+    ours, before = e.calibration, e.champion_calibration
+    if ours is None or ours.error - ours.chance <= policy.max_calibration_error:
+        return []
+    if before is not None and ours.error <= before.error:
+        return []  # no worse than what it replaces
+    return [
+        warn(
+            "uncalibrated",
+            "probabilities are {error:.1%} off what came true, and chance explains {chance:.1%}: "
+            "do not take them at their word",
+            error=ours.error,
+            chance=ours.chance,
+        )
+    ]
+
+
+def _shaken(e: ValidateEvidence, policy: ValidationPolicy) -> list[Finding]:
+    """Does a little noise on every number cost more than the margin, and more than before?"""
+    if e.noise is None or e.noise.loss <= max(policy.margin, e.noise.champion_loss or 0.0):
+        return []
+    return [
+        warn(
+            "fragile",
+            "noise of {scale:.0%} of their spread on all numbers costs {loss:.3f} of the score",
+            scale=e.noise.scale,
+            loss=e.noise.loss,
+        )
+    ]
+
+
+def _again(e: ValidateEvidence) -> list[Finding]:
+    """What other fits of the same kind say."""
+    found = []
+    if e.cross_validation is not None:
+        score = e.cross_validation.score
+        found.append(
+            note(
+                "cross_validated",
+                "{metric} {value:.3f} in {folds}-fold cross-validation, in [{low:.3f}, {high:.3f}]",
+                metric=say(e.metric or ""),
+                folds=len(e.cross_validation.folds),
+                value=score.value,
+                low=score.low,
+                high=score.high,
+            )
+        )
+    if e.paired is not None:
+        found.append(
+            note(
+                "paired",
+                "row by row, {better:,} became better and {worse:,} worse (p = {p:.2g})",
+                better=e.paired.better,
+                worse=e.paired.worse,
+                p=e.paired.p_value,
             )
         )
     return found

@@ -115,6 +115,7 @@ APPS = {
     "open": "进行中",
     "passed": "通过",
     "refused": "拒绝",
+    "the adapter says that it does not give the same bits every time": "适配器声明它不能每次给出同样的位",
     "other parameters came out: {derived}, recorded {recorded}": "得到的参数不同：现在是 {derived}，记录的是 {recorded}",
     "the same parameters came out: {digest}": "得到了同样的参数：{digest}",
     "1. A first version": "1. 第一个版本",
@@ -166,4 +167,6 @@ APPS = {
     "version {candidate} was promoted, and rolled back since": "版本 {candidate} 曾转正，之后已回滚",
     "release of version {candidate}: {status}; nothing is served here": "版本 {candidate} 的发布：{status}；这里不对外服务",
     "no longer: {roles}": "不再有：{roles}",
+    "{file} is named for the profile and for the page": "{file} 同时被指定给概要和页面",
+    "name another file with --html": "请用 --html 另指定一个文件",
 }

@@ -146,4 +146,5 @@ DATA = {
     "give whole numbers from {low} to {high}": "请给 {low} 到 {high} 的整数",
     "the time columns {columns} do not form a time": "时间列 {columns} 拼不成时间",
     "name one column of times, or: year, month, day, hour, minute, second": "给一列时间，或者：year、month、day、hour、minute、second",
+    "there is not enough to tell apart for {count} folds: {made} can be made": "不够分成 {count} 折：只能分 {made} 折",
 }

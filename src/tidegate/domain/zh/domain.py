@@ -96,4 +96,11 @@ DOMAIN = {
     "{file} is one of {count} files by its name, and the others are not in this version; import their model.safetensors.index.json to have all": "按文件名，{file} 是 {count} 个文件之一，这个版本里没有其余的；要全部，请导入 model.safetensors.index.json",
     "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows; the difference lies in [{low:+.3f}, {high:+.3f}], above -{margin:g}, the margin": "{metric}之前 {champion:.3f}，现在 {candidate:.3f}（{rows} 行）；差值在 [{low:+.3f}, {high:+.3f}]，高于容差 -{margin:g}",
     "bring new parameters in with: tidegate params import {model} FILE --reason TEXT": "导入新参数请用：tidegate params import {model} FILE --reason TEXT",
+    "noise of {scale:.0%} of their spread on all numbers costs {loss:.3f} of the score": "所有数值加上各自离散度 {scale:.0%} 的噪声，得分会掉 {loss:.3f}",
+    "probabilities are {error:.1%} off what came true, and chance explains {chance:.1%}: do not take them at their word": "概率和实际相差 {error:.1%}，偶然只能解释 {chance:.1%}：别把概率当真",
+    "row by row, {better:,} became better and {worse:,} worse (p = {p:.2g})": "逐行来看，{better:,} 行变好，{worse:,} 行变差（p = {p:.2g}）",
+    "where {segment}, it is surely worse: {champion:.3f} before, {candidate:.3f} now on {rows} rows (p = {p:.2g})": "在 {segment} 处确实变差：之前 {champion:.3f}，现在 {candidate:.3f}（{rows} 行，p = {p:.2g}）",
+    "{changed:.1%} of the answers are other ones than the champion's; policy allows {limit:.0%} where an update moves on": "{changed:.1%} 的应答和现役版本不同；接着走的更新，策略只允许 {limit:.0%}",
+    "{metric} {value:.3f} in {folds}-fold cross-validation, in [{low:.3f}, {high:.3f}]": "{folds} 折交叉验证的{metric}为 {value:.3f}，在 [{low:.3f}, {high:.3f}]",
+    "{trials} ways were tried ({pruned} ended early, {failed} failed); the best one, number {best}, is {strategy} with {settings}": "试了 {trials} 种做法（{pruned} 种提前结束，{failed} 种失败）；最好的是第 {best} 种：{strategy}，设置 {settings}",
 }

@@ -86,4 +86,6 @@ SOURCES = {
     "{path}: the folder '{part}' is no key and value": "{path}：目录“{part}”不是键和值",
     "{rate:,.0f} rows/s": "{rate:,.0f} 行/秒",
     "{url}: the query failed ({reason})": "{url}：查询失败（{reason}）",
+    "{path} is a pipe, a device or the like, and no file": "{path} 是管道、设备之类，不是文件",
+    "take it out of the folder, or let its name begin with a dot": "请把它移出目录，或者让名字以点开头",
 }

@@ -1,15 +1,22 @@
 """Plan: which strategy, on which data, moving which parameter groups, and why."""
 
-from tidegate.domain.evidence import PlanEvidence, PrepareEvidence
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from tidegate.domain.drift import ConceptDrift
+from tidegate.domain.errors import WrongUsage
+from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence, Way
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.process.case import Case, Done
-from tidegate.process.history import learned_from
+from tidegate.process.history import learned_from, trainings
 from tidegate.process.loading import load_fitted
-from tidegate.training.adapter import State, adapter
-from tidegate.training.strategy import choose_strategy
+from tidegate.training.adapter import Adapter, State, adapter, check_groups
+from tidegate.training.search import check_space
+from tidegate.training.strategy import AUTO, Facts, choose_strategy
 
 
 def run(case: Case) -> Done:
@@ -28,8 +35,8 @@ def run(case: Case) -> Done:
     prepared = case.earlier(Stage.PREPARE, PrepareEvidence)
     with case.home.journal.read() as reader:
         history = learned_from(reader, update.model, update.champion)
+        past = list(islice(trainings(reader, update.model, update.champion), _LOOKED_BACK))
     parent = load_fitted(case.home, update.model, update.champion)
-    before = [past.id for past in history if past.id != update.snapshot]
     return Done(
         make_plan(
             spec,
@@ -37,9 +44,16 @@ def run(case: Case) -> Done:
             requested=update.requested,
             parent=parent.state if parent else None,
             parent_number=update.champion,
-            earlier=[(past.id, past.labelled_rows) for past in history if past.id in before],
+            earlier=[(one.id, one.labelled_rows) for one in history if one.id != update.snapshot],
+            past=past,
         )
     )
+
+
+#: Trainings looked back at: enough to find the last full update, and settings that served well.
+_LOOKED_BACK = 50
+#: Settings of earlier versions that a search tries first.
+_KNOWN = 3
 
 
 def make_plan(
@@ -50,42 +64,119 @@ def make_plan(
     parent: State | None,
     parent_number: int | None,
     earlier: list[tuple[str, int]],
+    past: Sequence[TrainEvidence] = (),
 ) -> PlanEvidence:
     """A plan from the evidence on the data; ``earlier`` are the snapshots learned so far,
-    oldest first, with their labelled rows."""
+    oldest first, with their labelled rows; ``past`` is how versions before were trained, the
+    newest first. Raises WrongUsage for what the adapter cannot do."""
     assert prepared.snapshot is not None and spec.task is not None  # noqa: S101, PT018
     how, policy = adapter(spec.adapter), spec.policy.training
+    _check(spec, how)
     size = policy.window_snapshots  # the new snapshot is one of them
     kept = earlier if size is None else earlier[len(earlier) - min(len(earlier), size - 1) :]
     seen = prepared.consistency
-    strategy, why = choose_strategy(
-        requested,
-        supported=how.strategies,
-        parent_exists=parent is not None,
+    facts = Facts(
         drifted=None if seen is None else seen.reaches(spec.policy.data.drift_grade),
-        champion_drop=None,
+        champion_drop=None if seen is None else _lost(seen.concept),
         new_rows=prepared.labelled_rows,
         history_rows=sum(rows for _, rows in kept),
+        **_full(past, prepared.train_rows + sum(rows for _, rows in kept)),
     )
-    groups = how.group_names(spec.task, parent)
-    trainable = key = []
-    if strategy is Strategy.INCREMENTAL:
-        trainable = policy.trainable_groups or how.trainable_groups(spec.task, parent)
-    if strategy is Strategy.HYBRID:
-        key = policy.key_groups or how.key_groups(spec.task, parent)
+    strategy, why = choose_strategy(
+        requested, facts, supported=how.strategies, parent_exists=parent is not None, policy=policy
+    )
     window = [*(name for name, _ in kept), prepared.snapshot]
-    frozen = [group for group in groups if group not in trainable]
+    ways = {one: _way(one, spec, how, parent, window) for one in Strategy if one in how.strategies}
+    rivals = [ways[Strategy(one)] for one in policy.rivals if Strategy(one) in ways]
+    competes = requested == AUTO and parent is not None and len(rivals) > 1
+    if competes:
+        rivals.sort(key=lambda way: way.strategy is not strategy)
+        names = [say(way.strategy) for way in rivals]
+        why = [
+            *why,
+            say("policy lets these compete, and the best one stands: {names}", names=names),
+        ]
+        if strategy not in [way.strategy for way in rivals]:
+            strategy = rivals[0].strategy
+    if parent is not None:
+        way = ways[strategy]
+        check_groups(how, spec.task, parent, policy.settings, way.trainable_groups, way.key_groups)
+    draws = policy.remember.replay_rows > 0 or (policy.remember.pull > 0 and policy.remember.fisher)
     return PlanEvidence(
-        strategy=strategy,
+        **dict(ways[strategy]),
         requested=requested,
         supported=sorted(how.strategies),
+        learned=[*(name for name, _ in earlier), prepared.snapshot],
+        remembered=[name for name, _ in earlier] if draws and parent is not None else [],
+        rivals=rivals if competes else [],
+        settings=_served_best(past) if policy.search is not None else [],
+        parent=parent_number,
+        max_relative_step=policy.max_relative_step,
+        why=why,
+    )
+
+
+def _check(spec: ModelSpec, how: Adapter) -> None:
+    """Raise WrongUsage for what is known to fail before anything is trained."""
+    assert spec.task is not None  # noqa: S101 - it is trained
+    policy = spec.policy.training
+    how.check_settings(spec.task, policy.settings)
+    if policy.search is not None:
+        defaults = {**how.defaults(spec.task), **policy.settings}
+        check_space(policy.search.space or how.space(spec.task), defaults)
+    if policy.remember.pull and not how.pulls:
+        raise WrongUsage(
+            "adapter '{adapter}' cannot be pulled to the parent's values",
+            do="leave policy.training.remember.pull out, or replay rows instead (replay_rows)",
+            adapter=how.name,
+        )
+
+
+def _way(
+    strategy: Strategy, spec: ModelSpec, how: Adapter, parent: State | None, window: list[str]
+) -> Way:
+    """What a strategy moves and learns from."""
+    assert spec.task is not None  # noqa: S101 - it is trained
+    policy, groups = spec.policy.training, how.group_names(spec.task, parent)
+    trainable: list[str] = []
+    key: list[str] = []
+    if strategy is Strategy.INCREMENTAL:
+        settings = {**how.defaults(spec.task), **policy.settings}
+        trainable = policy.trainable_groups or how.trainable_groups(spec.task, parent, settings)
+    if strategy is Strategy.HYBRID:
+        key = policy.key_groups or how.key_groups(spec.task, parent)
+    frozen = [group for group in groups if group not in trainable]
+    return Way(
+        strategy=strategy,
         trainable_groups=list(trainable),
         frozen_groups=frozen if strategy is Strategy.INCREMENTAL else [],
         key_groups=list(key),
         # An incremental update moves on from what it knows: the new data alone.
         snapshots=window[-1:] if strategy is Strategy.INCREMENTAL else window,
-        learned=[*(name for name, _ in earlier), prepared.snapshot],
-        parent=parent_number,
-        max_relative_step=policy.max_relative_step,
-        why=why,
     )
+
+
+def _lost(concept: ConceptDrift | None) -> float | None:
+    """What the champion has lost of its score: points of accuracy, or a share of its error."""
+    if concept is None or not concept.drifted:
+        return None
+    scale = 1.0 if concept.metric == "error" else concept.before or 1.0
+    return (concept.now - concept.before) / scale
+
+
+def _full(past: Sequence[TrainEvidence], rows: int) -> dict[str, Any]:
+    """Updates since the last full one, and what one should take now by its measure."""
+    for updates, one in enumerate(past):
+        if one.strategy is Strategy.FULL and one.rows:
+            seconds = one.fit_seconds or one.seconds
+            return {"since_full": updates, "full_seconds": seconds * rows / one.rows}
+    return {}
+
+
+def _served_best(past: Sequence[TrainEvidence]) -> list[dict[str, Any]]:
+    """Settings that searches for earlier versions ended with, each once, the newest first."""
+    found: list[dict[str, Any]] = []
+    for one in past:
+        if one.search is not None and one.settings not in found:
+            found.append(one.settings)
+    return found[:_KNOWN]

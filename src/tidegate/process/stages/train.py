@@ -1,31 +1,41 @@
 """Train: a candidate version from the plan and the data, and proof of what moved."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import numpy as np
 import polars as pl
 
 from tidegate.data.cleaning.clean import clean
-from tidegate.data.features.fit import fit_transform, training_features
+from tidegate.data.replay import reservoir
 from tidegate.data.snapshot import load_snapshot
 from tidegate.data.table import stacked
-from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence
+from tidegate.domain.errors import Conflict
+from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, Search, TrainEvidence
+from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Contract
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
-from tidegate.domain.version import Version
+from tidegate.domain.update import Update
+from tidegate.domain.version import GroupStep, Version
 from tidegate.process.case import Case, Done, Write
+from tidegate.process.checkpoints import FileCheckpoint
+from tidegate.process.compute import Compute, opened
+from tidegate.process.fitting import TrainingRows, fit_candidate
 from tidegate.process.history import find_snapshot, find_version
 from tidegate.process.imported import import_evidence
 from tidegate.process.loading import Fitted, load_fitted
 from tidegate.process.stages.prepare import contract_for, split_of
+from tidegate.process.trials import chosen, tried
 from tidegate.process.versions import near
-from tidegate.training.adapter import Fitted as Fit
-from tidegate.training.adapter import Job, adapter, train
+from tidegate.training.adapter import adapter
 from tidegate.training.environment import environment
 from tidegate.training.steps import group_steps, not_finite
+
+#: Seconds between looks at whether the update was withdrawn.
+_LOOKS_EVERY = 1.0
+#: Rows that Fisher information is taken over where none are replayed.
+FISHER_ROWS = 512
 
 
 def run(case: Case) -> Done:
@@ -37,39 +47,115 @@ def run(case: Case) -> Done:
     parent = load_fitted(case.home, update.model, plan.parent)
     began = time.monotonic()
     rows = training_rows(case, plan)
-    fitted, fit = fit_candidate(update.spec, plan, rows, parent, case.progress("training"))
+    with opened(update.spec.policy.training.compute) as compute:
+        found = tried(update.spec, plan, rows, parent, compute, case.progress("trying settings"))
+        evidence = _fitted(case, plan, rows, parent, found, compute, began)
+    return _done(case, evidence)
+
+
+def _fitted(
+    case: Case,
+    plan: PlanEvidence,
+    rows: TrainingRows,
+    parent: Fitted | None,
+    found: Search | None,
+    compute: Compute,
+    began: float,
+) -> TrainEvidence:
+    """The candidate, trained and stored, with the settings that won."""
+    update = case.update
+    strategy, settings = chosen(found, plan)
+    plan, used = plan.taking(strategy), rows.of(strategy)
+    # What a checkpoint belongs to: another plan, or other settings, begin at the beginning.
+    job = [update.evidence_digest(Stage.PLAN), str(strategy), settings, used.height]
+    checkpoint = FileCheckpoint(case.home.folder, update.id, job)
+    fitting = time.monotonic()
+    fitted, fit = fit_candidate(
+        update.spec, plan, used, parent, _stopped_when_ended(case), settings=settings,
+        remembered=rows.remembered, checkpoint=checkpoint, compute=compute,
+    )  # fmt: skip
+    took = time.monotonic() - fitting
     manifest = fitted.commit(case.home.objects, near(case.home, update.model))
-    evidence = TrainEvidence(
+    checkpoint.done()
+    return TrainEvidence(
         version=update.number,
         params=manifest.id,
         parent_params=_parent_params(case, plan.parent),
-        strategy=plan.strategy,
-        rows=rows.height,
+        strategy=strategy,
+        rows=used.height,
         seed=update.spec.policy.training.seed,
         settings=fit.settings,
         curve=fit.curve,
         converged=fit.converged,
         finite=not not_finite(fitted.state),
-        steps=group_steps(parent.state if parent else None, fitted.state, set(plan.frozen_groups)),
+        deterministic=adapter(update.spec.adapter).deterministic,
+        steps=steps_of(update.spec, plan, parent, fitted),
+        notes=fit.notes,
+        search=found,
         environment=environment(),
         seconds=round(time.monotonic() - began, 3),
+        fit_seconds=round(took, 3),
     )
-    return _done(case, evidence)
 
 
-def training_rows(case: Case, plan: PlanEvidence) -> pl.DataFrame:
+def _stopped_when_ended(case: Case) -> Callable[[int, int], None]:
+    """Progress that ends training where the update was withdrawn meanwhile."""
+    told, looked = case.progress("training"), [time.monotonic()]
+
+    def progress(done: int, total: int) -> None:
+        told(done, total)
+        if time.monotonic() - looked[0] < _LOOKS_EVERY:
+            return
+        looked[0] = time.monotonic()
+        with case.home.journal.read() as reader:
+            now = reader.get(Update, case.update.id)
+        if now is not None and now.outcome is not None:
+            raise Conflict(
+                "update {update} ended while it trained: {outcome}",
+                do="open another one",
+                update=case.update.id,
+                outcome=say(now.outcome),
+            )
+
+    return progress
+
+
+def training_rows(case: Case, plan: PlanEvidence) -> TrainingRows:
     """Cleaned, labelled rows to train on: all but the hold-out of the newest snapshot."""
     spec, contract = case.update.spec, _contract(case)
     newest = newest_frame(case)
-    frames = [newest[split_of(spec, newest).train.tolist()]]
     cleaning = case.earlier(Stage.PREPARE, PrepareEvidence).cleaning
-    with case.home.journal.read() as reader:
-        earlier = [find_snapshot(reader, past) for past in plan.snapshots[:-1]]
-    for past in reversed(earlier):
-        frame = load_snapshot(case.home.objects, past)
-        # By the contract of the newest, or a column of codes would be text here and numbers there.
-        frames.insert(0, clean(frame, spec, contract, cleaning)[0].drop_nulls(spec.target))
-    return stacked(frames)
+
+    def learned(names: list[str]) -> Iterator[pl.DataFrame]:
+        for name in names:
+            with case.home.journal.read() as reader:
+                snapshot = find_snapshot(reader, name)
+            frame = load_snapshot(case.home.objects, snapshot)
+            # By the contract of the newest, or a column of codes would be text here and numbers
+            # there.
+            yield clean(frame, spec, contract, cleaning)[0].drop_nulls(spec.target)
+
+    window = max((way.snapshots for way in (plan, *plan.rivals)), key=len)
+    earlier = list(learned(window[:-1]))
+    remember = spec.policy.training.remember
+    drawn = reservoir(
+        learned(plan.remembered), remember.replay_rows or FISHER_ROWS, spec.policy.training.seed
+    )
+    return TrainingRows(
+        newest=newest[split_of(spec, newest).train.tolist()],
+        earlier=stacked(earlier) if earlier else None,
+        remembered=drawn,
+        replayed=drawn if remember.replay_rows else None,
+    )
+
+
+def steps_of(
+    spec: ModelSpec, plan: PlanEvidence, parent: Fitted | None, child: Fitted
+) -> list[GroupStep]:
+    """How far each group moved; the step budget speaks of values that go on from the parent's."""
+    held = [g for g in adapter(spec.adapter).blended(child.state) if g not in plan.key_groups]
+    before = parent.state if parent else None
+    return group_steps(before, child.state, set(plan.frozen_groups), held)
 
 
 def newest_frame(case: Case) -> pl.DataFrame:
@@ -89,40 +175,6 @@ def _contract(case: Case) -> Contract | None:
         before = find_snapshot(reader, prepared.reference) if prepared.reference else None
     reference = load_snapshot(case.home.objects, before) if before else None
     return contract_for(case.update.spec, reference)
-
-
-def fit_candidate(
-    spec: ModelSpec,
-    plan: PlanEvidence,
-    rows: pl.DataFrame,
-    parent: Fitted | None,
-    progress: Callable[[int, int], None],
-) -> tuple[Fitted, Fit]:
-    """Parameters trained as planned on labelled rows; pure but for the CPU it burns.
-
-    A full update fits the feature transform anew; the others keep the parent's, since their
-    parameters continue behind it.
-    """
-    assert spec.task is not None and spec.target is not None  # noqa: S101, PT018
-    how = adapter(spec.adapter)
-    if plan.strategy is Strategy.FULL or parent is None:
-        transform = fit_transform(rows, spec, keep_missing=how.keeps_missing)
-        x = training_features(transform, rows, spec)
-    else:
-        transform = parent.transform
-        x = transform.apply(rows)
-    job = Job(
-        task=spec.task,
-        strategy=plan.strategy,
-        parent=parent.state if parent else None,
-        trainable_groups=plan.trainable_groups,
-        key_groups=plan.key_groups,
-        settings=spec.policy.training.settings,
-        seed=spec.policy.training.seed,
-        progress=progress,
-    )
-    fit = train(how, x, np.asarray(rows[spec.target].to_numpy()), job)
-    return Fitted(spec.adapter, fit.state, transform), fit
 
 
 def _parent_params(case: Case, number: int | None) -> str | None:

@@ -1,19 +1,32 @@
 """Validate: the candidate against the champion, on rows that neither has seen."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
-from tidegate.domain.evidence import TrainEvidence, ValidateEvidence
+from tidegate.data.bands import bands
+from tidegate.data.noise import shaken
+from tidegate.domain.evidence import (
+    Noise,
+    PlanEvidence,
+    SegmentScore,
+    TrainEvidence,
+    ValidateEvidence,
+)
 from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import Array, Predictor
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.process.case import Case, Done
-from tidegate.process.loading import load_fitted, load_version
+from tidegate.process.compute import opened
+from tidegate.process.fitting import changed_share
+from tidegate.process.loading import Fitted, load_fitted, load_version
+from tidegate.process.refitting import cross_validated, learning_curve
 from tidegate.process.stages.prepare import split_of
-from tidegate.process.stages.train import newest_frame
-from tidegate.training.validation import validate
+from tidegate.process.stages.train import newest_frame, training_rows
+from tidegate.training.validation.validate import found_segments, lost, validate
 
 
 def run(case: Case) -> Done:
@@ -25,14 +38,21 @@ def run(case: Case) -> Done:
     frame = newest_frame(case)
     parts = split_of(update.spec, frame)
     champion = load_fitted(case.home, update.model, update.champion)
-    evidence = compare(
-        update.spec,
-        load_version(case.home, update.model, trained.version).predictor(),
-        champion.predictor() if champion else None,
-        seen=frame[parts.train.tolist()],
-        holdout=frame[parts.holdout.tolist()],
+    candidate = load_version(case.home, update.model, trained.version).predictor()
+    before = champion.predictor() if champion else None
+    seen, holdout = frame[parts.train.tolist()], frame[parts.holdout.tolist()]
+    evidence = compare(update.spec, candidate, before, seen=seen, holdout=holdout)
+    return Done(
+        evidence.model_copy(
+            update={
+                "champion_version": update.champion,
+                "moves_on": champion is not None and trained.strategy is not Strategy.FULL,
+                "found": found_in(update.spec, candidate, before, seen=seen, holdout=holdout),
+                "noise": shaken_by(update.spec, evidence, candidate, before, holdout),
+                **_fitted_again(case, trained, holdout, champion),
+            }
+        )
     )
-    return Done(evidence.model_copy(update={"champion_version": update.champion}))
 
 
 def compare(
@@ -49,12 +69,13 @@ def compare(
     metric = spec.metric
     truth, known = labels(spec, holdout), labels(spec, seen)
     train_score = METRICS[metric.name][1](known, candidate.predict(seen).values)
-    return validate(
+    ours, theirs = candidate.predict(holdout), champion.predict(holdout) if champion else None
+    evidence = validate(
         spec.task,
         metric,
         truth,
-        candidate.predict(holdout),
-        champion.predict(holdout) if champion else None,
+        ours,
+        theirs,
         _constant_answer(spec.task, known, len(truth)),
         confidence=policy.confidence,
         segments=segments(spec, holdout),
@@ -63,6 +84,102 @@ def compare(
         bad_quantile=spec.policy.rollout.bad_quantile,
         seed=spec.policy.training.seed,
     )
+    if theirs is None:
+        return evidence
+    changed = changed_share(spec.task, truth, ours.values, theirs.values)
+    return evidence.model_copy(update={"changed": changed})
+
+
+def found_in(
+    spec: ModelSpec,
+    candidate: Predictor,
+    champion: Predictor | None,
+    *,
+    seen: pl.DataFrame,
+    holdout: pl.DataFrame,
+) -> list[SegmentScore]:
+    """Segments nobody declared in which the candidate is worse than the champion, or than the
+    constant answer where there is none."""
+    assert spec.task is not None and spec.target is not None  # noqa: S101, PT018
+    truth = labels(spec, holdout)
+    reference = (
+        champion.predict(holdout).values
+        if champion
+        else _constant_answer(spec.task, labels(spec, seen), len(truth))
+    )
+    told = spec.not_features | set(spec.time)
+    columns = [name for name in holdout.columns if name not in told]
+    plain = [name for name in columns if not isinstance(holdout[name].dtype, pl.Array)]
+    return found_segments(
+        spec.task,
+        spec.metric,
+        truth,
+        candidate.predict(holdout).values,
+        reference,
+        {name: bands(holdout[name]) for name in plain},
+        min_rows=spec.policy.validation.min_segment_rows,
+        seed=spec.policy.training.seed,
+    )
+
+
+#: Noise that answers are tried with, as a share of each column's spread: about what a sensor or
+#: a rounding adds.
+NOISE = 0.05
+
+
+def shaken_by(
+    spec: ModelSpec,
+    evidence: ValidateEvidence,
+    candidate: Predictor,
+    champion: Predictor | None,
+    holdout: pl.DataFrame,
+) -> Noise | None:
+    """What a little noise on every number costs; None where no column holds numbers."""
+    columns = [name for name in holdout.columns if name not in spec.not_features | set(spec.time)]
+    noisy = shaken(holdout, columns, NOISE, spec.policy.training.seed)
+    if noisy.equals(holdout):
+        return None
+    metric, truth = spec.metric, labels(spec, holdout)
+    answers = candidate.predict(noisy).values
+    score = METRICS[metric.name][1]
+    return Noise(
+        scale=NOISE,
+        changed=None
+        if spec.task is Task.REGRESSION
+        else float(np.mean(answers != candidate.predict(holdout).values)),
+        loss=lost(metric, score(truth, answers), evidence.candidate[metric.name].value),
+        champion_loss=None
+        if champion is None
+        else lost(
+            metric,
+            score(truth, champion.predict(noisy).values),
+            evidence.champion[metric.name].value,
+        ),
+    )
+
+
+def _fitted_again(
+    case: Case, trained: TrainEvidence, holdout: pl.DataFrame, parent: Fitted | None
+) -> dict[str, Any]:
+    """Cross-validation and learning curve, as far as policy asks for them."""
+    spec, policy = case.update.spec, case.update.spec.policy.validation
+    if not (policy.folds or policy.learning_curve):
+        return {}
+    plan = case.earlier(Stage.PLAN, PlanEvidence)
+    rows, plan = training_rows(case, plan), plan.taking(trained.strategy)
+    made: dict[str, Any] = {}
+    if policy.folds:
+        told = case.progress("cross-validation")
+        with opened(spec.policy.training.compute) as compute:
+            made["cross_validation"] = cross_validated(
+                spec, plan, trained.settings, rows, parent, compute, told
+            )
+    if policy.learning_curve:
+        made["learning_curve"] = learning_curve(
+            spec, plan, trained.settings, rows.of(plan.strategy), holdout, parent,
+            case.progress("learning curve"),
+        )  # fmt: skip
+    return made
 
 
 def labels(spec: ModelSpec, frame: pl.DataFrame) -> Array:

@@ -10,16 +10,20 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.metrics import Task
+from tidegate.domain.policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
-from tidegate.training.adapters.base import CLASSIFICATION, REGRESSION, SklearnAdapter
 from tidegate.training.adapters.boosting_trees import BoostedTrees, threads_for, tree_tensors
+from tidegate.training.adapters.scikit import (
+    SklearnAdapter,
+)
 from tidegate.training.adapters.trees import (
     FIRST,
     check_tree_groups,
     next_group,
     tree_groups,
 )
+from tidegate.training.base import CLASSIFICATION, REGRESSION
 from tidegate.training.labels import class_predictions
 from tidegate.training.state import Array, Fitted, Job, Progress, Rows, Scorer, State
 
@@ -87,6 +91,12 @@ class HistGradientBoosting(SklearnAdapter):
     }  # fmt: skip
     own = {"added_iter": (20, 1, 10_000), "added_l2_regularization": (5.0, 0.0, 1e6)}
     structural = frozenset({"max_bins"})
+    searched = {
+        "learning_rate": Range(low=0.02, high=0.3, log=True),
+        "max_leaf_nodes": Range(low=7, high=127, log=True),
+        "min_samples_leaf": Range(low=5, high=100, log=True),
+        "max_iter": Range(low=30, high=300, log=True),
+    }
 
     def defaults(self, task: Task) -> dict[str, Any]:
         """Every setting and its default; regression has a ``loss`` to choose."""
@@ -123,7 +133,9 @@ class HistGradientBoosting(SklearnAdapter):
         """``baseline``, ``binning``, and a group of trees for each update."""
         return list(state.groups) if state else ["baseline", "binning", FIRST]
 
-    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+    def trainable_groups(
+        self, task: Task, state: State | None, settings: dict[str, Any]
+    ) -> list[str]:
         """The group of trees to add."""
         return [next_group(state) if state else FIRST]
 

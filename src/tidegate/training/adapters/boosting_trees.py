@@ -8,7 +8,9 @@ from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTY
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 from tidegate.domain.errors import Incompatible
-from tidegate.training.adapters.base import SklearnAdapter
+from tidegate.training.adapters.scikit import (
+    SklearnAdapter,
+)
 from tidegate.training.adapters.trees import check_nodes, tree_groups
 from tidegate.training.state import Array, Floats, State
 

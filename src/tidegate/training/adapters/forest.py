@@ -7,9 +7,13 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.tree._tree import Tree
 
 from tidegate.domain.metrics import Task
+from tidegate.domain.policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
-from tidegate.training.adapters.base import CLASSIFICATION, REGRESSION, SklearnAdapter, loss_of
+from tidegate.training.adapters.scikit import (
+    SklearnAdapter,
+    loss_of,
+)
 from tidegate.training.adapters.trees import (
     FIRST,
     check_nodes,
@@ -17,6 +21,7 @@ from tidegate.training.adapters.trees import (
     next_group,
     tree_groups,
 )
+from tidegate.training.base import CLASSIFICATION, REGRESSION
 from tidegate.training.labels import class_predictions
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
@@ -41,6 +46,7 @@ class RandomForest(SklearnAdapter):
         "class_weight": None,
     }  # fmt: skip
     own = {"added_estimators": (20, 1, 10_000)}
+    searched = {"min_samples_leaf": Range(low=1, high=50, log=True)}
 
     def defaults(self, task: Task) -> dict[str, Any]:
         """Every setting and its default; regression has no class weights."""
@@ -59,7 +65,9 @@ class RandomForest(SklearnAdapter):
         """A group of trees for each update."""
         return list(state.groups) if state else [FIRST]
 
-    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+    def trainable_groups(
+        self, task: Task, state: State | None, settings: dict[str, Any]
+    ) -> list[str]:
         """The group of trees to add."""
         return [next_group(state) if state else FIRST]
 

@@ -8,9 +8,15 @@ from sklearn.linear_model import LinearRegression as PlainEstimator
 from sklearn.linear_model import Ridge as RidgeEstimator
 
 from tidegate.domain.metrics import Task
+from tidegate.domain.policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
-from tidegate.training.adapters.base import MEMORY, REGRESSION, SklearnAdapter, loss_of
+from tidegate.training.adapters.scikit import (
+    MEMORY,
+    SklearnAdapter,
+    loss_of,
+)
+from tidegate.training.base import REGRESSION
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
 GROUPS = ["coef", "intercept", "statistics"]
@@ -102,12 +108,15 @@ class _LeastSquares(SklearnAdapter):
 
     tasks = REGRESSION
     own = {"memory": MEMORY}
+    averaged = ("coef", "intercept")
 
     def group_names(self, task: Task, state: State | None) -> list[str]:
         """``coef``, ``intercept``, ``statistics``."""
         return list(GROUPS)
 
-    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+    def trainable_groups(
+        self, task: Task, state: State | None, settings: dict[str, Any]
+    ) -> list[str]:
         """All of them."""
         return list(GROUPS)
 
@@ -157,6 +166,7 @@ class Ridge(_LeastSquares):
 
     name = "sklearn.ridge"
     passed = {"alpha": 1.0}
+    searched = {"alpha": Range(low=1e-3, high=1e3, log=True)}
 
     def estimator(self, task: Task, settings: dict[str, Any], seed: int) -> Any:
         """An unfitted estimator with these settings."""

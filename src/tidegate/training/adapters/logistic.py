@@ -10,14 +10,15 @@ from sklearn.utils.extmath import softmax
 
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
+from tidegate.domain.policy import Range
 from tidegate.domain.strategy import Strategy
-from tidegate.training.adapters.base import (
-    CLASSIFICATION,
+from tidegate.training.adapters.scikit import (
     MEMORY,
     SklearnAdapter,
     convergence,
     loss_of,
 )
+from tidegate.training.base import CLASSIFICATION
 from tidegate.training.labels import class_predictions
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
@@ -37,6 +38,8 @@ class LogisticRegression(SklearnAdapter):
     tasks = CLASSIFICATION
     passed = {"C": 1.0, "tol": 1e-4, "max_iter": 1000, "class_weight": None}
     own = {"memory": MEMORY}
+    searched = {"C": Range(low=1e-3, high=1e2, log=True)}
+    averaged = ("coef", "intercept")
 
     def estimator(self, task: Task, settings: dict[str, Any], seed: int) -> Any:
         """An unfitted estimator with these settings."""
@@ -46,7 +49,9 @@ class LogisticRegression(SklearnAdapter):
         """``coef``, ``intercept``, ``precision``."""
         return list(GROUPS)
 
-    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+    def trainable_groups(
+        self, task: Task, state: State | None, settings: dict[str, Any]
+    ) -> list[str]:
         """All of them."""
         return list(GROUPS)
 

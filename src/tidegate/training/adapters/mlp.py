@@ -9,16 +9,16 @@ from sklearn.preprocessing import LabelBinarizer
 
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
+from tidegate.domain.policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
-from tidegate.training.adapters.base import (
-    CLASSIFICATION,
-    REGRESSION,
+from tidegate.training.adapters.scikit import (
     SklearnAdapter,
     convergence,
     loss_of,
     settled,
 )
+from tidegate.training.base import CLASSIFICATION, REGRESSION
 from tidegate.training.labels import class_predictions
 from tidegate.training.state import Array, Fitted, Job, Rows, Scorer, State
 
@@ -27,7 +27,8 @@ class _Mlp(SklearnAdapter):
     """Groups ``layer.0``, ``layer.1``, ...: the weights and biases into each layer, input first.
 
     Incremental: ``epochs`` passes in batches from the parent's values; after every single step
-    the frozen layers are put back, so the others learn beside them as they are. Hybrid: the
+    the frozen layers are put back, so the others learn beside them as they are, and under a pull
+    the others go a part of the way back (L2-SP, Li et al. 2018, arXiv:1802.01483). Hybrid: the
     key layers start anew (Glorot and Bengio 2010), the others from the parent, and all of them
     move until the loss settles.
     """
@@ -40,6 +41,11 @@ class _Mlp(SklearnAdapter):
     }  # fmt: skip
     own = {"epochs": (10, 1, 10_000), "hybrid_epochs": (200, 1, 10_000)}
     structural = frozenset({"hidden_layer_sizes", "activation"})
+    pulls = True
+    searched = {
+        "alpha": Range(low=1e-6, high=1e-1, log=True),
+        "learning_rate_init": Range(low=1e-4, high=1e-1, log=True),
+    }
 
     def group_names(self, task: Task, state: State | None) -> list[str]:
         """A group for each layer of weights; of a first version, as many as by default."""
@@ -48,13 +54,19 @@ class _Mlp(SklearnAdapter):
         hidden = self.defaults(task)["hidden_layer_sizes"]
         return [f"layer.{i}" for i in range(len(hidden) + 1)]
 
-    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+    def trainable_groups(
+        self, task: Task, state: State | None, settings: dict[str, Any]
+    ) -> list[str]:
         """The last layer: what was learned of the features stays."""
         return self.group_names(task, state)[-1:]
 
     def key_groups(self, task: Task, state: State | None) -> list[str]:
         """The last layer."""
         return self.group_names(task, state)[-1:]
+
+    def blended(self, state: State) -> list[str]:
+        """All layers."""
+        return list(state.groups)
 
     def check_settings(self, task: Task, settings: dict[str, Any]) -> None:
         """Raise WrongUsage for an unknown setting or a value that cannot be."""
@@ -100,7 +112,7 @@ class _Mlp(SklearnAdapter):
         for epoch in range(epochs):
             order = rng.permutation(len(rows.x))
             for at in range(0, len(order), size):
-                self._step(estimator, rows, order[at : at + size], frozen, parent)
+                self._step(estimator, rows, order[at : at + size], frozen, job, parent)
             state = self._state(estimator, rows, job)
             curve.append(loss_of(self.load(state)(rows.x), rows.y))
             job.progress(epoch + 1, epochs)
@@ -110,7 +122,13 @@ class _Mlp(SklearnAdapter):
         return Fitted(state, curve, True)
 
     def _step(
-        self, estimator: Any, rows: Rows, batch: Array, frozen: list[int], parent: State
+        self,
+        estimator: Any,
+        rows: Rows,
+        batch: Array,
+        frozen: list[int],
+        job: Job,
+        parent: State,
     ) -> None:
         """One step of the optimiser on one batch, with the frozen layers put back."""
         with convergence([]):
@@ -118,6 +136,15 @@ class _Mlp(SklearnAdapter):
         for layer in frozen:
             estimator.coefs_[layer][...] = parent.tensors[f"layer.{layer}.weights"]
             estimator.intercepts_[layer][...] = parent.tensors[f"layer.{layer}.bias"]
+        # Of a quadratic pull: the step that may be as strong as it likes and never overshoots.
+        back = job.settings["learning_rate_init"] * job.pull
+        back /= 1 + back
+        for layer in range(len(estimator.coefs_)) if back else ():
+            if layer not in frozen and f"layer.{layer}" not in job.key_groups:
+                old = parent.tensors[f"layer.{layer}.weights"]
+                estimator.coefs_[layer] -= back * (estimator.coefs_[layer] - old)
+                bias = parent.tensors[f"layer.{layer}.bias"]
+                estimator.intercepts_[layer] -= back * (estimator.intercepts_[layer] - bias)
 
     def _reset(self, estimator: Any, layer: int, rng: np.random.Generator) -> None:
         """New random values for one layer, as scikit-learn draws them."""

@@ -8,7 +8,12 @@ from sklearn.naive_bayes import GaussianNB
 from tidegate.domain.errors import DataError
 from tidegate.domain.metrics import Task
 from tidegate.domain.strategy import Strategy
-from tidegate.training.adapters.base import CLASSIFICATION, MEMORY, SklearnAdapter, loss_of
+from tidegate.training.adapters.scikit import (
+    MEMORY,
+    SklearnAdapter,
+    loss_of,
+)
+from tidegate.training.base import CLASSIFICATION
 from tidegate.training.labels import class_predictions
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
@@ -35,7 +40,9 @@ class GaussianNaiveBayes(SklearnAdapter):
         """``prior``, ``theta``, ``var``, ``rows``."""
         return list(GROUPS)
 
-    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+    def trainable_groups(
+        self, task: Task, state: State | None, settings: dict[str, Any]
+    ) -> list[str]:
         """All of them."""
         return list(GROUPS)
 

@@ -9,16 +9,16 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
+from tidegate.domain.policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
-from tidegate.training.adapters.base import (
-    CLASSIFICATION,
-    REGRESSION,
+from tidegate.training.adapters.scikit import (
     SklearnAdapter,
     convergence,
     loss_of,
     settled,
 )
+from tidegate.training.base import CLASSIFICATION, REGRESSION
 from tidegate.training.labels import class_predictions, label_array
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
@@ -35,12 +35,16 @@ class _Sgd(SklearnAdapter):
 
     own = {"epochs": (5, 1, 10_000), "hybrid_epochs": (100, 1, 10_000)}
     structural = frozenset({"loss"})
+    searched = {"alpha": Range(low=1e-6, high=1e-1, log=True)}
+    averaged = ("coef", "intercept")
 
     def group_names(self, task: Task, state: State | None) -> list[str]:
         """``coef``, ``intercept``, ``clock``."""
         return list(GROUPS)
 
-    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+    def trainable_groups(
+        self, task: Task, state: State | None, settings: dict[str, Any]
+    ) -> list[str]:
         """All of them."""
         return list(GROUPS)
 

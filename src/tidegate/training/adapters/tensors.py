@@ -4,6 +4,7 @@ from typing import Any, NoReturn
 
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.metrics import Task
+from tidegate.domain.policy import Range
 from tidegate.domain.strategy import Strategy
 from tidegate.training.nearest import known_or_refuse
 from tidegate.training.state import Fitted, Job, Rows, Scorer, State
@@ -16,6 +17,10 @@ class Tensors:
     tasks: frozenset[Task] = frozenset()
     strategies: frozenset[Strategy] = frozenset({Strategy.IMPORT})
     keeps_missing = True
+    deterministic = True
+    pulls = False
+    grows = False
+    parallel = False
     libraries: dict[str, str] = {}
 
     def defaults(self, task: Task) -> dict[str, Any]:
@@ -27,15 +32,25 @@ class Tensors:
         for name in settings:
             known_or_refuse(name, [], "adapter 'tensors' trains nothing, so '{name}' sets nothing")
 
+    def space(self, task: Task) -> dict[str, Range]:
+        """Nothing."""
+        return {}
+
     def group_names(self, task: Task, state: State | None) -> list[str]:
         """The groups of ``state``."""
         return list(state.groups) if state else []
 
-    def trainable_groups(self, task: Task, state: State | None) -> list[str]:
+    def trainable_groups(
+        self, task: Task, state: State | None, settings: dict[str, Any]
+    ) -> list[str]:
         """None."""
         return []
 
     def key_groups(self, task: Task, state: State | None) -> list[str]:
+        """None."""
+        return []
+
+    def blended(self, state: State) -> list[str]:
         """None."""
         return []
 

@@ -1,15 +1,19 @@
 """A candidate against the champion on rows that neither has seen, with intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from tidegate.domain.errors import DataError
-from tidegate.domain.evidence import Interval, SegmentScore, ValidateEvidence
+from tidegate.domain.evidence import Interval, Paired, SegmentScore, ValidateEvidence
 from tidegate.domain.intervals import deal, draws, percentile, sums, wilson
 from tidegate.domain.metrics import METRICS, Metric, Task, losses, scores
 from tidegate.domain.predictor import Predictions
 from tidegate.training.state import Array, Floats
+from tidegate.training.validation.calibration import calibration
+from tidegate.training.validation.paired import area_difference, area_interval, areas, mcnemar
+from tidegate.training.validation.slices import slices as search
 
 #: Metrics in the target's unit: a difference of theirs is told as a share of the reference.
 _IN_UNITS = frozenset({"mae", "rmse"})
@@ -57,12 +61,24 @@ def validate(
     gap = None
     if train_score is not None:
         gap = float(at(np.array(train_score), np.array(ours[metric.name].value)))
+    beside = None if champion is None else _paired(losses_now, losses_before)
+    ranked = _areas(truth, candidate, champion, confidence)
+    if ranked is not None:
+        ours["auc"] = ranked.candidate
+        if ranked.champion is not None and beside is not None:
+            theirs["auc"] = ranked.champion
+            beside = beside.model_copy(
+                update={"auc": ranked.difference, "auc_p_value": ranked.p_value}
+            )
     return ValidateEvidence(
         metric=metric.name,
         greater_is_better=metric.greater_is_better,
         rows=len(truth),
         candidate=ours,
         champion=theirs if champion is not None else {},
+        paired=beside,
+        calibration=calibration(truth, candidate),
+        champion_calibration=None if champion is None else calibration(truth, champion),
         difference=percentile(
             float(at(np.array(ours[metric.name].value), np.array(level))),
             at(drawn[0][metric.name], drawn[1][metric.name]),
@@ -80,7 +96,73 @@ def validate(
     )
 
 
+def found_segments(
+    task: Task,
+    metric: Metric,
+    truth: Array,
+    ours: Array,
+    theirs: Array,
+    columns: Mapping[str, Array],
+    *,
+    min_rows: int,
+    seed: int,
+) -> list[SegmentScore]:
+    """Segments of one or two columns in which ``ours`` are worse than ``theirs``, the surest first.
+
+    ``columns``: for each column, every row's value or range as text. Searched on half of the
+    rows, told as it is on the other half.
+    """
+    extra = losses(task, truth, ours) - losses(task, truth, theirs)
+    at = _difference(metric, METRICS[metric.name][1](truth, theirs))
+    return [
+        _segment(one.name, metric, truth, ours, theirs, at, one.rows, one.p_value)
+        for one in search(columns, extra, min_rows=min_rows, seed=seed)
+    ]
+
+
+def lost(metric: Metric, score: float, than: float) -> float:
+    """By how much ``score`` is worse than another, in the unit of the policy's margin."""
+    return -float(_difference(metric, than)(np.array(score), np.array(than)))
+
+
 Difference = Callable[[Floats, Floats], Floats]
+
+
+class _Ranked(NamedTuple):
+    candidate: Interval
+    champion: Interval | None = None
+    difference: Interval | None = None
+    p_value: float | None = None
+
+
+def _areas(
+    truth: Array, candidate: Predictions, champion: Predictions | None, confidence: float
+) -> _Ranked | None:
+    """Areas under the ROC curves; None without two classes that both occur, or probabilities."""
+    scored = [candidate] if champion is None else [candidate, champion]
+    sides = [side.probabilities for side in scored if side.probabilities is not None]
+    if candidate.probabilities is None or not candidate.classes or len(candidate.classes) != 2:
+        return None
+    if any(side.classes != candidate.classes for side in scored):
+        return None  # another class is the second one: the curves are not of the same thing
+    positive = truth.astype(str) == str(candidate.classes[1])
+    rarer = int(min(positive.sum(), (~positive).sum()))
+    if rarer == 0:
+        return None
+    found = areas(positive, np.stack([side[:, 1] for side in sides]))
+    variances = np.diag(found.covariance)
+    intervals = [
+        area_interval(float(area), float(variance), rarer, confidence)
+        for area, variance in zip(found.values, variances, strict=True)
+    ]
+    if len(intervals) == 1:
+        return _Ranked(intervals[0])
+    return _Ranked(intervals[0], intervals[1], *area_difference(found, confidence))
+
+
+def _paired(now: Floats, before: Floats) -> Paired:
+    better, worse = int(np.sum(now < before)), int(np.sum(now > before))
+    return Paired(better=better, worse=worse, p_value=mcnemar(better, worse))
 
 
 def _difference(metric: Metric, reference: float) -> Difference:
@@ -128,7 +210,6 @@ def _segments(
     min_rows: int,
 ) -> list[SegmentScore]:
     """The primary metric in each segment, largest first in each column."""
-    score = METRICS[metric.name][1]
     found = []
     for column, values in segments.items():
         names, codes, counts = np.unique(
@@ -140,15 +221,28 @@ def _segments(
             : max(0, _MOST_SEGMENTS - len(wanted))
         ]
         for code in wanted:
-            rows = codes == code
-            now, before = score(truth[rows], ours[rows]), score(truth[rows], theirs[rows])
-            found.append(
-                SegmentScore(
-                    segment=f"{column}={names[code]}",
-                    rows=int(counts[code]),
-                    candidate=now,
-                    champion=before,
-                    difference=float(at(np.array(now), np.array(before))),
-                )
-            )
+            name = f"{column}={names[code]}"
+            found.append(_segment(name, metric, truth, ours, theirs, at, codes == code))
     return found
+
+
+def _segment(
+    name: str,
+    metric: Metric,
+    truth: Array,
+    ours: Array,
+    theirs: Array,
+    at: Difference,
+    rows: Array,
+    p_value: float | None = None,
+) -> SegmentScore:
+    score = METRICS[metric.name][1]
+    now, before = score(truth[rows], ours[rows]), score(truth[rows], theirs[rows])
+    return SegmentScore(
+        segment=name,
+        rows=int(rows.sum()),
+        candidate=now,
+        champion=before,
+        difference=float(at(np.array(now), np.array(before))),
+        p_value=p_value,
+    )

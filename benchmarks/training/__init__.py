@@ -1,0 +1,1 @@
+"""Updates by policy against fixed schedules and against River: ``make bench-training``."""

@@ -1,0 +1,200 @@
+"""A search for better settings: Optuna proposes, a median ends what falls behind."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tidegate.domain.errors import WrongUsage
+from tidegate.domain.evidence import Search, Trial
+from tidegate.domain.policy import Range, SearchPolicy
+from tidegate.domain.strategy import Strategy
+from tidegate.training.state import Progress
+
+#: Trials proposed at once and tried side by side. The same everywhere, or a cluster would find
+#: other settings than one machine.
+WIDTH = 4
+#: Trials that are finished before any is ended early.
+WARM_UP = 4
+STRATEGY = "(strategy)"
+
+
+class Proposal(NamedTuple):
+    """What to try: settings over the model's own, and after which part what score is too low.
+
+    ``least`` holds a bar for the mean of the first part, of the first two, ...; scores are
+    oriented so that more is better.
+    """
+
+    settings: dict[str, Any]
+    strategy: Strategy
+    least: list[float]
+
+
+#: Tries some proposals and gives their trials in the same order.
+Try = Callable[[Sequence[Proposal]], list[Trial]]
+
+
+def behind(parts: Sequence[float], least: Sequence[float], *, greater: bool) -> bool:
+    """Whether the mean of ``parts`` lies below the bar for so many."""
+    if len(parts) > len(least):
+        return False
+    mean = float(np.mean(parts))
+    return (mean if greater else -mean) < least[len(parts) - 1]
+
+
+def search(
+    policy: SearchPolicy,
+    space: Mapping[str, Range],
+    defaults: Mapping[str, Any],
+    strategies: Sequence[Strategy],
+    known: Sequence[dict[str, Any]],
+    attempt: Try,
+    *,
+    greater: bool,
+    seed: int,
+    progress: Progress,
+) -> Search:
+    """The trials, and which one is best: the model's own settings first, then the ``known`` ones.
+
+    Proposed by the tree-structured Parzen estimator (Bergstra et al. 2011) in rounds of
+    ``WIDTH``; a trial ends where its mean over the parts so far lies below the median of those
+    finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043). ``space``:
+    ranges of settings; ``defaults``: the value of each, whose type a number keeps;
+    ``strategies``: searched as well where there are several. Raises WrongUsage for a setting that
+    is not known, or where there is nothing to search; DataError of the first trial where all fail.
+    """
+    import optuna  # imported here: it takes half a second, and most updates search nothing
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    ranges = _distributions(space, defaults, strategies, optuna)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=2 * WIDTH),
+    )
+    for settings in (defaults, *known):
+        values = _within(space, settings)
+        if values:
+            study.enqueue_trial(values, skip_if_exists=True)
+    began, trials = time.monotonic(), list[Trial]()
+    while len(trials) < policy.trials:
+        if policy.seconds is not None and trials and time.monotonic() - began > policy.seconds:
+            break
+        progress(len(trials), policy.trials)
+        count = min(WIDTH, policy.trials - len(trials))
+        asked = [study.ask(ranges) for _ in range(count)]
+        least = _bars(trials, greater)
+        made = attempt([_proposal(one.params, space, least, strategies) for one in asked])
+        for one, trial in zip(asked, made, strict=True):
+            _tell(study, one, trial, greater, optuna)
+        trials += made
+    progress(policy.trials, policy.trials)
+    complete = [place for place, trial in enumerate(trials) if trial.state == "complete"]
+    if not complete:
+        raise WrongUsage(
+            "all {count} trials of the search failed; the first one: {problem}",
+            do="mend the search space in the model file (policy.training.search)",
+            count=len(trials),
+            problem=trials[0].why or "-",
+        )
+    sign = 1 if greater else -1
+    best = max(complete, key=lambda place: (sign * (trials[place].score or 0.0), -place))
+    return Search(trials=trials, best=best, repeatable=policy.seconds is None)
+
+
+def check_space(space: Mapping[str, Range], defaults: Mapping[str, Any]) -> None:
+    """Raise WrongUsage where a range is of no setting, or of one that is no number."""
+    for name, allowed in space.items():
+        if name not in defaults:
+            raise WrongUsage(
+                "the search space names '{name}', which is no setting",
+                do="use some of: {known}",
+                name=name,
+                known=list(defaults),
+            )
+        if allowed.choices is None and isinstance(defaults[name], (str, bool, list, dict)):
+            raise WrongUsage(
+                "'{name}' is no number to search from {low:g} to {high:g}",
+                do="list its values under choices",
+                name=name,
+                low=allowed.low,
+                high=allowed.high,
+            )
+
+
+def _distributions(
+    space: Mapping[str, Range],
+    defaults: Mapping[str, Any],
+    strategies: Sequence[Strategy],
+    optuna: Any,
+) -> dict[str, Any]:
+    check_space(space, defaults)
+    made: dict[str, Any] = {}
+    for name, allowed in space.items():
+        if allowed.choices is not None:
+            # Lists are no categories to Optuna; their texts are.
+            made[name] = optuna.distributions.CategoricalDistribution(
+                [json.dumps(choice) for choice in allowed.choices]
+            )
+        elif isinstance(defaults[name], int):
+            made[name] = optuna.distributions.IntDistribution(
+                round(allowed.low or 0), round(allowed.high or 0), log=allowed.log
+            )
+        else:
+            made[name] = optuna.distributions.FloatDistribution(
+                allowed.low, allowed.high, log=allowed.log
+            )
+    if len(strategies) > 1:
+        names = [str(strategy) for strategy in strategies]
+        made[STRATEGY] = optuna.distributions.CategoricalDistribution(names)
+    if not made:
+        raise WrongUsage(
+            "there is nothing to search: no setting has a range",
+            do="name settings and ranges under policy.training.search.space",
+        )
+    return made
+
+
+def _within(space: Mapping[str, Range], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that lie within their ranges, as Optuna knows them."""
+    values: dict[str, Any] = {}
+    for name, allowed in space.items():
+        if name in settings and allowed.holds(settings[name]):
+            chosen = allowed.choices is not None
+            values[name] = json.dumps(settings[name]) if chosen else settings[name]
+    return values
+
+
+def _proposal(
+    params: Mapping[str, Any],
+    space: Mapping[str, Range],
+    least: list[float],
+    strategies: Sequence[Strategy],
+) -> Proposal:
+    settings = {
+        name: json.loads(params[name]) if allowed.choices is not None else params[name]
+        for name, allowed in space.items()
+    }
+    return Proposal(settings, Strategy(params.get(STRATEGY, strategies[0])), least)
+
+
+def _bars(trials: Sequence[Trial], greater: bool) -> list[float]:
+    finished = [trial.parts for trial in trials if trial.state == "complete"]
+    if len(finished) < WARM_UP:
+        return []
+    sign = 1 if greater else -1
+    width = min(len(parts) for parts in finished)
+    means = [[sign * float(np.mean(p[: k + 1])) for p in finished] for k in range(width)]
+    return [float(np.median(each)) for each in means]
+
+
+def _tell(study: Any, asked: Any, trial: Trial, greater: bool, optuna: Any) -> None:
+    states = optuna.trial.TrialState
+    if trial.score is None:
+        study.tell(asked, state=states.FAIL)
+        return
+    # A trial that fell behind tells how far it came: the sampler learns from it as well.
+    value = trial.score if greater else -trial.score
+    study.tell(asked, value)

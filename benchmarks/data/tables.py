@@ -119,7 +119,8 @@ class _Targets:
             done = now and then and now.seconds and then.seconds
             times = size.cells / small.cells
             cells.append((now.took() / then.took() / times, False) if done else None)
-        what = "time a cell, of that with 1M + 1M rows"
+        other = small.name.partition(",")[0] if small.columns == size.columns else small.name
+        what = f"time a cell, of that with {other}"
         self.row(size, what, f"≤ {IN_PROPORTION:.2f}", cells)
 
 
@@ -147,6 +148,7 @@ def _targets(results: Results, limit: float) -> str:
         targets.proportion(large, results[large], million, before)
         targets.memory(large, results[large], "≤ 1500")
     if wide in results:
+        targets.proportion(wide, results[wide], SIZES["100k"], results.get(SIZES["100k"], {}))
         targets.proportion(wide, results[wide], million, before)
     head = ["workload", "measured", "must reach", "in process", "met", "program", "decoding alone"]
     return _table(head, targets.rows)

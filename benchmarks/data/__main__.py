@@ -76,6 +76,16 @@ def main(options: argparse.Namespace) -> Results:
     return results
 
 
+def read(kept: Path) -> Results:
+    """What an earlier run measured."""
+    told = json.loads(kept.read_text())
+    return {
+        size: {arm: Found(**one) for arm, one in told[size.name].items()}
+        for size in SIZES.values()
+        if size.name in told
+    }
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, default=Path(".venv/peers-data"))
@@ -86,14 +96,19 @@ if __name__ == "__main__":
     parser.add_argument(
         "--scratch", type=Path, default=Path(".venv/bench"), help="a folder with 15 GB free"
     )
+    parser.add_argument("--redraw", action="store_true", help="the tables of the last run again")
     options = parser.parse_args()
     options.peers, options.scratch = options.peers.absolute(), options.scratch.absolute()
     options.sizes = [size for size in SIZES if size in options.sizes]
-    found = main(options)
-    kept = {
-        size.name: {arm: asdict(one) for arm, one in arms.items()} for size, arms in found.items()
-    }
-    (options.scratch / "results-data.json").write_text(json.dumps(kept))
+    kept = options.scratch / "results-data.json"
+    if options.redraw:
+        found = read(kept)
+    else:
+        found = main(options)
+        kept.write_text(json.dumps({
+            size.name: {arm: asdict(one) for arm, one in arms.items()}
+            for size, arms in found.items()
+        }))  # fmt: skip
     text = tables.page(found, options.limit)
     if options.sizes == list(SIZES) and not (options.only or options.skip_peers):
         write("data", text)

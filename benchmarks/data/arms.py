@@ -17,6 +17,8 @@ SIGNIFICANCE = 0.05
 
 
 def tidegate():
+    import sklearn.ensemble  # noqa: F401 - imported where it is needed, as the peers do at once
+
     from tidegate.process.inspecting import compare_files
 
     def work(reference, current):

@@ -1,3 +1,5 @@
+from unittest import mock
+
 import numpy as np
 import polars as pl
 import pytest
@@ -103,16 +105,17 @@ def test_where_no_name_moved_for_sure_its_group_is_asked():
 _ANSWERS = st.lists(st.booleans(), min_size=1, max_size=60)
 
 
-@given(_ANSWERS, _ANSWERS, st.integers(1, 17))
-def test_it_is_the_place_that_a_search_of_all_would_find(a, b, size):
+@given(_ANSWERS, _ANSWERS, st.integers(1, 17), st.sampled_from([8, 16, 1024]))
+def test_it_is_the_place_that_a_search_of_all_would_find(a, b, size, block):
     both = np.array(a + b, float)
     total = len(both)
     apart = [
         abs(both[:k].mean() - both[k:].mean()) * np.sqrt(k * (total - k)) for k in range(1, total)
     ]
     tables = [pl.DataFrame({"x": side}) for side in (a, b)]
-    found = since(
-        *(table.iter_slices(size) for table in tables), {"x": lambda series: series.to_numpy()}
-    )["x"]
+    with mock.patch("tidegate.data.drift.since._BLOCK", block):
+        found = since(
+            *(table.iter_slices(size) for table in tables), {"x": lambda series: series.to_numpy()}
+        )["x"]
     k = found.row + (len(a) if found.side == "current" else 0)
     assert apart[k - 1] == pytest.approx(max(apart))

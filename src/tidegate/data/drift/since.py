@@ -24,8 +24,8 @@ Rows = Callable[[list[str]], Iterable[pl.DataFrame]]
 
 #: Columns that are dated, the most drifted first: each is read again.
 MOST = 10
-#: Rows looked at in one go.
-_STEP = 1 << 20
+#: Rows counted together; a multiple of 8, since answers are kept as bits.
+_BLOCK = 1024
 
 
 def question(reference: ColumnProfile, current: ColumnProfile) -> Question | None:
@@ -147,26 +147,58 @@ def since(
 
 
 def _changed(packed: Sequence[NDArray[np.uint8]], rows: Sequence[int]) -> int:
-    """The row that splits the answers of both sides most clearly in two."""
-    total = sum(
-        int(np.unpackbits(side, count=count).sum(dtype=np.int64))
-        for side, count in zip(packed, rows, strict=True)
-    )
-    whole, best, at = sum(rows), -1.0, rows[0]
-    seen = told = 0
-    for side, count in zip(packed, rows, strict=True):
-        for start in range(0, count, _STEP):
-            size = min(_STEP, count - start)
-            answers = np.unpackbits(side[start // 8 :], count=size)
-            k = np.arange(seen + 1, seen + size + 1, dtype=np.float64)
-            upto = told + np.cumsum(answers, dtype=np.float64)
-            inner = k < whole
-            apart = np.abs(upto - k * (total / whole))[inner]
-            apart /= np.sqrt(k[inner] * (whole - k[inner]))
-            if len(apart) and float(apart.max()) > best:
-                best, at = float(apart.max()), seen + int(np.argmax(apart)) + 1
-            seen, told = seen + size, int(upto[-1])
+    """The row that splits the answers of both sides most clearly in two.
+
+    Answers are counted block by block first. Within a block the difference from what is expected
+    moves by a row at most with each row, so only blocks that could hold the largest are opened.
+    """
+    whole = sum(rows)
+    blocks = [_blocks(side, count) for side, count in zip(packed, rows, strict=True)]
+    sizes = np.concatenate([size for size, _ in blocks])
+    counts = np.concatenate([count for _, count in blocks])
+    starts, told = np.cumsum(sizes) - sizes, np.cumsum(counts) - counts
+    share = float(counts.sum()) / whole if whole else 0.0
+    ends = np.append(starts, whole).astype(np.float64)
+    away = np.abs(np.append(told, counts.sum()) - ends * share)
+    best = np.max(_clear(away[1:-1], ends[1:-1], whole), initial=-1.0)
+    # The furthest it could be away inside, over the narrowest spread that a row there has.
+    most = np.maximum(away[:-1], away[1:]) + sizes
+    edge = np.minimum(np.maximum(starts, 1), np.maximum(whole - starts - sizes, 1))
+    at, found = rows[0], -1.0
+    for block in np.flatnonzero(_clear(most, edge.astype(np.float64), whole) >= best):
+        k = starts[block] + np.arange(1, sizes[block] + 1, dtype=np.float64)
+        upto = told[block] + np.cumsum(_opened(packed, rows, int(block)), dtype=np.float64)
+        inner = k < whole
+        clear = _clear(np.abs(upto - k * share)[inner], k[inner], whole)
+        if len(clear) and float(clear.max()) > found:
+            found, at = float(clear.max()), int(starts[block]) + int(np.argmax(clear)) + 1
     return at
+
+
+def _clear(away: Floats, k: Floats, whole: int) -> Floats:
+    """How clearly the first ``k`` rows differ from the rest."""
+    return np.asarray(away / np.sqrt(k * (whole - k)))
+
+
+def _blocks(side: NDArray[np.uint8], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and answers of each block of a side; the bits after its last row are 0."""
+    bits = np.zeros(-(-rows // _BLOCK) * _BLOCK // 8, np.uint8)
+    bits[: len(side)] = side
+    counts = np.bitwise_count(bits).reshape(-1, _BLOCK // 8).sum(axis=1, dtype=np.int64)
+    sizes = np.full(len(counts), _BLOCK)
+    if len(sizes):
+        sizes[-1] = rows - _BLOCK * (len(sizes) - 1)
+    return sizes, counts
+
+
+def _opened(
+    packed: Sequence[NDArray[np.uint8]], rows: Sequence[int], block: int
+) -> NDArray[np.uint8]:
+    """The answers of one block, counted over both sides."""
+    first = -(-rows[0] // _BLOCK)
+    side, number = (0, block) if block < first else (1, block - first)
+    size = min(_BLOCK, rows[side] - number * _BLOCK)
+    return np.unpackbits(packed[side][number * _BLOCK // 8 :], count=size)
 
 
 def _as_numbers(series: pl.Series) -> Floats:

@@ -63,7 +63,9 @@ def reached(replays: dict, peers: dict, digits: dict, added: dict) -> str:
             policy["score"], better)  # fmt: skip
         for arm, done in peers[name].items():
             above = policy["score"] > done["score"] if up else policy["score"] < done["score"]
-            row(name, f"score, against {arm}", f"{sign} {done['score']:.3f}", policy["score"], above)
+            row(
+                name, f"score, against {arm}", f"{sign} {done['score']:.3f}", policy["score"], above
+            )
         full = arms["always, on all data"]
         share = policy["updates"] / full["updates"]
         row(name, "updates, of always", f"≤ {UPDATES:.2f}", share, share <= UPDATES, 2)

@@ -31,11 +31,14 @@ def rows_of(stream, file):
     with open(file, newline="", encoding="utf-8") as opened:
         for row in csv.DictReader(opened):
             label = row.pop(target)
-            yield {
-                name: value if name in texts else number(value)
-                for name, value in row.items()
-                if name not in exclude and value not in ("", "NA")
-            }, None if label in ("", "NA") else label
+            yield (
+                {
+                    name: value if name in texts else number(value)
+                    for name, value in row.items()
+                    if name not in exclude and value not in ("", "NA")
+                },
+                None if label in ("", "NA") else label,
+            )
 
 
 def number(text):

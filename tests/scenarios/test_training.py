@@ -156,7 +156,6 @@ def test_no_more_answers_change_than_policy_allows(team, make_rows, with_policy)
 @pytest.mark.parametrize(
     ("training", "says"),
     [
-        ({"settings": {"C": -1}}, "cannot be"),
         ({"trainable_groups": ["cof"]}, "no parameter group 'cof'"),
         ({"search": {"space": {"c": {"low": 1, "high": 2}}}}, "no setting"),
         ({"remember": {"pull": 1.0}}, "cannot be pulled"),

@@ -1,5 +1,6 @@
 """Small problems that every adapter can learn."""
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,9 +50,15 @@ def cases():
     from tidegate.training.adapter import known_adapters
 
     for name in known_adapters():
-        if name != "tensors":
+        if name != "tensors" and _installed(name):
             for task in sorted(adapter(name).tasks):
                 yield pytest.param(name, task, id=f"{name.removeprefix('sklearn.')}-{task}")
+
+
+def _installed(name):
+    """Whether what an adapter of an extra needs is there."""
+    library = name if name in ("torch", "xgboost", "lightgbm") else "sklearn"
+    return importlib.util.find_spec(library) is not None
 
 
 #: Small ensembles and few passes: what is tested here does not depend on their size.
@@ -59,6 +66,10 @@ SETTINGS = {
     "sklearn.hist_gradient_boosting": {"max_iter": 12, "added_iter": 4},
     "sklearn.random_forest": {"n_estimators": 10, "added_estimators": 4},
     "sklearn.mlp": {"max_iter": 60},
+    "sklearn.kmeans": {"n_clusters": 12},
+    "torch": {"epochs": 60, "learning_rate": 0.01, "batch_rows": 16},
+    "xgboost": {"n_estimators": 20, "added_estimators": 4},
+    "lightgbm": {"n_estimators": 30, "added_estimators": 4, "min_data_in_leaf": 5},
     "sklearn.mlp_regressor": {"max_iter": 60},
 }
 

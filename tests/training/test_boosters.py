@@ -16,7 +16,7 @@ QUICK = {"n_estimators": 12, "added_estimators": 4}
 
 
 @pytest.fixture(params=NAMES)
-def name(request):
+def library(request):
     pytest.importorskip(request.param, reason="the extra 'boosting' is not installed")
     return request.param
 
@@ -32,24 +32,24 @@ def rows(task, seed=0, count=500):
     return x, np.array(["a", "b", "c"])[np.digitize(told, edges)]
 
 
-def learn(name, task=Task.BINARY, parent=None, strategy=Strategy.FULL, seed=0, **job):
+def learn(library, task=Task.BINARY, parent=None, strategy=Strategy.FULL, seed=0, **job):
     settings = {**QUICK, **job.pop("settings", {})}
     x, y = rows(task, seed)
     asked = Job(task=task, strategy=strategy, parent=parent, settings=settings, seed=3, **job)
-    return train(adapter(name), x, y, asked)
+    return train(adapter(library), x, y, asked)
 
 
-def loss(name, state, task, seed):
+def loss(library, state, task, seed):
     x, y = rows(task, seed)
-    found = load(name, state).predict(x)
+    found = load(library, state).predict(x)
     if task is Task.REGRESSION:
         return np.abs(found.values - y).mean()
     return np.mean(found.values != y)
 
 
 @pytest.mark.parametrize("task", Task)
-def test_it_answers_as_the_library_does_to_the_bit(name, task, monkeypatch):
-    how = adapter(name)
+def test_it_answers_as_the_library_does_to_the_bit(library, task, monkeypatch):
+    how = adapter(library)
     kept, grow = [], how.grow
 
     def watched(*args):
@@ -58,10 +58,10 @@ def test_it_answers_as_the_library_does_to_the_bit(name, task, monkeypatch):
         return model, curve
 
     monkeypatch.setattr(how, "grow", watched)
-    state = learn(name, task).state
+    state = learn(library, task).state
     x, _ = rows(task, 9)
-    original = kept[0].inplace_predict(x) if name == "xgboost" else kept[0].predict(x)
-    found = load(name, state).predict(x)
+    original = kept[0].inplace_predict(x) if library == "xgboost" else kept[0].predict(x)
+    found = load(library, state).predict(x)
     if task is Task.REGRESSION:
         assert np.array_equal(found.values, original.astype(float))
     elif task is Task.BINARY:
@@ -71,50 +71,50 @@ def test_it_answers_as_the_library_does_to_the_bit(name, task, monkeypatch):
 
 
 @pytest.mark.parametrize("task", Task)
-def test_an_incremental_update_appends_and_leaves_what_stands(name, task):
-    first = learn(name, task).state
-    child = learn(name, task, first, Strategy.INCREMENTAL, 1).state
+def test_an_incremental_update_appends_and_leaves_what_stands(library, task):
+    first = learn(library, task).state
+    child = learn(library, task, first, Strategy.INCREMENTAL, 1).state
     assert list(child.groups) == ["base", "trees.0", "leaves.0", "trees.1", "leaves.1"]
     assert all(not moved_tensors(first, child, group) for group in first.groups)
     assert len(child.tensors["trees.1.sizes"]) == 4 * (3 if task is Task.MULTICLASS else 1)
-    assert loss(name, child, task, 2) <= 1.02 * loss(name, first, task, 2) + 0.01
-    third = learn(name, task, child, Strategy.INCREMENTAL, 3).state
+    assert loss(library, child, task, 2) <= 1.02 * loss(library, first, task, 2) + 0.01
+    third = learn(library, task, child, Strategy.INCREMENTAL, 3).state
     assert "trees.2" in third.groups
 
 
 @pytest.mark.parametrize("task", Task)
-def test_a_hybrid_update_keeps_the_questions_and_fits_the_answers_anew(name, task):
-    first = learn(name, task).state
-    child = learn(name, task, first, Strategy.HYBRID, 1).state
+def test_a_hybrid_update_keeps_the_questions_and_fits_the_answers_anew(library, task):
+    first = learn(library, task).state
+    child = learn(library, task, first, Strategy.HYBRID, 1).state
     assert not moved_tensors(first, child, "trees.0")
     assert moved_tensors(first, child, "leaves.0")
     assert "trees.1" in child.groups
-    assert loss(name, child, task, 2) < 0.5 * (30 if task is Task.REGRESSION else 0.9)
+    assert loss(library, child, task, 2) < 0.5 * (30 if task is Task.REGRESSION else 0.9)
 
 
-def test_the_same_seed_gives_the_same_bits(name):
-    settings = {"subsample": 0.7} if name == "xgboost" else {"bagging_fraction": 0.7,
+def test_the_same_seed_gives_the_same_bits(library):
+    settings = {"subsample": 0.7} if library == "xgboost" else {"bagging_fraction": 0.7,
                                                              "bagging_freq": 1}  # fmt: skip
-    one, two = learn(name, settings=settings).state, learn(name, settings=settings).state
+    one, two = learn(library, settings=settings).state, learn(library, settings=settings).state
     assert all(np.array_equal(one.tensors[n], two.tensors[n]) for n in one.tensors)
 
 
-def test_it_stops_where_the_loss_no_longer_falls(name):
+def test_it_stops_where_the_loss_no_longer_falls(library):
     long = {"n_estimators": 400, "learning_rate": 0.5, "patience": 5}
-    fitted = learn(name, settings=long)
+    fitted = learn(library, settings=long)
     assert len(fitted.state.tensors["trees.0.sizes"]) < 400
     assert len(fitted.curve) < 400
-    child = learn(name, parent=fitted.state, strategy=Strategy.INCREMENTAL, seed=1,
+    child = learn(library, parent=fitted.state, strategy=Strategy.INCREMENTAL, seed=1,
                   settings={**long, "added_estimators": 50}).state  # fmt: skip
     assert not moved_tensors(fitted.state, child, "trees.0")
 
 
-def test_groups_that_cannot_move(name):
-    first = learn(name).state
+def test_groups_that_cannot_move(library):
+    first = learn(library).state
     with pytest.raises(WrongUsage, match="trees that stand do not move"):
-        learn(name, parent=first, strategy=Strategy.INCREMENTAL, trainable_groups=["trees.0"])
+        learn(library, parent=first, strategy=Strategy.INCREMENTAL, trainable_groups=["trees.0"])
     with pytest.raises(WrongUsage, match="fits all leaves anew"):
-        learn(name, parent=first, strategy=Strategy.HYBRID, key_groups=["base"])
+        learn(library, parent=first, strategy=Strategy.HYBRID, key_groups=["base"])
 
 
 FIELDS = {
@@ -125,29 +125,29 @@ FIELDS = {
 }  # fmt: skip
 
 
-def test_altered_arrays_never_reach_compiled_code(name):
+def test_altered_arrays_never_reach_compiled_code(library):
     """Every field with a wild value, a value less or one more: refused, or as harmless as data."""
-    state = learn(name).state
+    state = learn(library).state
     x, _ = rows(Task.BINARY, 1)
-    for field in FIELDS[name]:
+    for field in FIELDS[library]:
         array = state.tensors[field]
         wild = array.copy()
         wild.flat[0] = np.iinfo(array.dtype).max if array.dtype.kind == "i" else np.nan
         for other in (wild, array[:-1], np.append(array, array[-1:])):
             changed = State(state.architecture, {**state.tensors, field: other}, state.groups)
             try:
-                answers = load(name, changed).predict(x)
+                answers = load(library, changed).predict(x)
             except Incompatible:
                 continue
             assert len(answers.values) == len(x)
 
 
-def test_a_tree_that_leads_in_a_circle_is_refused(name):
-    state = learn(name).state
-    field = FIELDS[name][0]
+def test_a_tree_that_leads_in_a_circle_is_refused(library):
+    state = learn(library).state
+    field = FIELDS[library][0]
     array = state.tensors[field].copy()
     inner = np.flatnonzero(array > 0)
-    array[inner[1]] = 1 if name == "xgboost" else 0
+    array[inner[1]] = 1 if library == "xgboost" else 0
     changed = dataclasses.replace(state, tensors={**state.tensors, field: array})
     with pytest.raises(Incompatible, match="lead nowhere"):
-        load(name, changed)
+        load(library, changed)

@@ -56,9 +56,19 @@ def scikit_learns(how, task, settings):
     return family(**how.passed_of({**how.defaults(task), **settings}), random_state=3)
 
 
+_OTHERS = "its own tests hold it to what it is made of"
+#: Adapters that no single estimator of scikit-learn stands beside.
+ALONE = {
+    "sklearn.random_forest": "its trees draw their rows by themselves; it is seen to learn",
+    "sklearn.isolation_forest": _OTHERS, "sklearn.kmeans": _OTHERS,
+    "sklearn.pca_logistic_regression": _OTHERS, "sklearn.pca_ridge": _OTHERS,
+    "torch": _OTHERS, "xgboost": _OTHERS, "lightgbm": _OTHERS,
+}  # fmt: skip
+
+
 def test_it_predicts_as_scikit_learn_does(name, task, learned):
-    if name == "sklearn.random_forest":
-        pytest.skip("its trees draw their rows by themselves; see test_it_learned_something")
+    if name in ALONE:
+        pytest.skip(ALONE[name])
     found, fitted = learned
     how = adapter(name)
     theirs = scikit_learns(how, task, fitted.settings).fit(found.x, found.y)
@@ -76,6 +86,8 @@ def test_it_predicts_as_scikit_learn_does(name, task, learned):
 
 def test_it_learned_something(name, task, learned):
     found, fitted = learned
+    if name == "sklearn.isolation_forest":
+        pytest.skip("it looks for rare rows, and there are none here; see test_more_families")
     said = load(name, fitted.state).predict(found.later_x).values
     if task is Task.REGRESSION:
         error = np.mean((said - found.later_y) ** 2)
@@ -98,7 +110,7 @@ def test_a_row_is_answered_the_same_in_any_company(name, task, learned):
     together = scorer.predict(found.later_x[:20]).values
     alone = [scorer.predict(found.later_x[n : n + 1]).values[0] for n in range(20)]
     if task is Task.REGRESSION:
-        assert np.allclose(together, alone, rtol=1e-12)
+        assert np.allclose(together, alone, rtol=1e-5 if name == "torch" else 1e-12)
     else:
         assert list(together) == alone
     assert len(scorer.predict(found.later_x[:0]).values) == 0
@@ -136,7 +148,9 @@ def test_an_incremental_update_moves_what_it_says_and_nothing_else(name, task, l
     assert moved
     assert moved <= set(trainable)
     if "trees" in "".join(child.groups):  # the old trees stay, new ones are added
-        assert set(child.groups) - set(fitted.state.groups) == set(trainable)
+        added = set(child.groups) - set(fitted.state.groups)
+        assert added
+        assert added <= set(trainable)
 
 
 def test_a_hybrid_update_renews_its_key_groups(name, task, learned):

@@ -67,7 +67,9 @@ def test_numbers_are_learned_in_their_own_unit():
 
 def test_the_same_seed_gives_the_same_bits():
     one, two = learn(), learn()
-    assert all(np.array_equal(one.state.tensors[n], two.state.tensors[n]) for n in one.state.tensors)
+    assert all(
+        np.array_equal(one.state.tensors[n], two.state.tensors[n]) for n in one.state.tensors
+    )
 
 
 @pytest.mark.parametrize("frozen", [["hidden.0"], ["hidden.0", "hidden.1"], ["head"]])
@@ -124,9 +126,7 @@ def test_low_rank_adapters_join_and_move_alone():
     ]  # fmt: skip
     assert all(not moved_tensors(first, child, group) for group in first.groups)
     x, _ = rows(3)
-    assert not np.array_equal(
-        answers(first, x).probabilities, answers(child, x).probabilities
-    )
+    assert not np.array_equal(answers(first, x).probabilities, answers(child, x).probabilities)
     again = learn(child, Strategy.INCREMENTAL, 3, settings=settings).state
     assert moved_tensors(child, again, "lora")
     with pytest.raises(WrongUsage, match="lora_rank"):
@@ -209,7 +209,9 @@ def test_factories_that_cannot_be(factory, says, tmp_path):
     assert not (tmp_path / "written").exists()
 
 
-@pytest.mark.parametrize("name", ["os:system", "shutil:rmtree", "no.such.module:f", "plain", "a:b:c"])
+@pytest.mark.parametrize(
+    "name", ["os:system", "shutil:rmtree", "no.such.module:f", "plain", "a:b:c"]
+)
 def test_names_of_factories_that_cannot_be(name):
     with pytest.raises(WrongUsage):
         learn(settings={"factory": name, "arguments": {"path": "/nowhere"}})

@@ -20,10 +20,18 @@ class TidegateError(Exception):
         self.what, self.do, self.values = what, do, values
         super().__init__(self.text())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # So that one raised in another process arrives as it was.
+        return _again, (type(self), self.what, self.do, self.values)
+
     def text(self, lang: str = "en") -> str:
         """What happened and what to do, in ``lang``."""
         what, do = (render(part, self.values, lang) for part in (self.what, self.do))
         return f"{what}。{do}" if lang == "zh" else f"{what}: {do}"
+
+
+def _again(kind: type[TidegateError], what: str, do: str, values: dict[str, Any]) -> TidegateError:
+    return kind(what, do=do, **values)
 
 
 class WrongUsage(TidegateError):

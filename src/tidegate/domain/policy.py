@@ -170,11 +170,15 @@ class TrainingPolicy(Frozen):
         None, ge=0, le=1, description="Largest share of hold-out rows whose answer may change in "
         "an update that moves on: another class, or a number that moves by more than the "
         "champion's mean error. Off by default.")  # fmt: skip
-    remember: RememberPolicy = RememberPolicy()
+    remember: RememberPolicy = Field(
+        RememberPolicy(), description="What keeps an update from forgetting; nothing by default."
+    )
     search: SearchPolicy | None = Field(
         None, description="Whether settings are searched for before each update, and where."
     )
-    compute: ComputePolicy = ComputePolicy()
+    compute: ComputePolicy = Field(
+        ComputePolicy(), description="Where trials and folds are trained; here by default."
+    )
     rivals: list[Literal["full", "incremental", "hybrid"]] = Field(
         default_factory=list, description="Strategies that compete on a fifth of the training rows "
         "kept aside where the strategy is auto; the best one trains the candidate.")  # fmt: skip

@@ -23,7 +23,9 @@ class FileCheckpoint:
     """
 
     def __init__(self, folder: Path, name: str, job: Any):
-        self._path = folder / "checkpoints" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npz"
+        self._path = (
+            folder / "checkpoints" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npz"
+        )
         self._job = digest(job)
 
     def load(self) -> Saved | None:

@@ -1,5 +1,6 @@
 """Where training runs: here, piece after piece, or on Ray, side by side."""
 
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ Progress = Callable[[int, int], None]
 
 #: Times a piece is tried again whose worker was lost.
 RETRIES = 3
+#: Seconds within which a cluster must answer.
+_SECONDS = 10.0
 
 
 class Compute(Protocol):
@@ -152,6 +155,13 @@ def side_by_side(config: dict[str, Any]) -> None:
         ray.get(keeper.keep.remote(made))
 
 
+def _reach(address: str | None) -> None:
+    """Raise OSError where nothing listens at ``host:port``: Ray would ask for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_SECONDS).close()
+
+
 @contextmanager
 def opened(policy: ComputePolicy) -> Iterator[Compute]:
     """What policy says to compute on; a connection that was made here is closed after.
@@ -171,11 +181,12 @@ def opened(policy: ComputePolicy) -> Iterator[Compute]:
     mine = not ray.is_initialized()
     if mine:
         try:
+            _reach(policy.address)
             ray.init(
                 address=policy.address, log_to_driver=False, include_dashboard=False,
                 configure_logging=False,
             )  # fmt: skip
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise WrongUsage(
                 "no Ray cluster answers at {address}: {problem}",
                 do="start one with: ray start --head, or leave the address out for a local one",

@@ -21,8 +21,8 @@ from tidegate.process.compute import HERE, Compute
 from tidegate.process.loading import Fitted
 from tidegate.training.adapter import Fitted as Fit
 from tidegate.training.adapter import Job, State, adapter, load
-from tidegate.training.state import Checkpoint
 from tidegate.training.blend import best_share, shortened
+from tidegate.training.state import Checkpoint
 
 #: Share of the training rows that tell how much of the child to keep.
 _ASIDE = 0.2

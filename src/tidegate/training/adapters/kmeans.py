@@ -85,6 +85,7 @@ class KMeans(SklearnAdapter):
         """A function that gives class probabilities, or values."""
         classes = state.architecture.get("classes")
         centers = self.shape(state, "centers", None, state.architecture["n_features"])
+        self.shape(state, "weight", len(centers))
         answers = self.shape(state, "answers", len(centers), 2 if classes is None else len(classes))
         # A cluster that no labelled row is in answers as all of them together do.
         rows = answers[:, 1:] if classes is None else answers.sum(axis=1, keepdims=True)

@@ -8,7 +8,7 @@ import numpy as np
 from tidegate.domain.errors import DataError
 from tidegate.domain.metrics import Task
 from tidegate.domain.predictor import Predictions
-from tidegate.training.adapters.boosters import Boosted, Grown, altered, held_out
+from tidegate.training.adapters.boosters import BASE, Boosted, Grown, altered, held_out
 from tidegate.training.adapters.boosting_trees import threads_for
 from tidegate.training.labels import class_predictions
 from tidegate.training.state import Array, Floats, Job, Rows, Scorer, State
@@ -85,7 +85,7 @@ class LightGbm(Boosted):
                 "the rows give LightGBM nothing to split",
                 do="add rows, or lower min_data_in_leaf",
             )
-        return {"base": np.zeros(0)}, trees
+        return {BASE: np.zeros(0)}, trees
 
     def put_together(self, state: State, trees: list[Grown]) -> Any:
         """The booster again."""
@@ -93,6 +93,7 @@ class LightGbm(Boosted):
         classes = len(state.architecture.get("classes", []))
         task = Task(state.architecture["task"])
         outputs = classes if task is Task.MULTICLASS else 1
+        self.shape(state, BASE, 0)
         altered(self.name, len(trees) % outputs == 0 and bool(trees))
         for tree in trees:
             _check(self.name, tree, features)
@@ -108,7 +109,9 @@ class LightGbm(Boosted):
             "feature_infos=" + " ".join(["[-1e+300:1e+300]"] * features), "",
         ]  # fmt: skip
         parts = [f"Tree={n}\n{_told(tree)}\n" for n, tree in enumerate(trees)]
-        text = "\n".join([*head, *parts, "end of trees", "", "parameters:", "end of parameters", ""])
+        text = "\n".join(
+            [*head, *parts, "end of trees", "", "parameters:", "end of parameters", ""]
+        )
         return lightgbm.Booster(model_str=text)
 
     def load(self, state: State) -> Scorer:

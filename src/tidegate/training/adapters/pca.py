@@ -23,13 +23,15 @@ GROUP = "pca"
 class _PcaThen(BaseAdapter):
     """Groups ``pca`` (mean and components) and those of the model behind it.
 
+    ``n_components``: how many; below 1 as many as explain that share of the variance.
+
     ``pca`` moves in a full update alone: other directions would mean something else to every
     value behind them. Incremental and hybrid updates are those of the model behind.
     """
 
     inner: SklearnAdapter
     libraries = {"scikit-learn": SCIKIT_LEARN}
-    own = {"n_components": (10, 1, 10_000)}
+    own = {"n_components": (0.95, 0.01, 10_000.0)}
     structural = frozenset({"n_components"})
 
     def defaults(self, task: Task) -> dict[str, Any]:
@@ -74,8 +76,8 @@ class _PcaThen(BaseAdapter):
                 group=GROUP,
             )
         if job.strategy is Strategy.FULL:
-            count = job.settings["n_components"]
-            most = min(rows.x.shape)
+            asked, most = job.settings["n_components"], min(rows.x.shape)
+            count = asked if asked < 1 else int(asked)
             if count > most:
                 raise DataError(
                     "{rows} rows of {features} features have no {count} principal components",
@@ -108,8 +110,8 @@ class _PcaThen(BaseAdapter):
 
     def load(self, state: State) -> Scorer:
         """As the model behind answers."""
-        count, features = state.architecture["n_components"], state.architecture["n_features"]
-        components = self.shape(state, "pca.components", count, features)
+        features = state.architecture["n_features"]
+        components = self.shape(state, "pca.components", None, features)
         mean = self.shape(state, "pca.mean", features)
         behind = self.inner.load(_state_behind(state))
         return lambda x: behind(_projected(x, mean, components))

@@ -95,6 +95,8 @@ class XgBoost(Boosted):
         outputs = classes if task is Task.MULTICLASS else 1
         begins = self.shape(state, BASE, None)
         altered(self.name, len(begins) == outputs and len(trees) % outputs == 0 and bool(trees))
+        altered(self.name, bool(np.isfinite(begins).all()))
+        altered(self.name, task is not Task.BINARY or bool(((begins > 0) & (begins < 1)).all()))
         for tree in trees:
             _check(self.name, tree, features, outputs)
         objective: dict[str, Any] = {"name": _OBJECTIVES[task]}

@@ -1,4 +1,4 @@
-"""Digits whose classes arrive 0 to 4 first and 5 to 9 after: what is forgotten, and at what cost."""
+"""Digits whose classes arrive 0 to 4 first and 5 to 9 after: what is forgotten, at what cost."""
 
 import numpy as np
 import polars as pl

@@ -84,7 +84,7 @@ def test_a_worker_that_is_always_lost_is_told_of(on_ray):
 def test_no_cluster_answers():
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     with (
-        pytest.raises(WrongUsage, match="no Ray cluster answers at 127.0.0.1:1"),
+        pytest.raises(WrongUsage, match=r"no Ray cluster answers at 127\.0\.0\.1:1"),
         opened(ComputePolicy(engine="ray", address="127.0.0.1:1")),
     ):
         pass

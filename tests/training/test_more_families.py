@@ -50,9 +50,9 @@ def test_k_means_counts_on_and_answers_as_the_rows_around():
     quick = {"n_clusters": 4}
     first = learn("sklearn.kmeans", x, y, settings=quick)
     assert np.mean(load("sklearn.kmeans", first).predict(x).values == y) > 0.99
-    child = learn("sklearn.kmeans", x + [0.5, 0], y, parent=first, settings=quick,
+    child = learn("sklearn.kmeans", x + np.array([0.5, 0]), y, parent=first, settings=quick,
                   strategy=Strategy.INCREMENTAL)  # fmt: skip
-    both = np.concatenate([x, x + [0.5, 0]])
+    both = np.concatenate([x, x + np.array([0.5, 0])])
     mean = both[load("sklearn.kmeans", child).predict(both).values == "b"].mean(axis=0)
     weights = child.tensors["weight"]
     assert weights.sum() == 1600

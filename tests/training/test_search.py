@@ -100,7 +100,7 @@ def test_all_failing():
         return [Trial(settings=p.settings, strategy=p.strategy, state="failed", why="no rows")
                 for p in proposals]  # fmt: skip
 
-    with pytest.raises(WrongUsage, match="all 24 trials .* no rows"):
+    with pytest.raises(WrongUsage, match=r"all 24 trials .* no rows"):
         run(attempt=attempt)
 
 

@@ -25,8 +25,7 @@ class NearestCentroid(BaseAdapter):
 
     def fit(self, rows: Rows, job: Job) -> Fitted:
         """Parameters from rows."""
-        assert rows.classes is not None
-        k = len(rows.classes)
+        k = len(rows.classes or [])
         counts = np.bincount(rows.y, minlength=k).astype(np.float64)
         sums = np.stack([np.bincount(rows.y, column, k) for column in rows.x.T], axis=1)
         parent = None if job.strategy is Strategy.FULL else self.parent_of(job)
@@ -40,7 +39,7 @@ class NearestCentroid(BaseAdapter):
             for name in made
         }
         state = State(self.architecture(rows, job), tensors, {name: [name] for name in tensors})
-        wrong = np.mean(self.load(state)(rows.x).values != label_array(rows.classes)[rows.y])
+        wrong = np.mean(self.load(state)(rows.x).values != label_array(rows.classes or [])[rows.y])
         return Fitted(state, curve=[float(wrong)], converged=True)
 
     def load(self, state: State) -> Scorer:

@@ -14,7 +14,7 @@ def squared(given, item):
 
 
 def refuses(_given, item):
-    raise DataError("{what} is no good", do="mend it", what=str(item))
+    raise DataError("{item} is no good", do="mend it", item=str(item))
 
 
 def dies_once(folder, item):

@@ -7,17 +7,16 @@ from hypothesis import strategies as st
 from tidegate.domain.evidence import (
     ApproveEvidence,
     AssessEvidence,
-    Interval,
     Leak,
     ObserveEvidence,
     PlanEvidence,
     PrepareEvidence,
     ReleaseEvidence,
     Risk,
-    SegmentScore,
     TrainEvidence,
     ValidateEvidence,
 )
+from tidegate.domain.validation import Interval, SegmentScore
 from tidegate.domain.gates import gate
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from tidegate.domain.evidence import (
     Imported,
-    Interval,
     PlanEvidence,
     PrepareEvidence,
     TrainEvidence,
     ValidateEvidence,
 )
+from tidegate.domain.validation import Interval
 from tidegate.domain.strategy import Strategy
 from tidegate.governance.risk import TIER_LIMITS, assess, tier_of
 

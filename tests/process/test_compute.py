@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tidegate.domain.errors import DataError, WrongUsage
-from tidegate.domain.policy import ComputePolicy
+from tidegate.domain.training_policy import ComputePolicy
 from tidegate.process.compute import Local, opened
 
 

@@ -10,7 +10,7 @@ import pytest
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.metrics import Task
 from tidegate.domain.strategy import Strategy
-from tidegate.training import adapter as adapters
+from tidegate.training import registry
 from tidegate.training.adapter import Job, adapter, known_adapters, load, train
 from tidegate.training.steps import moved_tensors
 
@@ -23,17 +23,17 @@ def announced(monkeypatch):
     """As if a package that announces such an adapter were installed."""
 
     def announce(name, value):
-        adapters._announced.cache_clear()
-        adapters._made.cache_clear()
-        point = EntryPoint(name, value, adapters.ENTRY_POINTS)
-        monkeypatch.setattr(adapters, "entry_points", lambda group: [point])
+        registry._announced.cache_clear()
+        registry._made.cache_clear()
+        point = EntryPoint(name, value, registry.ENTRY_POINTS)
+        monkeypatch.setattr(registry, "entry_points", lambda group: [point])
 
     monkeypatch.syspath_prepend(str(EXAMPLE))
     yield announce
     monkeypatch.undo()
     sys.modules.pop("nearest_centroid", None)
-    adapters._announced.cache_clear()
-    adapters._made.cache_clear()
+    registry._announced.cache_clear()
+    registry._made.cache_clear()
 
 
 def rows(seed):
@@ -79,8 +79,8 @@ def test_an_extra_that_is_not_installed_is_named(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    adapters._made.cache_clear()
-    monkeypatch.setattr(adapters, "import_module", missing)
+    registry._made.cache_clear()
+    monkeypatch.setattr(registry, "import_module", missing)
     with pytest.raises(WrongUsage, match=r"pip install 'tidegate\[torch\]'"):
         adapter("torch")
-    adapters._made.cache_clear()
+    registry._made.cache_clear()

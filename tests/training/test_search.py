@@ -4,7 +4,7 @@ import pytest
 
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.evidence import Trial
-from tidegate.domain.policy import Range, SearchPolicy
+from tidegate.domain.training_policy import Range, SearchPolicy
 from tidegate.domain.strategy import Strategy
 from tidegate.training.search import behind, search
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tidegate.domain.errors import WrongUsage
-from tidegate.domain.policy import TrainingPolicy
+from tidegate.domain.training_policy import TrainingPolicy
 from tidegate.domain.strategy import Strategy
 from tidegate.training.strategy import Facts, choose_strategy
 

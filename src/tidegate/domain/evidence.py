@@ -11,6 +11,15 @@ from tidegate.domain.rollout import Step, Tally
 from tidegate.domain.schema import Breach
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.validation import (
+    Calibration,
+    CrossValidation,
+    Interval,
+    LearningPoint,
+    Noise,
+    Paired,
+    SegmentScore,
+)
 from tidegate.domain.version import GroupStep
 
 
@@ -89,6 +98,8 @@ class PlanEvidence(Way):
     ``snapshots`` are trained on now; ``learned`` are those and all that the line of versions
     before learned from, oldest first: a later update may go back to them. ``rivals`` are ways
     that compete on rows kept aside, the plan's own among them; none where one is settled.
+    ``settings`` served earlier versions best, the newest first: a search tries them, and where
+    none is made now the first of them are taken.
     """
 
     stage: Literal[Stage.PLAN] = Stage.PLAN
@@ -97,7 +108,8 @@ class PlanEvidence(Way):
     learned: list[str] = []
     remembered: list[str] = []  # snapshots that rows are drawn from against forgetting
     rivals: list[Way] = []
-    settings: list[dict[str, Any]] = []  # that served earlier versions best: a search tries them
+    searches: bool = False
+    settings: list[dict[str, Any]] = []
     parent: int | None = None
     max_relative_step: float | None = None
     why: list[Message]
@@ -191,100 +203,6 @@ class TrainEvidence(Frozen):
     environment: dict[str, str] = {}
     seconds: float = 0.0
     fit_seconds: float = 0.0  # of these, the fit of the candidate itself
-
-
-class Interval(Frozen):
-    """A value with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class SegmentScore(Frozen):
-    """The primary metric within one segment; ``difference`` > 0 is better.
-
-    ``p_value``: of a segment that nobody declared and a search found, corrected over all that the
-    search confirmed, on rows of its own.
-    """
-
-    segment: str
-    rows: int
-    candidate: float
-    champion: float
-    difference: float
-    p_value: float | None = None
-
-
-class Paired(Frozen):
-    """Candidate and champion row by row.
-
-    ``better``: rows that only the candidate got right, for numbers those where it erred less;
-    ``worse`` the other way round. ``p_value``: two-sided, of no difference between the two (exact
-    McNemar). ``auc`` is the difference of the areas under both ROC curves (DeLong), where there
-    are two classes and probabilities, and ``auc_p_value`` of no difference there.
-    """
-
-    better: int
-    worse: int
-    p_value: float
-    auc: Interval | None = None
-    auc_p_value: float | None = None
-
-
-class CalibrationBin(Frozen):
-    """Rows whose promises are alike: the share promised, and the share that came true."""
-
-    rows: int
-    promised: float
-    observed: float
-
-
-class Calibration(Frozen):
-    """Probabilities against what came true.
-
-    ``error``: mean distance between promised and observed share; ``chance``: what it would be on
-    so many rows if every promise were kept; ``brier``: mean squared distance, 0 to 1.
-    """
-
-    bins: list[CalibrationBin]
-    error: float
-    chance: float
-    brier: float
-
-
-class Noise(Frozen):
-    """Answers to the same rows with a little noise on every number.
-
-    ``scale``: the noise's standard deviation as a share of each column's; ``changed``: share of
-    rows with another class, None for numbers; ``loss``: how much worse the score gets, and
-    ``champion_loss`` the champion's, in the unit of the margin.
-    """
-
-    scale: float
-    changed: float | None = None
-    loss: float
-    champion_loss: float | None = None
-
-
-class CrossValidation(Frozen):
-    """The primary metric of models trained alike on other parts of the training rows.
-
-    ``how``: time, grouped, stratified or random; ``score`` is the mean over ``folds`` with an
-    interval that allows for what their training rows share (Nadeau and Bengio 2003).
-    """
-
-    how: str
-    folds: list[float]
-    score: Interval
-
-
-class LearningPoint(Frozen):
-    """The primary metric of a model trained alike on fewer rows: on those, and on the hold-out."""
-
-    rows: int
-    train: float
-    holdout: float
 
 
 class ValidateEvidence(Frozen):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.domain.evidence import Interval
+from tidegate.domain.validation import Interval
 from tidegate.domain.metrics import METRICS, Task
 
 Array = NDArray[np.float64]

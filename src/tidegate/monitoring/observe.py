@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tidegate.domain.evidence import Interval
+from tidegate.domain.validation import Interval
 from tidegate.domain.intervals import interval_of
 from tidegate.domain.metrics import Metric, Task
 from tidegate.monitoring.prediction_log import Labelled

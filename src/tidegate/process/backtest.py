@@ -25,13 +25,15 @@ from tidegate.domain.snapshot import Snapshot
 from tidegate.domain.strategy import Strategy
 from tidegate.governance.risk import assess
 from tidegate.monitoring.trigger import Stretch, due
-from tidegate.process.fitting import fit_candidate
+from tidegate.process.compute import HERE
+from tidegate.process.fitting import fit_candidate, gathered
 from tidegate.process.home import Progress, silent
 from tidegate.process.loading import Fitted
 from tidegate.process.stages.plan import make_plan
 from tidegate.process.stages.prepare import examine, split_of
 from tidegate.process.stages.train import steps_of
 from tidegate.process.stages.validate import compare, labels
+from tidegate.process.trials import chosen, tried
 from tidegate.training.steps import not_finite
 
 
@@ -66,7 +68,8 @@ class Past:
     """What is known when a batch has been labelled.
 
     ``snapshots`` are what the champion learned from, ``pending`` the labelled batches since;
-    ``record`` is the champion's loss on its hold-out, then on each of those.
+    ``record`` is the champion's loss on its hold-out, then on each of those. ``trainings``: how
+    the versions so far came to be, the newest first.
     """
 
     spec: ModelSpec
@@ -74,6 +77,7 @@ class Past:
     champion: Fitted
     pending: list[pl.DataFrame] = field(default_factory=list)
     record: list[Stretch] = field(default_factory=list)
+    trainings: list[TrainEvidence] = field(default_factory=list)
     refused: int = 0
 
 
@@ -160,6 +164,8 @@ def replay(
     """Every batch predicted first and learned after; the first one trains."""
     began, updates, updating = time.perf_counter(), 0, 0.0
     past = Past(spec, batches[:1], _fit_all(spec, batches[:1]))
+    took = time.perf_counter() - began
+    past.trainings.append(_evidence(past, Strategy.FULL, batches[0].height, took))
     predictor = past.champion.predictor()
     truths, answers = [], []
     for at, batch in enumerate(batches[1:], start=1):
@@ -247,40 +253,64 @@ def _candidate(past: Past, prepared: PrepareEvidence, new: pl.DataFrame) -> Fitt
         parent=past.champion.state,
         parent_number=0,
         earlier=earlier,
+        past=past.trainings,
     )
     parts = split_of(spec, new)
     seen, holdout = new[parts.train.tolist()], new[parts.holdout.tolist()]
-    taken = [past.snapshots[_number(name)] for name in plan.snapshots[:-1]]
-    rows = stacked([*taken, seen])
-    fitted, trained = _trained(past, plan, rows)
+    fitted, trained = _trained(past, plan, seen)
     predictor = fitted.predictor()
     validated = compare(
         spec, predictor, past.champion.predictor(), seen=seen, holdout=holdout
-    ).model_copy(update={"champion_version": 0})
+    ).model_copy(
+        update={"champion_version": 0, "moves_on": trained.strategy is not Strategy.FULL}
+    )
     risk = assess(
         prepared, plan, trained, validated, champion=0, drift_grade=spec.policy.data.drift_grade
     )
     if not all(gate(spec, evidence).passed for evidence in (plan, trained, validated, risk)):
         return None
     past.snapshots, past.pending = [*past.snapshots, new], []
+    past.trainings.insert(0, trained)
     truth = labels(spec, holdout)
     past.record = [_stretch(spec, truth, predictor.predict(holdout).values)]
     return fitted
 
 
-def _trained(past: Past, plan: PlanEvidence, rows: pl.DataFrame) -> tuple[Fitted, TrainEvidence]:
+def _trained(
+    past: Past, plan: PlanEvidence, seen: pl.DataFrame
+) -> tuple[Fitted, TrainEvidence]:
+    spec, parent = past.spec, past.champion
+    rows = gathered(spec, plan, seen, lambda name: past.snapshots[_number(name)])
+    found = tried(spec, plan, rows, parent, HERE, lambda _done, _total: None)
+    strategy, settings = chosen(found, plan)
+    plan, used = plan.taking(strategy), rows.of(strategy)
     began = time.perf_counter()
-    fitted, fit = fit_candidate(past.spec, plan, rows, past.champion, lambda _done, _total: None)
-    return fitted, TrainEvidence(
+    fitted, fit = fit_candidate(
+        spec, plan, used, parent, lambda _done, _total: None,
+        settings=settings, remembered=rows.remembered,
+    )  # fmt: skip
+    evidence = _evidence(past, strategy, used.height, time.perf_counter() - began)
+    return fitted, evidence.model_copy(
+        update={
+            "settings": fit.settings,
+            "curve": fit.curve,
+            "converged": fit.converged,
+            "finite": not not_finite(fitted.state),
+            "steps": steps_of(spec, plan, parent, fitted),
+            "search": found,
+        }
+    )
+
+
+def _evidence(past: Past, strategy: Strategy, rows: int, seconds: float) -> TrainEvidence:
+    """On a version that is stored nowhere."""
+    return TrainEvidence(
         version=len(past.snapshots),
         params="",
-        strategy=plan.strategy,
-        rows=rows.height,
-        curve=fit.curve,
-        converged=fit.converged,
-        finite=not not_finite(fitted.state),
-        steps=steps_of(past.spec, plan, past.champion, fitted),
-        seconds=time.perf_counter() - began,
+        strategy=strategy,
+        rows=rows,
+        seconds=seconds,
+        fit_seconds=seconds,
     )
 
 

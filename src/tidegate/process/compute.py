@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from tidegate.domain.errors import TidegateError, WrongUsage
-from tidegate.domain.policy import ComputePolicy
+from tidegate.domain.training_policy import ComputePolicy
 from tidegate.training.adapter import Fitted, Job, adapter, train
 from tidegate.training.state import Array, Floats, silent
 

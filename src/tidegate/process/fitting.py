@@ -9,6 +9,7 @@ import polars as pl
 
 from tidegate.data.features.fit import fit_transform, training_features
 from tidegate.data.features.transform import Transform
+from tidegate.data.replay import reservoir
 from tidegate.data.split import split
 from tidegate.data.table import stacked
 from tidegate.domain.evidence import PlanEvidence
@@ -26,27 +27,52 @@ from tidegate.training.state import Checkpoint
 
 #: Share of the training rows that tell how much of the child to keep.
 _ASIDE = 0.2
+#: Rows that Fisher information is taken over where none are replayed.
+_FISHER_ROWS = 512
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Cleaned, labelled rows: of ``earlier`` snapshots and of the ``newest``, without its hold-out.
+    """Cleaned, labelled rows: of ``earlier`` snapshots, oldest first, and of the ``newest``
+    without its hold-out.
 
     ``remembered``: drawn from all that the parent learned from; ``replayed``: those of them that
     are trained on again.
     """
 
     newest: pl.DataFrame
-    earlier: pl.DataFrame | None = None
+    earlier: Sequence[pl.DataFrame] = ()
     remembered: pl.DataFrame | None = None
     replayed: pl.DataFrame | None = None
 
-    def of(self, strategy: Strategy, newest: pl.DataFrame | None = None) -> pl.DataFrame:
+    def of(self, strategy: Strategy) -> pl.DataFrame:
         """What a strategy trains on, the newest last: replayed rows stand in for earlier ones
         where an update moves on."""
-        before = self.replayed if strategy is Strategy.INCREMENTAL else self.earlier
-        last = self.newest if newest is None else newest
-        return last if before is None else stacked([before, last])
+        before = self.earlier
+        if strategy is Strategy.INCREMENTAL:
+            before = () if self.replayed is None else (self.replayed,)
+        return stacked([*before, self.newest]) if before else self.newest
+
+
+def gathered(
+    spec: ModelSpec,
+    plan: PlanEvidence,
+    newest: pl.DataFrame,
+    learned: Callable[[str], pl.DataFrame],
+) -> TrainingRows:
+    """What the plan trains on; ``learned`` gives the rows of a snapshot by its id."""
+    window = max((way.snapshots for way in (plan, *plan.rivals)), key=len)
+    remember = spec.policy.training.remember
+    drawn = reservoir(
+        map(learned, plan.remembered), remember.replay_rows or _FISHER_ROWS,
+        spec.policy.training.seed,
+    )  # fmt: skip
+    return TrainingRows(
+        newest=newest,
+        earlier=[learned(name) for name in window[:-1]],
+        remembered=drawn,
+        replayed=drawn if remember.replay_rows else None,
+    )
 
 
 def fit_candidate(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from scipy.special import stdtrit
 from tidegate.data.folds import folds
 from tidegate.data.split import Split
 from tidegate.domain.errors import DataError
-from tidegate.domain.evidence import CrossValidation, Interval, LearningPoint, PlanEvidence
+from tidegate.domain.evidence import PlanEvidence
+from tidegate.domain.validation import CrossValidation, Interval, LearningPoint
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.process.compute import Compute
@@ -69,7 +70,7 @@ class Refit:
 def fold(work: Refit, number: int) -> float:
     """The score of one fold."""
     part, newest = work.parts[number], work.rows.newest
-    train = work.rows.of(work.plan.strategy, newest[part.train.tolist()])
+    train = replace(work.rows, newest=newest[part.train.tolist()]).of(work.plan.strategy)
     try:
         fitted, _ = fit_candidate(
             work.spec, work.plan, train, work.parent, lambda _done, _total: None,

@@ -1,7 +1,7 @@
 """Settings and strategies tried on parts of the training rows, before the candidate is trained."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -11,7 +11,7 @@ from tidegate.data.split import Split, split
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.evidence import PlanEvidence, Search, Trial
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.policy import SearchPolicy
+from tidegate.domain.training_policy import SearchPolicy
 from tidegate.domain.strategy import Strategy
 from tidegate.process.compute import Compute
 from tidegate.process.fitting import TrainingRows, fit_candidate, score_on
@@ -29,9 +29,16 @@ class Work:
 
     spec: ModelSpec
     plan: PlanEvidence
-    rows: TrainingRows
     parent: Fitted | None
-    parts: Sequence[Split]
+    parts: Sequence["Part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows that a trial trains on, and rows that it is scored on."""
+
+    train: TrainingRows
+    test: pl.DataFrame
 
 
 def tried(
@@ -42,11 +49,11 @@ def tried(
     compute: Compute,
     progress: Callable[[int, int], None],
 ) -> Search | None:
-    """What policy has searched for this plan; None where it asks for nothing.
+    """What is searched for this plan; None where it asks for nothing.
 
-    Without a search, rival strategies are tried once each with the model's own settings.
+    Without a search, rival strategies are tried once each with the settings that stand.
     """
-    asked = spec.policy.training.search
+    asked = spec.policy.training.search if plan.searches else None
     if asked is None and len(plan.rivals) < 2:
         return None
     how, seed = adapter(spec.adapter), spec.policy.training.seed
@@ -54,13 +61,11 @@ def tried(
     defaults = {**how.defaults(spec.task), **spec.policy.training.settings}
     strategies = [way.strategy for way in plan.rivals] or [plan.strategy]
     if asked is None:
-        parts = [split(rows.newest, spec, _ASIDE, seed + 1)]
-        work = Work(spec, plan, rows, parent, parts)
-        proposals = [Proposal({}, strategy, []) for strategy in strategies]
+        work = Work(spec, plan, parent, [_aside(rows, spec, seed)])
+        proposals = [Proposal(_standing(plan), strategy, []) for strategy in strategies]
         trials = compute.map(attempt, work, proposals, progress)
         return _decided(trials, spec)
-    parts = _parts(rows.newest, spec, asked, seed)
-    work = Work(spec, plan, rows, parent, parts)
+    work = Work(spec, plan, parent, _parts(rows, spec, asked, strategies))
     return search(
         asked,
         asked.space or how.space(spec.task),
@@ -79,15 +84,13 @@ def attempt(work: Work, proposal: Proposal) -> Trial:
     facts: dict[str, Any] = {"settings": proposal.settings, "strategy": proposal.strategy}
     plan, parts = work.plan.taking(proposal.strategy), list[float]()
     for part in work.parts:
-        train = work.rows.of(plan.strategy, work.rows.newest[part.train.tolist()])
         try:
             fitted, _ = fit_candidate(
-                work.spec, plan, train, work.parent, lambda _done, _total: None,
-                settings=proposal.settings, remembered=work.rows.remembered,
+                work.spec, plan, part.train.of(plan.strategy), work.parent,
+                lambda _done, _total: None, settings=proposal.settings,
+                remembered=part.train.remembered,
             )  # fmt: skip
-            parts.append(
-                score_on(work.spec, fitted.predictor(), work.rows.newest[part.holdout.tolist()])
-            )
+            parts.append(score_on(work.spec, fitted.predictor(), part.test))
         except (DataError, WrongUsage) as error:
             return Trial(**facts, state="failed", parts=parts, why=error.text())
         if behind(parts, proposal.least, greater=work.spec.metric.greater_is_better):
@@ -101,10 +104,36 @@ def attempt(work: Work, proposal: Proposal) -> Trial:
     )
 
 
-def _parts(newest: pl.DataFrame, spec: ModelSpec, asked: SearchPolicy, seed: int) -> list[Split]:
+def _parts(
+    rows: TrainingRows, spec: ModelSpec, asked: SearchPolicy, strategies: Sequence[Strategy]
+) -> list[Part]:
+    """What comes next is what settings are to tell, so each of the newest snapshots is told from
+    those before it. A strategy that moves on has learned from those: it is tried on folds."""
+    seed = spec.policy.training.seed
+    if rows.earlier and set(strategies) == {Strategy.FULL}:
+        line = [*rows.earlier, rows.newest]
+        first = max(1, len(line) - asked.folds)
+        return [
+            Part(TrainingRows(line[at - 1], line[: at - 1]), line[at])
+            for at in range(first, len(line))
+        ]
     if asked.folds == 1:
-        return [split(newest, spec, _ASIDE, seed + 1)]
-    return folds(newest, spec, asked.folds, seed)
+        return [_aside(rows, spec, seed)]
+    return [_part(rows, one) for one in folds(rows.newest, spec, asked.folds, seed)]
+
+
+def _aside(rows: TrainingRows, spec: ModelSpec, seed: int) -> Part:
+    return _part(rows, split(rows.newest, spec, _ASIDE, seed + 1))
+
+
+def _part(rows: TrainingRows, parts: Split) -> Part:
+    train = replace(rows, newest=rows.newest[parts.train.tolist()])
+    return Part(train, rows.newest[parts.holdout.tolist()])
+
+
+def _standing(plan: PlanEvidence) -> dict[str, Any]:
+    """Settings that an earlier search ended with, where none is made now."""
+    return plan.settings[0] if plan.settings and not plan.searches else {}
 
 
 def _decided(trials: list[Trial], spec: ModelSpec) -> Search:
@@ -121,8 +150,8 @@ def _decided(trials: list[Trial], spec: ModelSpec) -> Search:
 
 
 def chosen(search: Search | None, plan: PlanEvidence) -> tuple[Strategy, dict[str, Any]]:
-    """The strategy and the settings that won; the plan's own where nothing was tried."""
+    """The strategy and the settings that won; those that stand where nothing was tried."""
     if search is None:
-        return plan.strategy, {}
+        return plan.strategy, _standing(plan)
     best = search.trials[search.best]
     return best.strategy, best.settings

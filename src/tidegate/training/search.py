@@ -9,7 +9,7 @@ import numpy as np
 
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.evidence import Search, Trial
-from tidegate.domain.policy import Range, SearchPolicy
+from tidegate.domain.training_policy import Range, SearchPolicy
 from tidegate.domain.strategy import Strategy
 from tidegate.training.state import Progress
 

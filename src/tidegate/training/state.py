@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tidegate.domain.messages import Message
 from tidegate.domain.metrics import Task
-from tidegate.domain.policy import Range
+from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
 

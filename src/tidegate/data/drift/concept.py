@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from tidegate.domain.drift import ConceptDrift, grade_of
-from tidegate.domain.evidence import Interval
+from tidegate.domain.validation import Interval
 from tidegate.domain.metrics import Task
 from tidegate.domain.policy import DataPolicy
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from tidegate.domain.evidence import Evidence
 from tidegate.domain.gates.data import prepare_gate
-from tidegate.domain.gates.learning import plan_gate, train_gate, validate_gate
 from tidegate.domain.gates.live import observe_gate, release_gate
 from tidegate.domain.gates.people import approve_gate, assess_gate
+from tidegate.domain.gates.training import plan_gate, train_gate
+from tidegate.domain.gates.validation import validate_gate
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Finding, Level, Verdict

@@ -7,10 +7,11 @@ from typing import Any
 from tidegate.domain.drift import ConceptDrift
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence, Way
-from tidegate.domain.messages import say
+from tidegate.domain.messages import Message, say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import SearchPolicy
 from tidegate.process.case import Case, Done
 from tidegate.process.history import learned_from, trainings
 from tidegate.process.loading import load_fitted
@@ -101,6 +102,7 @@ def make_plan(
     if parent is not None:
         way = ways[strategy]
         check_groups(how, spec.task, parent, policy.settings, way.trainable_groups, way.key_groups)
+    searches, told = _searches(policy.search, past, facts.full_seconds)
     draws = policy.remember.replay_rows > 0 or (policy.remember.pull > 0 and policy.remember.fisher)
     return PlanEvidence(
         **dict(ways[strategy]),
@@ -109,11 +111,40 @@ def make_plan(
         learned=[*(name for name, _ in earlier), prepared.snapshot],
         remembered=[name for name, _ in earlier] if draws and parent is not None else [],
         rivals=rivals if competes else [],
-        settings=_served_best(past) if policy.search is not None else [],
+        searches=searches,
+        settings=_served_best(spec, how, past),
         parent=parent_number,
         max_relative_step=policy.max_relative_step,
-        why=why,
+        why=[*why, *told],
     )
+
+
+def _searches(
+    asked: SearchPolicy | None, past: Sequence[TrainEvidence], full_seconds: float | None
+) -> tuple[bool, list[Message]]:
+    """Whether settings are searched for now, and why not where policy would have it."""
+    if asked is None:
+        return False, []
+    since = next((at for at, one in enumerate(past) if one.search is not None), None)
+    if since is not None and since + 1 < asked.every:
+        return False, [
+            say("settings that a search found {updates} update(s) ago stand", updates=since + 1)
+        ]
+    if asked.budget_seconds is None:
+        return True, []
+    if full_seconds is None:
+        return False, [say("settings are searched for once it is known how long training takes")]
+    seconds = full_seconds * asked.trials * asked.folds
+    if seconds > asked.budget_seconds:
+        return False, [
+            say(
+                "no search for settings: it would take about {seconds:.3g} s, and policy allows "
+                "{limit:g} s",
+                seconds=seconds,
+                limit=asked.budget_seconds,
+            )
+        ]
+    return True, []
 
 
 def _check(spec: ModelSpec, how: Adapter) -> None:
@@ -173,10 +204,22 @@ def _full(past: Sequence[TrainEvidence], rows: int) -> dict[str, Any]:
     return {}
 
 
-def _served_best(past: Sequence[TrainEvidence]) -> list[dict[str, Any]]:
-    """Settings that searches for earlier versions ended with, each once, the newest first."""
+def _served_best(
+    spec: ModelSpec, how: Adapter, past: Sequence[TrainEvidence]
+) -> list[dict[str, Any]]:
+    """Settings that searches for earlier versions ended with, each once, the newest first: as
+    far as they are searched for today."""
+    policy = spec.policy.training
+    if policy.search is None or spec.task is None:
+        return []
+    space = policy.search.space or how.space(spec.task)
     found: list[dict[str, Any]] = []
     for one in past:
-        if one.search is not None and one.settings not in found:
-            found.append(one.settings)
+        settings = {
+            name: one.settings[name]
+            for name, allowed in space.items()
+            if name in one.settings and allowed.holds(one.settings[name])
+        }
+        if one.search is not None and settings and settings not in found:
+            found.append(settings)
     return found[:_KNOWN]

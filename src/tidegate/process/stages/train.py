@@ -1,14 +1,12 @@
 """Train: a candidate version from the plan and the data, and proof of what moved."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import polars as pl
 
 from tidegate.data.cleaning.clean import clean
-from tidegate.data.replay import reservoir
 from tidegate.data.snapshot import load_snapshot
-from tidegate.data.table import stacked
 from tidegate.domain.errors import Conflict
 from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, Search, TrainEvidence
 from tidegate.domain.messages import say
@@ -21,7 +19,7 @@ from tidegate.domain.version import GroupStep, Version
 from tidegate.process.case import Case, Done, Write
 from tidegate.process.checkpoints import FileCheckpoint
 from tidegate.process.compute import Compute, opened
-from tidegate.process.fitting import TrainingRows, fit_candidate
+from tidegate.process.fitting import TrainingRows, fit_candidate, gathered
 from tidegate.process.history import find_snapshot, find_version
 from tidegate.process.imported import import_evidence
 from tidegate.process.loading import Fitted, load_fitted
@@ -34,8 +32,6 @@ from tidegate.training.steps import group_steps, not_finite
 
 #: Seconds between looks at whether the update was withdrawn.
 _LOOKS_EVERY = 1.0
-#: Rows that Fisher information is taken over where none are replayed.
-FISHER_ROWS = 512
 
 
 def run(case: Case) -> Done:
@@ -126,27 +122,14 @@ def training_rows(case: Case, plan: PlanEvidence) -> TrainingRows:
     newest = newest_frame(case)
     cleaning = case.earlier(Stage.PREPARE, PrepareEvidence).cleaning
 
-    def learned(names: list[str]) -> Iterator[pl.DataFrame]:
-        for name in names:
-            with case.home.journal.read() as reader:
-                snapshot = find_snapshot(reader, name)
-            frame = load_snapshot(case.home.objects, snapshot)
-            # By the contract of the newest, or a column of codes would be text here and numbers
-            # there.
-            yield clean(frame, spec, contract, cleaning)[0].drop_nulls(spec.target)
+    def learned(name: str) -> pl.DataFrame:
+        with case.home.journal.read() as reader:
+            snapshot = find_snapshot(reader, name)
+        frame = load_snapshot(case.home.objects, snapshot)
+        # By the contract of the newest, or a column of codes would be text here and numbers there.
+        return clean(frame, spec, contract, cleaning)[0].drop_nulls(spec.target)
 
-    window = max((way.snapshots for way in (plan, *plan.rivals)), key=len)
-    earlier = list(learned(window[:-1]))
-    remember = spec.policy.training.remember
-    drawn = reservoir(
-        learned(plan.remembered), remember.replay_rows or FISHER_ROWS, spec.policy.training.seed
-    )
-    return TrainingRows(
-        newest=newest[split_of(spec, newest).train.tolist()],
-        earlier=stacked(earlier) if earlier else None,
-        remembered=drawn,
-        replayed=drawn if remember.replay_rows else None,
-    )
+    return gathered(spec, plan, newest[split_of(spec, newest).train.tolist()], learned)
 
 
 def steps_of(

@@ -7,13 +7,8 @@ import polars as pl
 
 from tidegate.data.bands import bands
 from tidegate.data.noise import shaken
-from tidegate.domain.evidence import (
-    Noise,
-    PlanEvidence,
-    SegmentScore,
-    TrainEvidence,
-    ValidateEvidence,
-)
+from tidegate.domain.evidence import PlanEvidence, TrainEvidence, ValidateEvidence
+from tidegate.domain.validation import Noise, SegmentScore
 from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import Array, Predictor

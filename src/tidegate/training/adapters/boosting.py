@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.metrics import Task
-from tidegate.domain.policy import Range
+from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
 from tidegate.training.adapters.boosting_trees import BoostedTrees, threads_for, tree_tensors

@@ -7,7 +7,7 @@ from sklearn.cluster import KMeans as Estimator
 
 from tidegate.domain.errors import DataError
 from tidegate.domain.metrics import Task
-from tidegate.domain.policy import Range
+from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
 from tidegate.training.adapters.scikit import SklearnAdapter, loss_of

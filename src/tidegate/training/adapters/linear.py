@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression as PlainEstimator
 from sklearn.linear_model import Ridge as RidgeEstimator
 
 from tidegate.domain.metrics import Task
-from tidegate.domain.policy import Range
+from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
 from tidegate.training.adapters.scikit import (

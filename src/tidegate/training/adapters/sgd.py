@@ -9,7 +9,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
-from tidegate.domain.policy import Range
+from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
 from tidegate.training.adapters.scikit import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tidegate.domain.evidence import Calibration, CalibrationBin
+from tidegate.domain.validation import Calibration, CalibrationBin
 from tidegate.domain.predictor import Array, Predictions
 
 BINS = 10

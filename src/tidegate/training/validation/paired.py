@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, expit, logit
 
-from tidegate.domain.evidence import Interval
+from tidegate.domain.validation import Interval
 from tidegate.domain.intervals import wilson
 
 Floats = NDArray[np.float64]

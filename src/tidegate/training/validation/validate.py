@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tidegate.domain.errors import DataError
-from tidegate.domain.evidence import Interval, Paired, SegmentScore, ValidateEvidence
+from tidegate.domain.evidence import ValidateEvidence
+from tidegate.domain.validation import Interval, Paired, SegmentScore
 from tidegate.domain.intervals import deal, draws, percentile, sums, wilson
 from tidegate.domain.metrics import METRICS, Metric, Task, losses, scores
 from tidegate.domain.predictor import Predictions

@@ -50,6 +50,7 @@ def comparison_page(
         rows=rows,
         found=found,
         verdict=verdict(found).text(lang),
+        unmatched=[one.text(lang) for one in unmatched(found)],
         joint=say(
             "together the columns tell the two apart (AUC {score:.2f}), most of all: {columns}",
             score=found.joint.score,
@@ -70,7 +71,21 @@ def verdict(found: Consistency) -> Message:
             all=len(found.columns),
             columns=drifted[:5],
         )
-    return say(found.verdict)
+    return say(_VERDICTS.get(found.verdict, found.verdict))
+
+
+#: Verdicts whose name is no sentence.
+_VERDICTS = {"too_little_data": "too little data to tell"}
+
+
+def unmatched(found: Consistency) -> list[Message]:
+    """Columns that only one side has, in a sentence each."""
+    told = []
+    if found.gone:
+        told.append(say("columns that are gone: {columns}", columns=found.gone))
+    if found.new:
+        told.append(say("columns that are new: {columns}", columns=found.new))
+    return told
 
 
 def since_text(column: ColumnDrift) -> Message | None:

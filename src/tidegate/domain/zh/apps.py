@@ -166,4 +166,6 @@ APPS = {
     "version {candidate} was promoted, and rolled back since": "版本 {candidate} 曾转正，之后已回滚",
     "release of version {candidate}: {status}; nothing is served here": "版本 {candidate} 的发布：{status}；这里不对外服务",
     "no longer: {roles}": "不再有：{roles}",
+    "{rows:,} rows": "{rows:,} 行",
+    "the page is in {file}": "页面在 {file}",
 }

@@ -146,4 +146,6 @@ DATA = {
     "give whole numbers from {low} to {high}": "请给 {low} 到 {high} 的整数",
     "the time columns {columns} do not form a time": "时间列 {columns} 拼不成时间",
     "name one column of times, or: year, month, day, hour, minute, second": "给一列时间，或者：year、month、day、hour、minute、second",
+    "columns that are gone: {columns}": "没有了的列：{columns}",
+    "columns that are new: {columns}": "新出现的列：{columns}",
 }

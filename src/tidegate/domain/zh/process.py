@@ -118,4 +118,6 @@ PROCESS = {
     "rolled back by {person}: {reason}": "由 {person} 回滚：{reason}",
     "'{file}' is an address, and only files on this machine are imported": "“{file}”是网址，这里只导入本机的文件",
     "fetch it first, then import the file": "请先下载，再导入文件",
+    "{reference} and {current} have no column in common: {before} there, {now} here": "{reference} 和 {current} 没有共同的列：前者有 {before}，后者有 {now}",
+    "compare two files of one table": "请比较同一张表的两个文件",
 }

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from tidegate.domain.messages import Frozen, Message
+from tidegate.domain.messages import Frozen, Message, say
 
 
 class Grade(StrEnum):
@@ -92,6 +92,14 @@ class ConceptDrift(Frozen):
     rows_now: int
     p_value: float
     grade: Grade | None = None
+
+
+#: What each verdict is called before people.
+VERDICTS = {
+    "consistent": say("consistent"),
+    "drifted": say("drifted"),
+    "too_little_data": say("too little data to tell"),
+}
 
 
 class Consistency(Frozen):

@@ -161,6 +161,7 @@ def drift(
         for column, snapshot in history.since().items():
             told = s.say("{column}: drifted since {snapshot}", column=column, snapshot=snapshot)
             s.out.print(told)
+        _page_is_in(s, html if moved else None)
 
     s.emit(history.summary(), shown)
 

@@ -154,11 +154,9 @@ class _Seen:
         if self.dtype == pl.Int64 and max(abs(lowest), abs(highest)) < 2**53:
             lowest, highest = float(math.ceil(lowest)), float(math.floor(highest))
         # No finite end takes in an infinity that the reference holds.
-        lowest = -math.inf if -math.inf in self.endless else lowest
-        highest = math.inf if math.inf in self.endless else highest
-        return lowest if math.isfinite(lowest) else None, (
-            highest if math.isfinite(highest) else None
-        )
+        below = math.isfinite(lowest) and -math.inf not in self.endless
+        above = math.isfinite(highest) and math.inf not in self.endless
+        return lowest if below else None, highest if above else None
 
     def _allowed(self) -> list[str] | None:
         if not self.counts:

@@ -49,11 +49,7 @@ def drift(
     as well as one column at that effect would let it, as surely. ``target`` is reported apart.
     """
     began, policy = time.monotonic(), policy or DataPolicy()
-    sides = [[one.name for one in side.columns] for side in (reference, current)]
-    unmatched = {} if columns is not None else {
-        "gone": [name for name in sides[0] if name not in sides[1]],
-        "new": [name for name in sides[1] if name not in sides[0]],
-    }  # fmt: skip
+    unmatched = _unmatched(reference, current) if columns is None else {}
     pairs = _pairs(reference, current, columns, target)
     if min(reference.rows, current.rows) < MIN_ROWS or not pairs:
         return Consistency(
@@ -99,6 +95,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, float(p_values[place]) * (len(p_values) - rank)))
         corrected[place] = highest
     return corrected
+
+
+def _unmatched(reference: Profile, current: Profile) -> dict[str, list[str]]:
+    """Columns that only one side has."""
+    before, now = ([one.name for one in side.columns] for side in (reference, current))
+    return {
+        "gone": [name for name in before if name not in now],
+        "new": [name for name in now if name not in before],
+    }
 
 
 def _pairs(

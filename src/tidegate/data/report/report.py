@@ -10,7 +10,7 @@ from tidegate.data.profile.column import ColumnProfile
 from tidegate.data.profile.correlation import strongest
 from tidegate.data.profile.profile import Profile
 from tidegate.data.report.picture import BEFORE, GRADES, NOW, column_picture, timeline
-from tidegate.domain.drift import ColumnDrift, Consistency
+from tidegate.domain.drift import VERDICTS, ColumnDrift, Consistency
 from tidegate.domain.messages import Message, say
 
 #: Words of the page; named here so that each has its translation.
@@ -71,11 +71,7 @@ def verdict(found: Consistency) -> Message:
             all=len(found.columns),
             columns=drifted[:5],
         )
-    return say(_VERDICTS.get(found.verdict, found.verdict))
-
-
-#: Verdicts whose name is no sentence.
-_VERDICTS = {"too_little_data": "too little data to tell"}
+    return VERDICTS[found.verdict]
 
 
 def unmatched(found: Consistency) -> list[Message]:

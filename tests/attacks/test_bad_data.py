@@ -268,6 +268,31 @@ def test_a_profile_and_its_page_are_two_files(shop, tmp_path):
     assert not (tmp_path / "told.json").exists()
 
 
+def test_what_explains_a_folder_is_no_data(shop, tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "README.md").write_text("# Rows\n\nof 2024\n")
+    refused(shop, tmp_path, "data add m rows", "holds no file of rows")
+    (tmp_path / "rows" / "a.csv").write_text(GOOD)
+    assert shop("data add m rows").code == 0
+
+
+def test_two_files_of_nothing_in_common_are_not_compared(shop, tmp_path):
+    (tmp_path / "a.csv").write_text(GOOD)
+    (tmp_path / "b.csv").write_text(GOOD.replace("a,b,y", "d,e,f"))
+    refused(shop, tmp_path, "data compare a.csv b.csv", "no column in common", "a, b, y")
+
+
+def test_a_bad_row_ends_the_program_in_peace(shop, tmp_path):
+    """Threads that read on after a bad row would abort a process that ends (exit 134)."""
+    (tmp_path / "a.csv").write_text(GOOD + "1,2\n" + ROWS * 20)
+    program = [sys.executable, "-m", "tidegate.apps.cli", "data", "profile", "a.csv"]
+    ran = [
+        subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    assert [one.wait(120) for one in ran] == [1] * 4
+
+
 @pytest.mark.parametrize("name", ["k=..", "k=%2e%2e%2fsecret", "k=a%2Fb", "=1", "a%2Fb=1"])
 def test_the_name_of_a_folder_is_no_path(shop, tmp_path, name):
     (tmp_path / "rows" / name).mkdir(parents=True)

@@ -133,7 +133,10 @@ def test_rows_without_labels_are_counted_and_never_trained_on(shop, tmp_path):
     ("text", "says"),
     [
         (MODEL.replace("logistic", "logistics"), ("sklearn.logistic_regression",)),
-        (MODEL.replace("sklearn.logistic_regression", "sklern.mlp_classifer"), ("sklearn.mlp_classifier",)),
+        (
+            MODEL.replace("sklearn.logistic_regression", "sklern.mlp_classifer"),
+            ("sklearn.mlp_classifier",),
+        ),
         (MODEL + "policy: {validaton: {margin: 0.1}}\n", ("policy.validaton", "'validation'")),
         (MODEL + "policy: {rollout: {alfa: 0.1}}\n", ("policy.rollout.alfa", "'alpha'")),
         (MODEL + "policy: {preset: fastt}\n", ("policy.preset", "'fast'")),

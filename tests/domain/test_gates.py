@@ -16,7 +16,6 @@ from tidegate.domain.evidence import (
     TrainEvidence,
     ValidateEvidence,
 )
-from tidegate.domain.validation import Interval, SegmentScore
 from tidegate.domain.gates import gate
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
@@ -24,6 +23,7 @@ from tidegate.domain.people import Approval
 from tidegate.domain.rollout import Step, Tally
 from tidegate.domain.schema import Breach
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.validation import Interval, SegmentScore
 from tidegate.domain.version import GroupStep
 
 

@@ -11,8 +11,8 @@ from tidegate.domain.evidence import (
     TrainEvidence,
     ValidateEvidence,
 )
-from tidegate.domain.validation import Interval
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.validation import Interval
 from tidegate.governance.risk import TIER_LIMITS, assess, tier_of
 
 PREPARED = PrepareEvidence(snapshot="s", source_digest="")

@@ -61,6 +61,36 @@ def test_a_search_is_evidence_and_the_next_one_begins_where_it_ended(team, make_
     assert tried[1] == found.settings["C"] or found.settings["C"] == 1.0
 
 
+def test_a_search_is_made_now_and_then_and_what_it_found_stands_between(
+    team, make_rows, with_policy
+):
+    with_policy(training={"search": {"trials": 4, "folds": 2, "every": 2}})
+    first = promoted(team, team.start(make_rows(1)))
+    found = evidence(team, first, Stage.TRAIN)
+    second = promoted(team, team.start(make_rows(2), strategy="full"))
+    kept = evidence(team, second, Stage.TRAIN)
+    assert kept.search is None
+    assert kept.settings == found.settings
+    assert team.ws.reproduce(second.id).same
+    third = team.start(make_rows(3), strategy="full")
+    again = evidence(team, third, Stage.TRAIN).search
+    # Two snapshots came before: each of the newest two was told from those before it.
+    assert max(len(trial.parts) for trial in again.trials) == 2
+
+
+def test_a_search_waits_until_it_is_known_to_fit_its_budget(team, make_rows, with_policy):
+    search = {"trials": 4, "folds": 1}
+    with_policy(training={"search": {**search, "budget_seconds": 1000}})
+    first = promoted(team, team.start(make_rows(1)))
+    assert evidence(team, first, Stage.TRAIN).search is None
+    second = promoted(team, team.start(make_rows(2), strategy="full"))
+    assert len(evidence(team, second, Stage.TRAIN).search.trials) == 4
+    with_policy(training={"search": {**search, "budget_seconds": 1e-9}})
+    third = team.start(make_rows(3), strategy="full")
+    assert evidence(team, third, Stage.TRAIN).search is None
+    assert any("no search" in why.text() for why in evidence(team, third, Stage.PLAN).why)
+
+
 def test_folds_and_a_learning_curve_are_evidence(team, make_rows, with_policy):
     with_policy(validation={"folds": 4, "learning_curve": True})
     update = team.start(make_rows(1))

@@ -4,8 +4,8 @@ import pytest
 
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.evidence import Trial
-from tidegate.domain.training_policy import Range, SearchPolicy
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range, SearchPolicy
 from tidegate.training.search import behind, search
 
 SPACE = {"x": Range(low=-3.0, high=3.0), "n": Range(low=1, high=64, log=True),

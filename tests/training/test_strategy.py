@@ -3,8 +3,8 @@
 import pytest
 
 from tidegate.domain.errors import WrongUsage
-from tidegate.domain.training_policy import TrainingPolicy
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import TrainingPolicy
 from tidegate.training.strategy import Facts, choose_strategy
 
 ALL = [Strategy.FULL, Strategy.INCREMENTAL, Strategy.HYBRID]

@@ -17,9 +17,10 @@ def shaken(frame: pl.DataFrame, columns: Sequence[str], scale: float, seed: int)
         series = frame[name]
         if not series.dtype.is_numeric() or series.n_unique() < 3:  # a yes or no is no measurement
             continue
-        spread = series.cast(pl.Float64).std()
-        if spread is None or not np.isfinite(spread):
+        values = series.cast(pl.Float64).drop_nulls().to_numpy()
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        if not np.isfinite(spread):
             continue
-        noise = random.normal(0, scale * float(spread), frame.height)
+        noise = random.normal(0, scale * spread, frame.height)
         noisy.append((series.cast(pl.Float64) + pl.Series(noise)).alias(name))
     return frame.with_columns(noisy)

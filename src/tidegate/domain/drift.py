@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from tidegate.domain.messages import Frozen, Message
+from tidegate.domain.messages import Frozen, Message, say
 
 
 class Grade(StrEnum):
@@ -94,10 +94,19 @@ class ConceptDrift(Frozen):
     grade: Grade | None = None
 
 
+#: What each verdict is called before people.
+VERDICTS = {
+    "consistent": say("consistent"),
+    "drifted": say("drifted"),
+    "too_little_data": say("too little data to tell"),
+}
+
+
 class Consistency(Frozen):
     """New against historical data; ``columns`` are ranked by effect.
 
     ``label``: the target's own column, which is not among ``columns``. ``grade``: the largest.
+    ``gone`` and ``new``: columns that only the reference, or only the new rows have.
     """
 
     verdict: Literal["consistent", "drifted", "too_little_data"]
@@ -106,6 +115,8 @@ class Consistency(Frozen):
     joint: JointDrift = JointDrift(drifted=False, score=0.5, columns=[])
     label: ColumnDrift | None = None
     concept: ConceptDrift | None = None
+    gone: list[str] = []
+    new: list[str] = []
     rows_reference: int = 0
     rows_current: int = 0
     seconds: float = 0.0

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.domain.validation import Interval
 from tidegate.domain.metrics import METRICS, Task
+from tidegate.domain.validation import Interval
 
 Array = NDArray[np.float64]
 

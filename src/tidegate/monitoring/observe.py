@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from tidegate.domain.validation import Interval
 from tidegate.domain.intervals import interval_of
 from tidegate.domain.metrics import Metric, Task
+from tidegate.domain.validation import Interval
 from tidegate.monitoring.prediction_log import Labelled
 from tidegate.monitoring.windows import truth_and_answers
 

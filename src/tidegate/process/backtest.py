@@ -261,9 +261,7 @@ def _candidate(past: Past, prepared: PrepareEvidence, new: pl.DataFrame) -> Fitt
     predictor = fitted.predictor()
     validated = compare(
         spec, predictor, past.champion.predictor(), seen=seen, holdout=holdout
-    ).model_copy(
-        update={"champion_version": 0, "moves_on": trained.strategy is not Strategy.FULL}
-    )
+    ).model_copy(update={"champion_version": 0, "moves_on": trained.strategy is not Strategy.FULL})
     risk = assess(
         prepared, plan, trained, validated, champion=0, drift_grade=spec.policy.data.drift_grade
     )
@@ -276,9 +274,7 @@ def _candidate(past: Past, prepared: PrepareEvidence, new: pl.DataFrame) -> Fitt
     return fitted
 
 
-def _trained(
-    past: Past, plan: PlanEvidence, seen: pl.DataFrame
-) -> tuple[Fitted, TrainEvidence]:
+def _trained(past: Past, plan: PlanEvidence, seen: pl.DataFrame) -> tuple[Fitted, TrainEvidence]:
     spec, parent = past.spec, past.champion
     rows = gathered(spec, plan, seen, lambda name: past.snapshots[_number(name)])
     found = tried(spec, plan, rows, parent, HERE, lambda _done, _total: None)

@@ -45,7 +45,8 @@ class FileCheckpoint:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with made.open("wb") as file:
-                np.savez(file, **saved.arrays, **{_FACTS: np.frombuffer(facts, np.uint8)})
+                arrays = {**saved.arrays, _FACTS: np.frombuffer(facts, np.uint8)}
+                np.savez(file, allow_pickle=False, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
             made.replace(self._path)

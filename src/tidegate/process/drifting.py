@@ -48,11 +48,10 @@ class History:
         """For each column that has drifted in the newest snapshot: the one since which it has."""
         found: dict[str, str] = {}
         for one in reversed(self.moved):
-            drifted = {column.name for column in one.found.columns if column.drifted}
+            drifted = [column.name for column in one.found.columns if column.drifted]
             if one is self.moved[-1]:
-                found = dict.fromkeys(drifted, one.snapshot.id)
-                going_on = drifted
-            going_on = going_on & drifted
+                going_on = drifted  # by how far they have, and in that order told
+            going_on = [name for name in going_on if name in drifted]
             found |= dict.fromkeys(going_on, one.snapshot.id)
         return found
 

@@ -186,4 +186,5 @@ def _averaged(
 
 
 def _target(rows: pl.DataFrame, spec: ModelSpec) -> Any:
+    assert spec.target is not None  # noqa: S101 - it is trained
     return np.asarray(rows[spec.target].to_numpy())

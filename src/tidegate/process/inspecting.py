@@ -15,6 +15,7 @@ from tidegate.data.profile import json_file as files
 from tidegate.data.profile.profile import Profile, profile_source
 from tidegate.data.source import Source, open_source
 from tidegate.domain.drift import Consistency
+from tidegate.domain.errors import DataError
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.schema import Breach
@@ -72,6 +73,16 @@ def compare_files(reference: Path, current: Path, progress: Progress) -> Compare
             source = open_source(path, partial(progress, say("reading", unit="rows")))
             sides.append((_profiled(source, progress), source))
     (a, before), (b, now) = sides
+    names = [[column.name for column in profile.columns] for profile in (a, b)]
+    if not set(names[0]) & set(names[1]):
+        raise DataError(
+            "{reference} and {current} have no column in common: {before} there, {now} here",
+            do="compare two files of one table",
+            reference=a.name,
+            current=b.name,
+            before=names[0][:5],
+            now=names[1][:5],
+        )
     found = drift(a, b)
     if before is not None and now is not None:
         found = dated(found, a, b, (before.batches, now.batches))

@@ -13,9 +13,9 @@ from tidegate.data.folds import folds
 from tidegate.data.split import Split
 from tidegate.domain.errors import DataError
 from tidegate.domain.evidence import PlanEvidence
-from tidegate.domain.validation import CrossValidation, Interval, LearningPoint
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
+from tidegate.domain.validation import CrossValidation, Interval, LearningPoint
 from tidegate.process.compute import Compute
 from tidegate.process.fitting import TrainingRows, fit_candidate, score_on
 from tidegate.process.loading import Fitted

@@ -11,8 +11,8 @@ from tidegate.data.split import Split, split
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.evidence import PlanEvidence, Search, Trial
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.training_policy import SearchPolicy
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import SearchPolicy
 from tidegate.process.compute import Compute
 from tidegate.process.fitting import TrainingRows, fit_candidate, score_on
 from tidegate.process.loading import Fitted

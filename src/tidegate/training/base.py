@@ -4,8 +4,8 @@ from typing import Any
 
 from tidegate.domain.errors import Incompatible, WrongUsage
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.nearest import known_or_refuse
 from tidegate.training.state import Array, Job, Rows, State
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.evidence import Search, Trial
-from tidegate.domain.training_policy import Range, SearchPolicy
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range, SearchPolicy
 from tidegate.training.state import Progress
 
 #: Trials proposed at once and tried side by side. The same everywhere, or a cluster would find

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from tidegate.domain.messages import Message
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import Message, say
-from tidegate.domain.training_policy import TrainingPolicy
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import TrainingPolicy
 from tidegate.training.nearest import known_or_refuse
 
 AUTO = "auto"

@@ -47,12 +47,27 @@ def test_what_is_inferred():
     assert infer_contract(REFERENCE[:0], SPEC).rule("age").minimum is None
 
 
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        ([0, 23], (0.0, 28.0)),  # hours: none before midnight, whole ones
+        ([0.5, 4.5], (0.0, 5.5)),
+        ([-4.0, -2.0], (-4.5, -1.5)),
+        ([-4.0, -0.1], (-4.975, 0.0)),
+        ([-4.0, 4.0], (-6.0, 6.0)),
+    ],
+)
+def test_an_amount_stays_on_its_side_of_zero_and_whole_numbers_whole(values, ends):
+    rule = infer_contract(pl.DataFrame({"a": values}), SPEC).rule("a")
+    assert (rule.minimum, rule.maximum) == pytest.approx(ends)
+
+
 def test_a_range_is_open_on_the_side_of_an_infinity():
     def ends(*values):
         rule = infer_contract(pl.DataFrame({"a": values}), SPEC).rule("a")
         return rule.minimum, rule.maximum
 
-    assert ends(0.0, 4.0, float("inf")) == (-1.0, None)
+    assert ends(0.0, 4.0, float("inf")) == (0.0, None)
     assert ends(-float("inf"), 0.0, 4.0) == (None, 5.0)
     assert ends(float("inf"), -float("inf")) == (None, None)
 

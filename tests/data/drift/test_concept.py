@@ -3,9 +3,9 @@ import pytest
 
 from tidegate.data.drift.concept import concept_drift
 from tidegate.domain.drift import Consistency, Grade
-from tidegate.domain.validation import Interval
 from tidegate.domain.metrics import Task
 from tidegate.domain.policy import DataPolicy
+from tidegate.domain.validation import Interval
 
 POLICY = DataPolicy()
 

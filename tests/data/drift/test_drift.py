@@ -283,3 +283,29 @@ def test_the_auc_is_a_chance():
 def test_a_seed_makes_the_joint_test_the_same():
     a, b = (pl.DataFrame({"x": _normal(seed, 300), "c": ["a", "b", None] * 100}) for seed in (1, 2))
     assert separation(a, b, ["x", "c"], seed=4) == separation(a, b, ["x", "c"], seed=4)
+
+
+def test_columns_on_one_side_are_named_in_the_order_of_the_table():
+    a = pl.DataFrame({"k": [1.0, 2.0] * 50, "temp": [1.0] * 100, "cnt": [2.0] * 100})
+    found = _compare(a, a.rename({"temp": "tmp", "cnt": "count"}))
+    assert (found.gone, found.new) == (["temp", "cnt"], ["tmp", "count"])
+    few = _compare(a, a[:5].rename({"temp": "tmp"}))
+    assert (few.verdict, few.gone, few.new) == ("too_little_data", ["temp"], ["tmp"])
+
+
+def test_missing_values_are_told_where_they_are_what_moved():
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=20_000)
+    before = pl.Series("x", numbers).to_frame().with_columns(
+        pl.when(pl.Series(rng.random(20_000) < 0.08)).then(None).otherwise(pl.col("x")).alias("x")
+    )  # fmt: skip
+    found = _compare(before, pl.DataFrame({"x": rng.normal(size=20_000)})).columns[0]
+    assert found.drifted
+    assert found.detail.text().startswith("missing: ")
+
+
+def test_numbers_that_became_texts_are_told_as_such():
+    numbers = pl.DataFrame({"x": np.round(_normal(1, 5_000), 1)})
+    texts = numbers.select(pl.col("x").cast(pl.String).str.replace(".", ",", literal=True))
+    found = _compare(numbers, texts).columns[0]
+    assert found.detail.text() == "it held numeric, and now categorical"

@@ -96,7 +96,7 @@ def test_the_verdict_is_a_sentence():
     a = profile_of(_frame(0), "a")
     assert verdict(drift(a, a)).text() == "consistent"
     few = profile_of(_frame(0)[:20], "few")
-    assert verdict(drift(a, few)).text() == "too_little_data"
+    assert verdict(drift(a, few)).text() == "too little data to tell"
 
 
 def test_correlations_are_those_of_ranks():

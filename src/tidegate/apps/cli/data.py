@@ -13,7 +13,14 @@ from tidegate.apps.cli.session import Session, session
 from tidegate.apps.cli.terminal import escape
 from tidegate.data.output import check_apart, write_file
 from tidegate.data.profile.json_file import to_json
-from tidegate.data.report.report import comparison_page, p_text, profile_page, since_text, verdict
+from tidegate.data.report.report import (
+    comparison_page,
+    p_text,
+    profile_page,
+    since_text,
+    unmatched,
+    verdict,
+)
 from tidegate.domain.drift import Consistency
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.messages import say
@@ -64,9 +71,15 @@ def profile(
         numbers: list[float] = []
         if moments is not None and moments.rows:
             numbers = [moments.mean, moments.minimum, moments.maximum]
-        shown = [f"{value:.4g}" for value in numbers] or ["-"] * 3
-        table.add_row(escape(column.name), s.text(say(column.kind)), f"{column.missing:,}", *shown)
-    s.emit(json.loads(to_json(found)), lambda: s.out.print(table))
+        told = [f"{value:.4g}" for value in numbers] or ["-"] * 3
+        table.add_row(escape(column.name), s.text(say(column.kind)), f"{column.missing:,}", *told)
+
+    def shown() -> None:
+        s.out.print(s.say("{rows:,} rows", rows=found.rows))
+        s.out.print(table)
+        _page_is_in(s, html)
+
+    s.emit(json.loads(to_json(found)), shown)
 
 
 @group.command("contract")
@@ -120,7 +133,12 @@ def compare(
     made = compare_files(reference, current, Bars(s.err, s.lang))
     if html is not None:
         write_file(html, comparison_page(made.found, made.reference, made.current, s.lang))
-    s.emit(made.found, lambda: show_consistency(s, made.found))
+
+    def shown() -> None:
+        show_consistency(s, made.found)
+        _page_is_in(s, html)
+
+    s.emit(made.found, shown)
 
 
 @group.command("drift")
@@ -151,8 +169,14 @@ def drift(
         for column, snapshot in history.since().items():
             told = s.say("{column}: drifted since {snapshot}", column=column, snapshot=snapshot)
             s.out.print(told)
+        _page_is_in(s, html if moved else None)
 
     s.emit(history.summary(), shown)
+
+
+def _page_is_in(s: Session, html: Path | None) -> None:
+    if html is not None and html.is_file():
+        s.out.print(s.say("the page is in {file}", file=str(html)))
 
 
 def show_consistency(s: Session, found: Consistency) -> None:
@@ -165,6 +189,8 @@ def show_consistency(s: Session, found: Consistency) -> None:
             reference=found.rows_reference,
         )
     )
+    for told in unmatched(found):
+        s.out.print(f"[yellow]{s.text(told)}[/]")
     table = s.table(
         say("Column"), say("Effect"), say("p (corrected)"), say("Drift"), say("Since"), right=(1, 2)
     )

@@ -147,12 +147,16 @@ class _Seen:
         # A constant column says nothing of its spread: its own size stands in, then 1.
         spread = (high / 2 - low / 2) * 2 or abs(low) or 1.0
         room = RANGE_ROOM * spread
+        lowest, highest = low - room, high + room
+        # What has never been below zero is an amount, and never is; so for what never was above.
+        lowest = max(lowest, 0.0) if low >= 0 else lowest
+        highest = min(highest, 0.0) if high <= 0 else highest
+        if self.dtype == pl.Int64 and max(abs(lowest), abs(highest)) < 2**53:
+            lowest, highest = float(math.ceil(lowest)), float(math.floor(highest))
         # No finite end takes in an infinity that the reference holds.
-        lowest = -math.inf if -math.inf in self.endless else low - room
-        highest = math.inf if math.inf in self.endless else high + room
-        return lowest if math.isfinite(lowest) else None, (
-            highest if math.isfinite(highest) else None
-        )
+        below = math.isfinite(lowest) and -math.inf not in self.endless
+        above = math.isfinite(highest) and math.inf not in self.endless
+        return lowest if below else None, highest if above else None
 
     def _allowed(self) -> list[str] | None:
         if not self.counts:

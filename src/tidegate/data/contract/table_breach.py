@@ -12,13 +12,14 @@ from tidegate.domain.schema import Breach, Contract, RowRule, UniqueRule
 
 def missing_column(name: str, known: Sequence[str], rows: int) -> Breach:
     """A column that a rule needs and that is not among the ``known`` ones."""
-    near = nearest(name, list(known))[:1]
+    near = nearest(name, list(known))
     tally = every(rows)
     tally.examples = list(near)
     message = say(
-        "column '{column}' is missing; the columns are: {columns}; add it, or take it out of "
-        "the contract",
+        "column '{column}' is missing; the nearest of {count} are: {columns}; add it, or take it "
+        "out of the contract",
         column=name,
+        count=len(known),
         columns=near or list(known)[:10],
     )
     return breach(name, "missing_column", "refuse", tally, rows, message)

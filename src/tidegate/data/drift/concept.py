@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from tidegate.domain.drift import ConceptDrift, grade_of
-from tidegate.domain.validation import Interval
 from tidegate.domain.metrics import Task
 from tidegate.domain.policy import DataPolicy
+from tidegate.domain.validation import Interval
 
 #: Fewer labelled rows say too little of how a version errs.
 MIN_ROWS = 50

@@ -50,6 +50,7 @@ def drift(
     as well as one column at that effect would let it, as surely. ``target`` is reported apart.
     """
     began, policy = time.monotonic(), policy or DataPolicy()
+    unmatched = _unmatched(reference, current) if columns is None else {}
     pairs = _pairs(reference, current, columns, target)
     if min(reference.rows, current.rows) < MIN_ROWS or not pairs:
         return Consistency(
@@ -57,6 +58,7 @@ def drift(
             rows_reference=reference.rows,
             rows_current=current.rows,
             seconds=round(time.monotonic() - began, 3),
+            **unmatched,
         )
     found = on_threads(lambda pair: _measured(*pair, reference, current), pairs)
     looks = [one.told(policy.drift_effect, policy.significance) for one in found]
@@ -78,7 +80,17 @@ def drift(
         for place, ((a, b), one, look) in enumerate(zip(pairs, found, looks, strict=True))
     ]
     joint = _joint(together, corrected[-1], policy) if together else None
-    return _verdict(drifts, joint, target, reference.rows, current.rows, began)
+    told = _verdict(drifts, joint, target, reference.rows, current.rows, began)
+    return told.model_copy(update=unmatched)
+
+
+def _unmatched(reference: Profile, current: Profile) -> dict[str, list[str]]:
+    """Columns that only one side has."""
+    before, now = ([one.name for one in side.columns] for side in (reference, current))
+    return {
+        "gone": [name for name in before if name not in now],
+        "new": [name for name in now if name not in before],
+    }
 
 
 def _pairs(
@@ -132,10 +144,10 @@ def _column(
     drifted = look.effect >= policy.drift_effect and look.p_value < policy.significance
     appeared, vanished = _news(a, b) if drifted else ([], [])
     detail = None
-    if drifted and found.retyped:
+    if drifted and (found.retyped or a.kind is not b.kind):
         detail = say("it held {before}, and now {now}", before=say(a.kind), now=say(b.kind))
     elif drifted:
-        detail = _detail(a, b)
+        detail = _detail(a, b, look.effect)
     return ColumnDrift(
         name=a.name,
         drifted=drifted,
@@ -211,10 +223,11 @@ def _top(names: list[str], counts: np.ndarray, rows: int) -> list[str]:
     return [names[place] for place in order if counts[place] >= RARE * rows]
 
 
-def _detail(a: ColumnProfile, b: ColumnProfile) -> Message:
+def _detail(a: ColumnProfile, b: ColumnProfile, effect: float) -> Message:
     """In a sentence, what moved most: missing values, the middle, or one category's share."""
     gone = (a.missing_share, b.missing_share)
-    if abs(gone[0] - gone[1]) >= 0.1 or not (a.held and b.held):
+    # Where the missing values are all of the effect, nothing else moved as far.
+    if abs(gone[0] - gone[1]) >= min(0.1, 0.999 * effect) or not (a.held and b.held):
         return say("missing: {before:.1%} before, {after:.1%} now", before=gone[0], after=gone[1])
     if a.kind is b.kind is Kind.NUMERIC:
         assert a.value is not None and b.value is not None  # noqa: S101, PT018

@@ -10,7 +10,7 @@ from tidegate.data.profile.column import ColumnProfile
 from tidegate.data.profile.correlation import strongest
 from tidegate.data.profile.profile import Profile
 from tidegate.data.report.picture import BEFORE, GRADES, NOW, column_picture, timeline
-from tidegate.domain.drift import ColumnDrift, Consistency
+from tidegate.domain.drift import VERDICTS, ColumnDrift, Consistency
 from tidegate.domain.messages import Message, say
 
 #: Words of the page; named here so that each has its translation.
@@ -50,6 +50,7 @@ def comparison_page(
         rows=rows,
         found=found,
         verdict=verdict(found).text(lang),
+        unmatched=[one.text(lang) for one in unmatched(found)],
         joint=say(
             "together the columns tell the two apart (AUC {score:.2f}), most of all: {columns}",
             score=found.joint.score,
@@ -70,7 +71,17 @@ def verdict(found: Consistency) -> Message:
             all=len(found.columns),
             columns=drifted[:5],
         )
-    return say(found.verdict)
+    return VERDICTS[found.verdict]
+
+
+def unmatched(found: Consistency) -> list[Message]:
+    """Columns that only one side has, in a sentence each."""
+    told = []
+    if found.gone:
+        told.append(say("columns that are gone: {columns}", columns=found.gone))
+    if found.new:
+        told.append(say("columns that are new: {columns}", columns=found.new))
+    return told
 
 
 def since_text(column: ColumnDrift) -> Message | None:

@@ -186,8 +186,10 @@ def _read(
 ) -> pa.Table:
     return pa.csv.read_csv(
         pa.BufferReader(data),
+        # Without its threads: after a row that it cannot read they go on working, and a process
+        # that ends meanwhile is aborted (apache/arrow#34314).
         read_options=pa.csv.ReadOptions(
-            column_names=list(text.columns), block_size=max(1, len(data))
+            column_names=list(text.columns), block_size=max(1, len(data)), use_threads=False
         ),
         parse_options=pa.csv.ParseOptions(delimiter=text.separator, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(

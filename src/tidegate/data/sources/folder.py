@@ -57,7 +57,8 @@ class KeyedSource(Source):
 
 
 def parts_of(folder: Path) -> list[Part]:
-    """The files below a folder, by name; those that begin with a dot or ``_`` are no data.
+    """The files below a folder, by name; those that begin with a dot or ``_``, and those that
+    end in ``.md`` or ``.rst``, are no data.
 
     Raises DataError where a link leads out of the folder, something is no file, or a key no name.
     """
@@ -104,7 +105,8 @@ def key_columns(folder: Path, parts: Sequence[Part]) -> list[dict[str, pl.Series
 
 
 def _is_data(name: str) -> bool:
-    return not name.startswith((".", "_"))
+    # What explains a folder of rows is none of them.
+    return not (name.startswith((".", "_")) or name.lower().endswith((".md", ".rst")))
 
 
 def _check_inside(path: Path, inside: Path, is_folder: bool) -> None:

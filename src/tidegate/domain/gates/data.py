@@ -1,6 +1,6 @@
 """The prepare gate: is the data fit to learn from?"""
 
-from tidegate.domain.drift import ConceptDrift, Grade
+from tidegate.domain.drift import VERDICTS, ConceptDrift, Grade
 from tidegate.domain.evidence import PrepareEvidence
 from tidegate.domain.gates.findings import note, refuse, warn
 from tidegate.domain.messages import say
@@ -66,7 +66,7 @@ def _consistency(spec: ModelSpec, e: PrepareEvidence) -> Finding:
         return note("no_reference", "there is no earlier data to compare with")
     if seen.verdict != "drifted":
         return note(seen.verdict, "compared with {rows:,} earlier rows: {verdict}",
-                     rows=seen.rows_reference, verdict=_VERDICTS[seen.verdict])  # fmt: skip
+                     rows=seen.rows_reference, verdict=VERDICTS[seen.verdict])  # fmt: skip
     columns = [column.name for column in seen.columns if column.drifted] or seen.joint.columns
     if seen.label is not None and seen.label.drifted:
         columns = [seen.label.name, *columns]
@@ -97,10 +97,3 @@ def _by_errors(spec: ModelSpec, e: PrepareEvidence, concept: ConceptDrift) -> Fi
         now=concept.now,
         rows=concept.rows_now,
     )
-
-
-_VERDICTS = {
-    "consistent": say("consistent"),
-    "drifted": say("drifted"),
-    "too_little_data": say("too little data to tell"),
-}

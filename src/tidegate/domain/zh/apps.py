@@ -169,4 +169,6 @@ APPS = {
     "no longer: {roles}": "不再有：{roles}",
     "{file} is named for the profile and for the page": "{file} 同时被指定给概要和页面",
     "name another file with --html": "请用 --html 另指定一个文件",
+    "{rows:,} rows": "{rows:,} 行",
+    "the page is in {file}": "页面在 {file}",
 }

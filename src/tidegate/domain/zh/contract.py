@@ -40,7 +40,7 @@ CONTRACT = {
     "the columns {columns} hold {count} values that are no times: {examples} (rows {rows}); write times as 2011-12-31 23:59:00, dates as 2011-12-31 or 12/31/2011": "列 {columns} 有 {count} 个值不是时间：{examples}（行 {rows}）；时间请写成 2011-12-31 23:59:00，日期请写成 2011-12-31 或 12/31/2011",
     "column '{column}' holds {count} values that are not on its list: {examples} (rows {rows}); correct them, or add them to the contract's list": "列“{column}”有 {count} 个值不在清单里：{examples}（行 {rows}）；请改正，或者加进契约的清单",
     "column '{column}' holds {count} values that do not match {pattern}: {examples} (rows {rows}); correct them, or change the contract's pattern": "列“{column}”有 {count} 个值不匹配 {pattern}：{examples}（行 {rows}）；请改正，或者修改契约里的正则表达式",
-    "column '{column}' is missing; the columns are: {columns}; add it, or take it out of the contract": "缺少列“{column}”，现有的列是：{columns}；请补上，或者从契约里去掉它",
+    "column '{column}' is missing; the nearest of {count} are: {columns}; add it, or take it out of the contract": "缺少列“{column}”；{count} 列里最接近的是：{columns}；请补上，或从契约中去掉",
     "column '{column}' is not in the contract; the nearest there are: {nearest}; take it out, or add a rule for it": "契约里没有列“{column}”，最接近的是：{nearest}；请去掉这一列，或者为它加一条规则",
     "column '{column}' misses {share:.1%} of its values, {count:,} in all; the contract allows {limit:.1%} (rows {rows}); fill them in, or raise max_missing_share": "列“{column}”缺了 {share:.1%} 的值，共 {count:,} 个，契约只允许 {limit:.1%}（行 {rows}）；请补上，或者调高 max_missing_share",
     "column '{column}' was {expected} and is now {found}: {examples} (rows {rows}); give it as before, or change its kind in the contract": "列“{column}”原来是{expected}，现在是{found}：{examples}（行 {rows}）；请按原来的样子给，或者改契约里的 kind",

@@ -147,4 +147,6 @@ DATA = {
     "the time columns {columns} do not form a time": "时间列 {columns} 拼不成时间",
     "name one column of times, or: year, month, day, hour, minute, second": "给一列时间，或者：year、month、day、hour、minute、second",
     "there is not enough to tell apart for {count} folds: {made} can be made": "不够分成 {count} 折：只能分 {made} 折",
+    "columns that are gone: {columns}": "没有了的列：{columns}",
+    "columns that are new: {columns}": "新出现的列：{columns}",
 }

@@ -29,7 +29,6 @@ WORDS = {
     "small": "小",
     "medium": "中",
     "large": "大",
-    "too_little_data": "数据太少",
     "admin": "管理员",
     "proposer": "提出人",
     "approver": "审批人",

@@ -8,12 +8,12 @@ import polars as pl
 from tidegate.data.bands import bands
 from tidegate.data.noise import shaken
 from tidegate.domain.evidence import PlanEvidence, TrainEvidence, ValidateEvidence
-from tidegate.domain.validation import Noise, SegmentScore
 from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import Array, Predictor
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.validation import Noise, SegmentScore
 from tidegate.process.case import Case, Done
 from tidegate.process.compute import opened
 from tidegate.process.fitting import changed_share

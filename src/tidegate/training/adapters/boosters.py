@@ -7,8 +7,8 @@ import numpy as np
 
 from tidegate.domain.errors import Incompatible, WrongUsage
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.trees import next_group, tree_groups
 from tidegate.training.base import CLASSIFICATION, REGRESSION, BaseAdapter, Own
 from tidegate.training.state import Array, Fitted, Job, Rows, State

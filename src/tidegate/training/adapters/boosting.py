@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.boosting_trees import BoostedTrees, threads_for, tree_tensors
 from tidegate.training.adapters.scikit import (
     SklearnAdapter,
@@ -54,7 +54,7 @@ class _Continued:
         return super()._check_early_stopping_loss(*args, **kwargs)  # type: ignore[misc]
 
 
-class _Classifier(_Continued, HistGradientBoostingClassifier):  # type: ignore[misc]
+class _Classifier(_Continued, HistGradientBoostingClassifier):
     known = 2
 
     def _encode_y(self, y: Any) -> Any:
@@ -65,7 +65,7 @@ class _Classifier(_Continued, HistGradientBoostingClassifier):  # type: ignore[m
     _encode_y_val = _encode_y
 
 
-class _Regressor(_Continued, HistGradientBoostingRegressor):  # type: ignore[misc]
+class _Regressor(_Continued, HistGradientBoostingRegressor):
     pass
 
 

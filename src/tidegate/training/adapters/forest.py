@@ -7,9 +7,9 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.tree._tree import Tree
 
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.scikit import (
     SklearnAdapter,
     loss_of,

@@ -7,9 +7,9 @@ from sklearn.cluster import KMeans as Estimator
 
 from tidegate.domain.errors import DataError
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.scikit import SklearnAdapter, loss_of
 from tidegate.training.base import CLASSIFICATION, REGRESSION
 from tidegate.training.labels import class_predictions

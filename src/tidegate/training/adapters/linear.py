@@ -8,9 +8,9 @@ from sklearn.linear_model import LinearRegression as PlainEstimator
 from sklearn.linear_model import Ridge as RidgeEstimator
 
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.scikit import (
     MEMORY,
     SklearnAdapter,

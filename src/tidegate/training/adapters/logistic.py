@@ -10,8 +10,8 @@ from sklearn.utils.extmath import softmax
 
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.scikit import (
     MEMORY,
     SklearnAdapter,

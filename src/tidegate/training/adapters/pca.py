@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.linear import Ridge
 from tidegate.training.adapters.logistic import LogisticRegression
 from tidegate.training.adapters.scikit import SCIKIT_LEARN, SklearnAdapter

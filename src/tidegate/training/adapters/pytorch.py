@@ -8,10 +8,12 @@ from torch import nn
 
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters import lora
+from tidegate.training.adapters.descent import Anchor, Descent, descend, repeatable
+from tidegate.training.adapters.fisher import fisher
 from tidegate.training.adapters.torch_modules import (
     TARGET,
     TARGETS,
@@ -20,8 +22,6 @@ from tidegate.training.adapters.torch_modules import (
     grown,
     restored,
 )
-from tidegate.training.adapters.descent import Anchor, Descent, descend, repeatable
-from tidegate.training.adapters.fisher import fisher
 from tidegate.training.base import CLASSIFICATION, REGRESSION, BaseAdapter
 from tidegate.training.labels import class_predictions
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State

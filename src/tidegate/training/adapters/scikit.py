@@ -13,7 +13,7 @@ from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.metrics import Task
 from tidegate.domain.predictor import Predictions
 from tidegate.training.base import BaseAdapter, Own
-from tidegate.training.state import Array, Scorer, State
+from tidegate.training.state import Array, Fitted, Job, Rows, Scorer, State
 
 #: The range that this package's tests have run with, from end to end.
 SCIKIT_LEARN = ">=1.6,<1.10"
@@ -29,6 +29,10 @@ class SklearnAdapter(BaseAdapter):
     def estimator(self, task: Task, settings: dict[str, Any], seed: int) -> Any:
         """An unfitted estimator with these settings."""
         raise AssertionError("every family makes its own")
+
+    def fit(self, rows: Rows, job: Job) -> Fitted:
+        """Parameters from rows."""
+        raise AssertionError("every family fits its own")
 
     def load(self, state: State) -> Scorer:
         """A function that predicts; raises Incompatible where ``state`` is not of this family."""

@@ -9,9 +9,9 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.scikit import (
     SklearnAdapter,
     convergence,

@@ -8,9 +8,9 @@ from sklearn.svm import LinearSVC
 
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.scikit import MEMORY, SklearnAdapter, convergence
 from tidegate.training.base import CLASSIFICATION
 from tidegate.training.labels import label_array

@@ -4,8 +4,8 @@ from typing import Any, NoReturn
 
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.metrics import Task
-from tidegate.domain.training_policy import Range
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import Range
 from tidegate.training.nearest import known_or_refuse
 from tidegate.training.state import Fitted, Job, Rows, Scorer, State
 

@@ -148,7 +148,7 @@ def _both(right: Floats) -> Floats:
     return np.column_stack([1 - right, right])
 
 
-class _Told(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+class _Told(xgboost.callback.TrainingCallback):
     def __init__(self, job: Job, rounds: int):
         super().__init__()
         self._job, self._rounds, self._done = job, rounds, 0

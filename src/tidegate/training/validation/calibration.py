@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tidegate.domain.validation import Calibration, CalibrationBin
 from tidegate.domain.predictor import Array, Predictions
+from tidegate.domain.validation import Calibration, CalibrationBin
 
 BINS = 10
 

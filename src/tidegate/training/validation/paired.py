@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, expit, logit
 
-from tidegate.domain.validation import Interval
 from tidegate.domain.intervals import wilson
+from tidegate.domain.validation import Interval
 
 Floats = NDArray[np.float64]
 

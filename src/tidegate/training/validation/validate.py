@@ -7,10 +7,10 @@ import numpy as np
 
 from tidegate.domain.errors import DataError
 from tidegate.domain.evidence import ValidateEvidence
-from tidegate.domain.validation import Interval, Paired, SegmentScore
 from tidegate.domain.intervals import deal, draws, percentile, sums, wilson
 from tidegate.domain.metrics import METRICS, Metric, Task, losses, scores
 from tidegate.domain.predictor import Predictions
+from tidegate.domain.validation import Interval, Paired, SegmentScore
 from tidegate.training.state import Array, Floats
 from tidegate.training.validation.calibration import calibration
 from tidegate.training.validation.paired import area_difference, area_interval, areas, mcnemar

@@ -353,7 +353,7 @@ def test_parameters_that_do_not_fit_are_refused_with_three(named, tmp_path):
 
 def test_importing_again_repairs_what_fsck_finds(named, tmp_path):
     for pack in (tmp_path / ".tidegate/objects/params/packs").rglob("0*"):
-        if pack.is_file():  # a pack's folder is named at random
+        if pack.is_file():  # a pack's folder is named at random, and may begin with 0 too
             pack.write_bytes(bytes(byte ^ 1 for byte in pack.read_bytes()))
     told = named("params fsck")
     assert told.code == 3

@@ -30,6 +30,8 @@ from tidegate.params.packed.references import newest, read_reference, references
 from tidegate.store.objects import Objects, Upload
 
 WRITERS, LIVES = 8, 120
+#: Collectors that are killed before the writers end: on a busy machine one lives longer.
+COLLECTORS = 2
 #: Versions that writers make; those of an even number are kept, the others may be collected.
 VERSIONS = 10
 #: Changes of the store in a whole life, about, one before and one after each.
@@ -136,8 +138,12 @@ def run(store, journal):
     ends = {"killed": 0, "done": 0, "failed": 0, "collectors killed": 0}
     started, life, collectors = {}, 0, 0
     collector = fork(collect, store, journal, 0)
-    while life < LIVES or started:
-        while life < LIVES and len(started) < WRITERS:
+
+    def more():
+        return life < LIVES or (collectors < COLLECTORS and life < 4 * LIVES)
+
+    while more() or started:
+        while more() and len(started) < WRITERS:
             life += 1
             started[fork(write, store, journal, life)] = life
         child, status = os.wait()

@@ -34,10 +34,6 @@ WORDS = {
     "approver": "审批人",
     "operator": "运维",
     "viewer": "只读",
-    "Trial": "尝试",
-    "Score": "得分",
-    "Parts": "份数",
-    "Trained on rows": "训练行数",
     "Score on them": "在这些行上的得分",
     "Score on the hold-out": "在留出集上的得分",
 }

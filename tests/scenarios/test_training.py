@@ -66,16 +66,41 @@ def test_a_search_is_made_now_and_then_and_what_it_found_stands_between(
 ):
     with_policy(training={"search": {"trials": 4, "folds": 2, "every": 2}})
     first = promoted(team, team.start(make_rows(1)))
-    found = evidence(team, first, Stage.TRAIN)
+    assert evidence(team, first, Stage.TRAIN).search is None
+    assert any("from update 2 on" in why.text() for why in evidence(team, first, Stage.PLAN).why)
     second = promoted(team, team.start(make_rows(2), strategy="full"))
-    kept = evidence(team, second, Stage.TRAIN)
+    found = evidence(team, second, Stage.TRAIN)
+    assert len(found.search.trials) == 4
+    third = promoted(team, team.start(make_rows(3), strategy="full"))
+    kept = evidence(team, third, Stage.TRAIN)
     assert kept.search is None
     assert kept.settings == found.settings
-    assert team.ws.reproduce(second.id).same
-    third = team.start(make_rows(3), strategy="full")
-    again = evidence(team, third, Stage.TRAIN).search
-    # Two snapshots came before: each of the newest two was told from those before it.
-    assert max(len(trial.parts) for trial in again.trials) == 2
+    assert team.ws.reproduce(third.id).same
+    fourth = team.start(make_rows(4), strategy="full")
+    again = evidence(team, fourth, Stage.TRAIN).search
+    # Three snapshots came before: each of the newest two was told from those before it.
+    assert max(len(trial.merits) for trial in again.trials) == 2
+
+
+def test_a_search_chooses_how_far_back_to_look_and_that_stands_until_the_next(
+    team, make_rows, with_policy
+):
+    search = {"trials": 4, "folds": 2, "every": 3, "windows": [1]}
+    with_policy(training={"search": search})
+    promoted(team, team.start(make_rows(1)))
+    promoted(team, team.start(make_rows(2), strategy="full"))
+    third = promoted(team, team.start(make_rows(3), strategy="full"))
+    plan, found = evidence(team, third, Stage.PLAN), evidence(team, third, Stage.TRAIN)
+    assert plan.windows == [8, 1]
+    assert len(plan.snapshots) == 3  # the most that any trial needs
+    assert [trial.window for trial in found.search.trials] == [8, 8, 8, 1]
+    assert found.window == found.search.trials[found.search.best].window
+    assert team.ws.reproduce(third.id).same
+    fourth = team.start(make_rows(4), strategy="full")
+    plan = evidence(team, fourth, Stage.PLAN)
+    assert plan.windows == []
+    assert len(plan.snapshots) == (1 if found.window == 1 else 4)
+    assert team.ws.reproduce(fourth.id).same
 
 
 def test_a_search_waits_until_it_is_known_to_fit_its_budget(team, make_rows, with_policy):

@@ -18,19 +18,19 @@ def value(settings):
     return -((settings["x"] - 1) ** 2) - abs(settings["n"] - 20) / 50
 
 
-def tries(log=None, parts=1, greater=True):
+def tries(log=None, parts=1):
     def attempt(proposals):
         made = []
         for one in proposals:
-            score = value({**DEFAULTS, **one.settings}) * (1 if greater else -1)
+            score = value({**DEFAULTS, **one.settings}) + (one.window or 0)
             seen = []
             for _ in range(parts):
                 seen.append(score)
-                if behind(seen, one.least, greater=greater):
+                if behind(seen, one.least):
                     break
             state = "complete" if len(seen) == parts else "pruned"
             made.append(Trial(settings=one.settings, strategy=one.strategy, state=state,
-                              score=score, parts=seen))  # fmt: skip
+                              window=one.window, score=score, merits=seen))  # fmt: skip
             if log is not None:
                 log.append(one)
         return made
@@ -38,11 +38,11 @@ def tries(log=None, parts=1, greater=True):
     return attempt
 
 
-def run(policy=None, *, space=SPACE, known=(), attempt=None, greater=True, seed=0,
-        strategies=FULL):  # fmt: skip
+def run(policy=None, *, space=SPACE, known=(), attempt=None, seed=0, strategies=FULL,
+        windows=(None,)):  # fmt: skip
     return search(
-        policy or SearchPolicy(trials=24), space, DEFAULTS, strategies, known, attempt or tries(),
-        greater=greater, seed=seed, progress=lambda _done, _total: None,
+        policy or SearchPolicy(trials=24), space, DEFAULTS, strategies, windows, known,
+        attempt or tries(), seed=seed, progress=lambda _done, _total: None,
     )  # fmt: skip
 
 
@@ -61,9 +61,16 @@ def test_the_same_seed_finds_the_same():
     assert run() != run(seed=1)
 
 
-def test_errors_are_made_small():
-    found = run(attempt=tries(greater=False), greater=False)
-    assert found.trials[found.best].score == min(t.score for t in found.trials)
+def test_what_won_is_tried_on_the_other_windows_last():
+    found = run(windows=[2, 1, 4])
+    before, last = found.trials[:22], found.trials[22:]
+    assert {trial.window for trial in before} == {2}
+    won = max(before, key=lambda trial: trial.merit)
+    assert [(t.window, t.settings) for t in last] == [(1, won.settings), (4, won.settings)]
+    assert found.best == 23  # by this measure, more is better
+    assert run(windows=[4, 2]).trials[-1].window == 2
+    few = run(SearchPolicy(trials=2), windows=[2, 1, 4])  # no room for them: the first one stands
+    assert {trial.window for trial in few.trials} == {2}
 
 
 def test_what_falls_behind_ends_early_and_is_never_the_best():
@@ -72,7 +79,7 @@ def test_what_falls_behind_ends_early_and_is_never_the_best():
     assert "pruned" in states[4:]
     assert "pruned" not in states[:4]
     assert found.trials[found.best].state == "complete"
-    assert all(len(t.parts) < 3 for t in found.trials if t.state == "pruned")
+    assert all(len(t.merits) < 3 for t in found.trials if t.state == "pruned")
 
 
 def test_known_settings_are_tried_where_they_lie_within():

@@ -1,5 +1,6 @@
 """The eight evidence documents: what each stage found, immutable, named by its digest."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -99,7 +100,8 @@ class PlanEvidence(Way):
     before learned from, oldest first: a later update may go back to them. ``rivals`` are ways
     that compete on rows kept aside, the plan's own among them; none where one is settled.
     ``settings`` served earlier versions best, the newest first: a search tries them, and where
-    none is made now the first of them are taken.
+    none is made now the first of them are taken. ``windows``: numbers of newest snapshots that
+    the search tries (None: all of ``snapshots``), the one that stands first.
     """
 
     stage: Literal[Stage.PLAN] = Stage.PLAN
@@ -110,6 +112,7 @@ class PlanEvidence(Way):
     rivals: list[Way] = []
     searches: bool = False
     settings: list[dict[str, Any]] = []
+    windows: list[int | None] = []
     parent: int | None = None
     max_relative_step: float | None = None
     why: list[Message]
@@ -149,29 +152,39 @@ class Imported(Frozen):
 
 
 class Trial(Frozen):
-    """Settings that were tried: ``score`` is the mean of the primary metric over the parts seen.
+    """Settings that were tried: ``score`` is the mean of the primary metric over the parts seen,
+    ``merits`` is what trials are ranked by, part by part: more is better.
 
-    ``state``: complete, pruned (it fell behind) or failed (``why`` says how).
+    ``window``: how many of the plan's newest snapshots it trained on, as far as there are so
+    many; None: all of them. ``state``: complete, pruned (it fell behind) or failed (``why`` says
+    how).
     """
 
     settings: dict[str, Any]
+    window: int | None = None
     strategy: Strategy
     state: Literal["complete", "pruned", "failed"]
     score: float | None = None
-    parts: list[float] = []
+    merits: list[float] = []
     why: str | None = None
+
+    @property
+    def merit(self) -> float:
+        """The mean of its merits; minus infinity where there are none."""
+        return sum(self.merits) / len(self.merits) if self.merits else -math.inf
 
 
 class Search(Frozen):
     """What a search tried, in order; ``best`` is the place of the trial whose settings were taken.
 
     ``repeatable``: whether the same search gives the same trials again; a limit in seconds ends
-    it at another place each time.
+    it at another place each time. ``of_settings``: False where strategies alone competed.
     """
 
     trials: list[Trial]
     best: int
     repeatable: bool
+    of_settings: bool = True
 
 
 class TrainEvidence(Frozen):
@@ -191,6 +204,7 @@ class TrainEvidence(Frozen):
     rows: int = 0
     seed: int | None = None
     settings: dict[str, Any] = {}
+    window: int | None = None  # of the plan's newest snapshots, where a search chose
     curve: list[float] = []
     converged: bool = True
     finite: bool = True

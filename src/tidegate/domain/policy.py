@@ -162,9 +162,12 @@ class TriggerPolicy(Frozen):
         2.0, gt=0, description="Standard errors by which a batch must fall short of the "
         "champion's own record before an update starts.")  # fmt: skip
     max_batches: int | None = Field(
-        4, ge=1, description="An update at the latest after so many batches, needed or not."
+        3, ge=1, description="An update at the latest after so many batches, needed or not."
     )
-    min_batches: int = Field(1, ge=1, description="Batches that must pass between two updates.")
+    min_batches: int = Field(
+        3, ge=1, description="Batches that must pass between two updates: each takes people's "
+        "time, and needs rows to be judged by. Below max_batches, a shortfall brings one early.",
+    )  # fmt: skip
 
 
 class Policy(Frozen):

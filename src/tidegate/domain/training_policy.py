@@ -1,6 +1,6 @@
 """The part of the policy that training goes by: what is learned from, how, and where."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -63,10 +63,18 @@ class SearchPolicy(Frozen):
     space: dict[str, Range] = Field(
         default_factory=dict, description="Settings to search and their ranges; the adapter's own "
         "space where none is named.")  # fmt: skip
+    windows: list[Annotated[int, Field(ge=1)] | None] = Field(
+        default_factory=list, description="Numbers of newest snapshots that full updates are also "
+        "tried on, beside window_snapshots; null: all of them. How fast the past stops telling "
+        "what comes differs from stream to stream.")  # fmt: skip
     trials: int = Field(20, ge=1, description="Settings tried at most.")
+    by: Literal["probabilities", "metric"] = Field(
+        "probabilities", description="What trials are ranked by: how near their probabilities come "
+        "to what happened (Brier 1950), which few rows tell more surely than a share of right "
+        "answers; or the primary metric, as always where there are no probabilities.")  # fmt: skip
     every: int = Field(
-        1, ge=1, description="Of so many updates one searches; those between keep the settings "
-        "that it ended with.")  # fmt: skip
+        1, ge=1, description="Of so many updates the last one searches; those after keep the "
+        "settings that it ended with.")  # fmt: skip
     budget_seconds: float | None = Field(
         None, gt=0, description="No search is made that would take longer, by what the last full "
         "update took; none either before there was one. Off by default.")  # fmt: skip
@@ -138,7 +146,9 @@ class TrainingPolicy(Frozen):
         RememberPolicy(), description="What keeps an update from forgetting; nothing by default."
     )
     search: SearchPolicy | None = Field(
-        None, description="Whether settings are searched for before each update, and where."
+        SearchPolicy(trials=8, folds=6, every=8, windows=[3, None], budget_seconds=60),
+        description="How settings, and how far back to look, are searched for. By default every "
+        "eighth update does where that takes no minute; null: never.",
     )
     compute: ComputePolicy = Field(
         ComputePolicy(), description="Where trials and folds are trained; here by default."

@@ -115,6 +115,7 @@ LABELS: Mapping[str, Message] = {
         say("Added"),
         say("Relative step"),
         say("Settings"),
+        say("Strategies that compete"),
         say("Trial"),
         say("Score"),
         say("Parts"),

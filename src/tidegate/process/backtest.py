@@ -278,8 +278,8 @@ def _trained(past: Past, plan: PlanEvidence, seen: pl.DataFrame) -> tuple[Fitted
     spec, parent = past.spec, past.champion
     rows = gathered(spec, plan, seen, lambda name: past.snapshots[_number(name)])
     found = tried(spec, plan, rows, parent, HERE, lambda _done, _total: None)
-    strategy, settings = chosen(found, plan)
-    plan, used = plan.taking(strategy), rows.of(strategy)
+    strategy, settings, window = chosen(found, plan)
+    plan, used = plan.taking(strategy), rows.of(strategy, window)
     began = time.perf_counter()
     fitted, fit = fit_candidate(
         spec, plan, used, parent, lambda _done, _total: None,
@@ -289,6 +289,7 @@ def _trained(past: Past, plan: PlanEvidence, seen: pl.DataFrame) -> tuple[Fitted
     return fitted, evidence.model_copy(
         update={
             "settings": fit.settings,
+            "window": window,
             "curve": fit.curve,
             "converged": fit.converged,
             "finite": not not_finite(fitted.state),

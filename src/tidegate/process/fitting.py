@@ -45,10 +45,12 @@ class TrainingRows:
     remembered: pl.DataFrame | None = None
     replayed: pl.DataFrame | None = None
 
-    def of(self, strategy: Strategy) -> pl.DataFrame:
+    def of(self, strategy: Strategy, window: int | None = None) -> pl.DataFrame:
         """What a strategy trains on, the newest last: replayed rows stand in for earlier ones
-        where an update moves on."""
+        where an update moves on. ``window``: no more snapshots than that."""
         before = self.earlier
+        if window is not None:
+            before = before[max(0, len(before) + 1 - window) :]
         if strategy is Strategy.INCREMENTAL:
             before = () if self.replayed is None else (self.replayed,)
         return stacked([*before, self.newest]) if before else self.newest
@@ -110,7 +112,7 @@ def fit_candidate(
     if plan.strategy is Strategy.FULL or parent is None:
         transform = fit_transform(rows, spec, keep_missing=how.keeps_missing)
         x = training_features(transform, rows, spec)
-        fit = compute.fit(how.name, x, _target(rows, spec), job)
+        fit = compute.fit(how.name, x, target_of(rows, spec), job)
         return Fitted(spec.adapter, fit.state, transform), fit
     transform, remember = parent.transform, policy.remember
     job = replace(
@@ -126,7 +128,7 @@ def fit_candidate(
     if averaged and how.blended(parent.state):
         parts = split(rows, spec, _ASIDE, policy.seed + 2)
         rows, aside = rows[parts.train.tolist()], rows[parts.holdout.tolist()]
-    fit = compute.fit(how.name, transform.apply(rows), _target(rows, spec), job)
+    fit = compute.fit(how.name, transform.apply(rows), target_of(rows, spec), job)
     if policy.max_relative_step is not None:
         state, cut = shortened(how, parent.state, fit.state, policy.max_relative_step,
                                plan.key_groups)  # fmt: skip
@@ -139,7 +141,9 @@ def fit_candidate(
 
 def score_on(spec: ModelSpec, predictor: Predictor, rows: pl.DataFrame) -> float:
     """The primary metric on labelled rows."""
-    return float(METRICS[spec.metric.name][1](_target(rows, spec), predictor.predict(rows).values))
+    return float(
+        METRICS[spec.metric.name][1](target_of(rows, spec), predictor.predict(rows).values)
+    )
 
 
 def changed_share(task: Task, truth: Any, now: Any, before: Any) -> float:
@@ -162,7 +166,7 @@ def _averaged(
     """Parent and child averaged in the proportion that scores best on rows kept aside, where
     policy asks for that; else as much of the child as changes no more answers than it allows."""
     assert spec.task is not None  # noqa: S101
-    how, truth, x = adapter(spec.adapter), _target(aside, spec), transform.apply(aside)
+    how, truth, x = adapter(spec.adapter), target_of(aside, spec), transform.apply(aside)
     limit, task = spec.policy.training.max_changed_predictions, spec.task
     sign = 1 if spec.metric.greater_is_better else -1
 
@@ -185,6 +189,7 @@ def _averaged(
     return replace(fit, state=state, notes=[*fit.notes, told])
 
 
-def _target(rows: pl.DataFrame, spec: ModelSpec) -> Any:
+def target_of(rows: pl.DataFrame, spec: ModelSpec) -> Any:
+    """The labels of some rows, ``(n_rows,)``."""
     assert spec.target is not None  # noqa: S101 - it is trained
     return np.asarray(rows[spec.target].to_numpy())

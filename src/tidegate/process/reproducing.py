@@ -52,8 +52,9 @@ def reproduce(home: Home, update: Update) -> Reproduced:
     parent = load_fitted(home, update.model, plan.parent)
     # What a search found is in the record; only the training itself is run again.
     plan = plan.taking(trained.strategy)
+    used = rows.of(plan.strategy, trained.window)
     fitted, _ = fit_candidate(
-        update.spec, plan, rows.of(plan.strategy), parent, case.progress("training"),
+        update.spec, plan, used, parent, case.progress("training"),
         settings=trained.settings, remembered=rows.remembered,
     )  # fmt: skip
     infos = [

@@ -10,14 +10,17 @@ from tidegate.data.folds import folds
 from tidegate.data.split import Split, split
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.evidence import PlanEvidence, Search, Trial
+from tidegate.domain.metrics import METRICS
 from tidegate.domain.model import ModelSpec
+from tidegate.domain.predictor import Predictor
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.training_policy import SearchPolicy
 from tidegate.process.compute import Compute
-from tidegate.process.fitting import TrainingRows, fit_candidate, score_on
+from tidegate.process.fitting import TrainingRows, fit_candidate, target_of
 from tidegate.process.loading import Fitted
 from tidegate.training.adapter import adapter
-from tidegate.training.search import Proposal, behind, search
+from tidegate.training.search import Proposal, behind, best_of, search
+from tidegate.training.validation.calibration import brier
 
 #: Share of the newest rows that strategies compete on.
 _ASIDE = 0.2
@@ -64,16 +67,16 @@ def tried(
         work = Work(spec, plan, parent, [_aside(rows, spec, seed)])
         proposals = [Proposal(_standing(plan), strategy, []) for strategy in strategies]
         trials = compute.map(attempt, work, proposals, progress)
-        return _decided(trials, spec)
+        return _decided(trials)
     work = Work(spec, plan, parent, _parts(rows, spec, asked, strategies))
     return search(
         asked,
         asked.space or how.space(spec.task),
         defaults,
         strategies,
-        plan.settings,
+        plan.windows or [None],
+        [*plan.settings, *({**defaults, **start} for start in how.starts)],
         lambda proposals: compute.map(attempt, work, proposals, lambda _done, _total: None),
-        greater=spec.metric.greater_is_better,
         seed=seed,
         progress=progress,
     )
@@ -81,27 +84,43 @@ def tried(
 
 def attempt(work: Work, proposal: Proposal) -> Trial:
     """One trial: trained and scored on part after part, until it falls behind."""
-    facts: dict[str, Any] = {"settings": proposal.settings, "strategy": proposal.strategy}
-    plan, parts = work.plan.taking(proposal.strategy), list[float]()
+    facts: dict[str, Any] = {
+        "settings": proposal.settings, "strategy": proposal.strategy, "window": proposal.window,
+    }  # fmt: skip
+    plan, scores, merits = work.plan.taking(proposal.strategy), list[float](), list[float]()
     for part in work.parts:
         try:
             fitted, _ = fit_candidate(
-                work.spec, plan, part.train.of(plan.strategy), work.parent,
+                work.spec, plan, part.train.of(plan.strategy, proposal.window), work.parent,
                 lambda _done, _total: None, settings=proposal.settings,
                 remembered=part.train.remembered,
             )  # fmt: skip
-            parts.append(score_on(work.spec, fitted.predictor(), part.test))
+            score, merit = _judged(work.spec, fitted.predictor(), part.test)
         except (DataError, WrongUsage) as error:
-            return Trial(**facts, state="failed", parts=parts, why=error.text())
-        if behind(parts, proposal.least, greater=work.spec.metric.greater_is_better):
+            return Trial(**facts, state="failed", merits=merits, why=error.text())
+        scores.append(score)
+        merits.append(merit)
+        if behind(merits, proposal.least):
             break
-    done = len(parts) == len(work.parts)
+    done = len(merits) == len(work.parts)
     return Trial(
         **facts,
         state="complete" if done else "pruned",
-        score=sum(parts) / len(parts),
-        parts=parts,
+        score=sum(scores) / len(scores),
+        merits=merits,
     )
+
+
+def _judged(spec: ModelSpec, predictor: Predictor, rows: pl.DataFrame) -> tuple[float, float]:
+    """The primary metric, and what trials are ranked by."""
+    assert spec.task is not None  # noqa: S101 - it is trained
+    truth, said = target_of(rows, spec), predictor.predict(rows)
+    score = float(METRICS[spec.metric.name][1](truth, said.values))
+    search = spec.policy.training.search
+    near = brier(truth, said) if search is None or search.by == "probabilities" else None
+    if near is not None:
+        return score, -near
+    return score, score if spec.metric.greater_is_better else -score
 
 
 def _parts(
@@ -136,22 +155,23 @@ def _standing(plan: PlanEvidence) -> dict[str, Any]:
     return plan.settings[0] if plan.settings and not plan.searches else {}
 
 
-def _decided(trials: list[Trial], spec: ModelSpec) -> Search:
-    complete = [place for place, trial in enumerate(trials) if trial.state == "complete"]
-    if not complete:
+def _decided(trials: list[Trial]) -> Search:
+    best = best_of(trials)
+    if best is None:
         raise DataError(
             "no strategy could be trained; the first one: {problem}",
             do="add rows, or name one strategy",
             problem=trials[0].why or "-",
         )
-    sign = 1 if spec.metric.greater_is_better else -1
-    best = max(complete, key=lambda place: (sign * (trials[place].score or 0.0), -place))
-    return Search(trials=trials, best=best, repeatable=True)
+    return Search(trials=trials, best=best, repeatable=True, of_settings=False)
 
 
-def chosen(search: Search | None, plan: PlanEvidence) -> tuple[Strategy, dict[str, Any]]:
-    """The strategy and the settings that won; those that stand where nothing was tried."""
+def chosen(
+    search: Search | None, plan: PlanEvidence
+) -> tuple[Strategy, dict[str, Any], int | None]:
+    """The strategy, the settings and the window that won; those that stand where nothing was
+    tried."""
     if search is None:
-        return plan.strategy, _standing(plan)
+        return plan.strategy, _standing(plan), None
     best = search.trials[search.best]
-    return best.strategy, best.settings
+    return best.strategy, best.settings, best.window

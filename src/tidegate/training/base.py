@@ -25,9 +25,11 @@ class BaseAdapter:
     ``parallel``: whether workers of one process group can train it together.
     ``passed`` are settings handed on as they are, with their defaults; ``own`` are those with a
     range; ``structural`` are those that a version keeps for life, since its tensors depend on
-    them; ``searched`` are those worth searching, unless a model file names others. ``averaged``
-    are groups whose values may be averaged with the parent's, and so held to a step budget. What
-    is left to write is ``name``, ``tasks``, ``fit`` and ``load``.
+    them; ``searched`` are those worth searching, unless a model file names others, and ``starts``
+    what a search tries first, over the defaults: settings far from one another, each of which is
+    best on some data (a portfolio, Feurer et al. 2022). ``averaged`` are groups whose values may
+    be averaged with the parent's, and so held to a step budget. What is left to write is ``name``,
+    ``tasks``, ``fit`` and ``load``.
     """
 
     name: str
@@ -43,6 +45,7 @@ class BaseAdapter:
     own: dict[str, Own] = {}
     structural: frozenset[str] = frozenset()
     searched: dict[str, Range] = {}
+    starts: tuple[dict[str, Any], ...] = ()
     averaged: tuple[str, ...] = ()
 
     def defaults(self, task: Task) -> dict[str, Any]:

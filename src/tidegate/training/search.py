@@ -22,27 +22,25 @@ STRATEGY = "(strategy)"
 
 
 class Proposal(NamedTuple):
-    """What to try: settings over the model's own, and after which part what score is too low.
+    """What to try: settings over the model's own, on how many of the newest snapshots (None: all
+    that are there), and after which part what score is too low.
 
-    ``least`` holds a bar for the mean of the first part, of the first two, ...; scores are
-    oriented so that more is better.
+    ``least`` holds a bar for the mean merit of the first part, of the first two, ...
     """
 
     settings: dict[str, Any]
     strategy: Strategy
     least: list[float]
+    window: int | None = None
 
 
 #: Tries some proposals and gives their trials in the same order.
 Try = Callable[[Sequence[Proposal]], list[Trial]]
 
 
-def behind(parts: Sequence[float], least: Sequence[float], *, greater: bool) -> bool:
-    """Whether the mean of ``parts`` lies below the bar for so many."""
-    if len(parts) > len(least):
-        return False
-    mean = float(np.mean(parts))
-    return (mean if greater else -mean) < least[len(parts) - 1]
+def behind(merits: Sequence[float], least: Sequence[float]) -> bool:
+    """Whether the mean of ``merits`` lies below the bar for so many."""
+    return len(merits) <= len(least) and float(np.mean(merits)) < least[len(merits) - 1]
 
 
 def search(
@@ -50,21 +48,23 @@ def search(
     space: Mapping[str, Range],
     defaults: Mapping[str, Any],
     strategies: Sequence[Strategy],
+    windows: Sequence[int | None],
     known: Sequence[dict[str, Any]],
     attempt: Try,
     *,
-    greater: bool,
     seed: int,
     progress: Progress,
 ) -> Search:
-    """The trials, and which one is best: the model's own settings first, then the ``known`` ones.
+    """The trials, and which one is best: the model's own settings first, then the ``known`` ones,
+    all on the first of the ``windows`` (numbers of newest snapshots); last what won there, on
+    each of the others.
 
     Proposed by the tree-structured Parzen estimator (Bergstra et al. 2011) in rounds of
     ``WIDTH``; a trial ends where its mean over the parts so far lies below the median of those
     finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043). ``space``:
     ranges of settings; ``defaults``: the value of each, whose type a number keeps;
     ``strategies``: searched as well where there are several. Raises WrongUsage for a setting that
-    is not known, or where there is nothing to search; DataError of the first trial where all fail.
+    is not known, where there is nothing to search, or where all trials fail.
     """
     import optuna  # imported here: it takes half a second, and most updates search nothing
 
@@ -79,29 +79,40 @@ def search(
         if values:
             study.enqueue_trial(values, skip_if_exists=True)
     began, trials = time.monotonic(), list[Trial]()
-    while len(trials) < policy.trials:
+    widths = windows[1:] if len(windows) < policy.trials else []
+    while len(trials) < policy.trials - len(widths):
         if policy.seconds is not None and trials and time.monotonic() - began > policy.seconds:
             break
         progress(len(trials), policy.trials)
-        count = min(WIDTH, policy.trials - len(trials))
+        count = min(WIDTH, policy.trials - len(widths) - len(trials))
         asked = [study.ask(ranges) for _ in range(count)]
-        least = _bars(trials, greater)
-        made = attempt([_proposal(one.params, space, least, strategies) for one in asked])
+        least = _bars(trials)
+        made = attempt(
+            [_proposal(one.params, space, least, strategies, windows[0]) for one in asked]
+        )
         for one, trial in zip(asked, made, strict=True):
-            _tell(study, one, trial, greater, optuna)
+            _tell(study, one, trial, optuna)
         trials += made
+    best = best_of(trials)
+    if best is not None and widths:
+        won = trials[best]
+        trials += attempt([Proposal(won.settings, won.strategy, [], width) for width in widths])
     progress(policy.trials, policy.trials)
-    complete = [place for place, trial in enumerate(trials) if trial.state == "complete"]
-    if not complete:
+    best = best_of(trials)
+    if best is None:
         raise WrongUsage(
             "all {count} trials of the search failed; the first one: {problem}",
             do="mend the search space in the model file (policy.training.search)",
             count=len(trials),
             problem=trials[0].why or "-",
         )
-    sign = 1 if greater else -1
-    best = max(complete, key=lambda place: (sign * (trials[place].score or 0.0), -place))
     return Search(trials=trials, best=best, repeatable=policy.seconds is None)
+
+
+def best_of(trials: Sequence[Trial]) -> int | None:
+    """The place of the first of those with the most merit; None where none was completed."""
+    complete = [place for place, trial in enumerate(trials) if trial.state == "complete"]
+    return max(complete, key=lambda place: (trials[place].merit, -place), default=None)
 
 
 def check_space(space: Mapping[str, Range], defaults: Mapping[str, Any]) -> None:
@@ -172,29 +183,28 @@ def _proposal(
     space: Mapping[str, Range],
     least: list[float],
     strategies: Sequence[Strategy],
+    window: int | None,
 ) -> Proposal:
     settings = {
         name: json.loads(params[name]) if allowed.choices is not None else params[name]
         for name, allowed in space.items()
     }
-    return Proposal(settings, Strategy(params.get(STRATEGY, strategies[0])), least)
+    return Proposal(settings, Strategy(params.get(STRATEGY, strategies[0])), least, window)
 
 
-def _bars(trials: Sequence[Trial], greater: bool) -> list[float]:
-    finished = [trial.parts for trial in trials if trial.state == "complete"]
+def _bars(trials: Sequence[Trial]) -> list[float]:
+    finished = [trial.merits for trial in trials if trial.state == "complete"]
     if len(finished) < WARM_UP:
         return []
-    sign = 1 if greater else -1
-    width = min(len(parts) for parts in finished)
-    means = [[sign * float(np.mean(p[: k + 1])) for p in finished] for k in range(width)]
+    width = min(len(merits) for merits in finished)
+    means = [[float(np.mean(p[: k + 1])) for p in finished] for k in range(width)]
     return [float(np.median(each)) for each in means]
 
 
-def _tell(study: Any, asked: Any, trial: Trial, greater: bool, optuna: Any) -> None:
+def _tell(study: Any, asked: Any, trial: Trial, optuna: Any) -> None:
     states = optuna.trial.TrialState
-    if trial.score is None:
+    if not trial.merits:
         study.tell(asked, state=states.FAIL)
         return
     # A trial that fell behind tells how far it came: the sampler learns from it as well.
-    value = trial.score if greater else -trial.score
-    study.tell(asked, value)
+    study.tell(asked, trial.merit)

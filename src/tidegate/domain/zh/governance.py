@@ -40,6 +40,7 @@ GOVERNANCE = {
     "Score": "得分",
     "Parts": "份数",
     "Trained on rows": "训练行数",
+    "Strategies that compete": "参与比较的更新方式",
     "Seed": "种子",
     "Environment": "环境",
     "Metric": "指标",

@@ -11,7 +11,7 @@ from tidegate.domain.messages import Message, say
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
-from tidegate.domain.training_policy import SearchPolicy
+from tidegate.domain.training_policy import Range, SearchPolicy, TrainingPolicy
 from tidegate.process.case import Case, Done
 from tidegate.process.history import learned_from, trainings
 from tidegate.process.loading import load_fitted
@@ -73,8 +73,8 @@ def make_plan(
     assert prepared.snapshot is not None and spec.task is not None  # noqa: S101, PT018
     how, policy = adapter(spec.adapter), spec.policy.training
     _check(spec, how)
-    size = policy.window_snapshots  # the new snapshot is one of them
-    kept = earlier if size is None else earlier[len(earlier) - min(len(earlier), size - 1) :]
+    windows = _windows(policy, past)
+    kept = _newest(earlier, windows[0])
     seen = prepared.consistency
     facts = Facts(
         drifted=None if seen is None else seen.reaches(spec.policy.data.drift_grade),
@@ -86,7 +86,11 @@ def make_plan(
     strategy, why = choose_strategy(
         requested, facts, supported=how.strategies, parent_exists=parent is not None, policy=policy
     )
-    window = [*(name for name, _ in kept), prepared.snapshot]
+    most = _newest(earlier, None if None in windows else max(filter(None, windows)))
+    reach = _full(past, prepared.train_rows + sum(rows for _, rows in most)).get("full_seconds")
+    space = how.space(spec.task)
+    searches, told = _searches(policy.search, space, past, reach)
+    window = [*(name for name, _ in (most if searches else kept)), prepared.snapshot]
     ways = {one: _way(one, spec, how, parent, window) for one in Strategy if one in how.strategies}
     rivals = [ways[Strategy(one)] for one in policy.rivals if Strategy(one) in ways]
     competes = requested == AUTO and parent is not None and len(rivals) > 1
@@ -102,7 +106,6 @@ def make_plan(
     if parent is not None:
         way = ways[strategy]
         check_groups(how, spec.task, parent, policy.settings, way.trainable_groups, way.key_groups)
-    searches, told = _searches(policy.search, past, facts.full_seconds)
     draws = policy.remember.replay_rows > 0 or (policy.remember.pull > 0 and policy.remember.fisher)
     return PlanEvidence(
         **dict(ways[strategy]),
@@ -113,23 +116,46 @@ def make_plan(
         rivals=rivals if competes else [],
         searches=searches,
         settings=_served_best(spec, how, past),
+        windows=windows if searches and len(windows) > 1 else [],
         parent=parent_number,
         max_relative_step=policy.max_relative_step,
         why=[*why, *told],
     )
 
 
+def _windows(policy: TrainingPolicy, past: Sequence[TrainEvidence]) -> list[int | None]:
+    """How many of the newest snapshots a full update may train on, what stands first: what the
+    last search ended with where it is still one of them, else policy's own number."""
+    allowed = [policy.window_snapshots, *(policy.search.windows if policy.search else [])]
+    last = next((one for one in past if _searched(one)), None)
+    if last is not None and last.window in allowed and len(allowed) > 1:
+        allowed.insert(0, last.window)
+    return list(dict.fromkeys(allowed))
+
+
+def _newest(earlier: list[tuple[str, int]], size: int | None) -> list[tuple[str, int]]:
+    """Snapshots before the new one, which is one of ``size``."""
+    return earlier if size is None else earlier[max(0, len(earlier) - size + 1) :]
+
+
 def _searches(
-    asked: SearchPolicy | None, past: Sequence[TrainEvidence], full_seconds: float | None
+    asked: SearchPolicy | None,
+    space: dict[str, Range],
+    past: Sequence[TrainEvidence],
+    full_seconds: float | None,
 ) -> tuple[bool, list[Message]]:
     """Whether settings are searched for now, and why not where policy would have it."""
     if asked is None:
         return False, []
-    since = next((at for at, one in enumerate(past) if one.search is not None), None)
+    if not asked.space and not space:
+        return False, [say("the adapter names no settings to search")]
+    since = next((at for at, one in enumerate(past) if _searched(one)), None)
     if since is not None and since + 1 < asked.every:
         return False, [
             say("settings that a search found {updates} update(s) ago stand", updates=since + 1)
         ]
+    if since is None and len(past) + 1 < asked.every:
+        return False, [say("settings are searched for from update {number} on", number=asked.every)]
     if asked.budget_seconds is None:
         return True, []
     if full_seconds is None:
@@ -145,6 +171,10 @@ def _searches(
             )
         ]
     return True, []
+
+
+def _searched(trained: TrainEvidence) -> bool:
+    return trained.search is not None and trained.search.of_settings
 
 
 def _check(spec: ModelSpec, how: Adapter) -> None:
@@ -220,6 +250,6 @@ def _served_best(
             for name, allowed in space.items()
             if name in one.settings and allowed.holds(one.settings[name])
         }
-        if one.search is not None and settings and settings not in found:
+        if _searched(one) and settings and settings not in found:
             found.append(settings)
     return found[:_KNOWN]

@@ -60,8 +60,8 @@ def _fitted(
 ) -> TrainEvidence:
     """The candidate, trained and stored, with the settings that won."""
     update = case.update
-    strategy, settings = chosen(found, plan)
-    plan, used = plan.taking(strategy), rows.of(strategy)
+    strategy, settings, window = chosen(found, plan)
+    plan, used = plan.taking(strategy), rows.of(strategy, window)
     # What a checkpoint belongs to: another plan, or other settings, begin at the beginning.
     job = [update.evidence_digest(Stage.PLAN), str(strategy), settings, used.height]
     checkpoint = FileCheckpoint(case.home.folder, update.id, job)
@@ -81,6 +81,7 @@ def _fitted(
         rows=used.height,
         seed=update.spec.policy.training.seed,
         settings=fit.settings,
+        window=window,
         curve=fit.curve,
         converged=fit.converged,
         finite=not not_finite(fitted.state),

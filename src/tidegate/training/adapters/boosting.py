@@ -93,10 +93,14 @@ class HistGradientBoosting(SklearnAdapter):
     structural = frozenset({"max_bins"})
     searched = {
         "learning_rate": Range(low=0.02, high=0.3, log=True),
-        "max_leaf_nodes": Range(low=7, high=127, log=True),
+        "max_leaf_nodes": Range(low=4, high=127, log=True),
         "min_samples_leaf": Range(low=5, high=100, log=True),
         "max_iter": Range(low=30, high=300, log=True),
     }
+    starts = (
+        {"max_leaf_nodes": 7, "learning_rate": 0.05}, {"min_samples_leaf": 100},
+        {"max_iter": 300, "learning_rate": 0.05},
+    )  # fmt: skip
 
     def defaults(self, task: Task) -> dict[str, Any]:
         """Every setting and its default; regression has a ``loss`` to choose."""

@@ -18,12 +18,14 @@ from tidegate.training.adapters.torch_modules import (
     TARGET,
     TARGETS,
     built,
+    check_answers,
     grouped,
     grown,
     restored,
 )
 from tidegate.training.base import CLASSIFICATION, REGRESSION, BaseAdapter
 from tidegate.training.labels import class_predictions
+from tidegate.training.nearest import known_or_refuse
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
 #: Rows that answer in one go.
@@ -120,6 +122,8 @@ class PyTorch(BaseAdapter):
             groups = dict(parent.groups) if parent else {}
             if not groups or lora.GROUP not in groups:
                 groups |= grouped(module, job.patterns, known=groups)
+            for group in settings["group_learning_rates"]:
+                known_or_refuse(group, groups, "group_learning_rates names no group '{name}'")
             fresh = {n: v.clone() for n, v in module.state_dict().items()}
             moving = self._moving(job, groups)
             start = {} if parent is None else restored(parent, fresh, self.name, may_grow=True)
@@ -131,6 +135,7 @@ class PyTorch(BaseAdapter):
             scale = _scale(rows, parent)
             y = _targets(rows, scale).to(device)
             x = _features(rows.x).to(device)
+            check_answers(module, x[:2], architecture)
             how = Descent(
                 groups=groups,
                 rates={group: self._rate(group, job) for group in moving},

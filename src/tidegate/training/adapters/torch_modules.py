@@ -47,6 +47,38 @@ def built(architecture: dict[str, Any]) -> nn.Module:
     return module
 
 
+def check_answers(module: nn.Module, x: torch.Tensor, architecture: dict[str, Any]) -> None:
+    """Raise WrongUsage where the module cannot answer rows ``x``, or with another shape than one
+    number for each class, or one in a regression."""
+    name, outputs = architecture["factory"], len(architecture.get("classes", [0]))
+    module.eval()
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            said = module(x)
+    except Exception as error:  # whatever it is, it is the user's to mend
+        raise WrongUsage(
+            "the module of '{name}' cannot answer rows of {features} features: {kind}: {problem}",
+            do="mend its forward: the factory is told n_features and n_outputs",
+            name=name,
+            features=x.shape[1],
+            kind=type(error).__name__,
+            problem=str(error)[:500],
+        ) from error
+    finally:
+        module.train()
+    found = list(said.shape) if isinstance(said, torch.Tensor) else type(said).__name__
+    if found != [len(x), outputs]:
+        raise WrongUsage(
+            "the module of '{name}' answers {rows} rows with {found}, and not with the shape "
+            "[{rows}, {outputs}]",
+            do="return one number a row for each class (before softmax), or one in a regression",
+            name=name,
+            rows=len(x),
+            found=str(found),
+            outputs=outputs,
+        )
+
+
 _DTYPES = {
     torch.float32, torch.float64, torch.float16, torch.int64, torch.int32, torch.int16,
     torch.int8, torch.uint8, torch.bool,

@@ -8,19 +8,25 @@ from tidegate.domain.validation import Calibration, CalibrationBin
 BINS = 10
 
 
+def brier(truth: Array, said: Predictions) -> float | None:
+    """Mean squared distance of the probabilities from what came true, over all classes halved, so
+    that it is the same for two: 0 to 1 (Brier 1950). None without probabilities."""
+    if said.probabilities is None or said.classes is None or len(truth) == 0:
+        return None
+    return float(np.mean(np.sum((said.probabilities - _came(truth, said)) ** 2, axis=1)) / 2)
+
+
 def calibration(truth: Array, said: Predictions) -> Calibration | None:
     """Promised and observed shares in bins of as many rows each; None without probabilities.
 
     With two classes of the probability of the second; with more, of the answer given being right
-    (Guo et al. 2017, arXiv:1706.04599). ``brier`` is the mean squared distance from what came
-    true, over all classes halved, so that it is the same for two (Brier 1950).
+    (Guo et al. 2017, arXiv:1706.04599).
     """
-    if said.probabilities is None or said.classes is None or len(truth) == 0:
+    distance = brier(truth, said)
+    if distance is None or said.probabilities is None:
         return None
-    names = np.array([str(label) for label in said.classes])
-    came = truth.astype(str)[:, None] == names[None, :]
-    brier = float(np.mean(np.sum((said.probabilities - came) ** 2, axis=1)) / 2)
-    if len(names) == 2:
+    came = _came(truth, said)
+    if came.shape[1] == 2:
         promised, true = said.probabilities[:, 1], came[:, 1]
     else:
         top = np.argmax(said.probabilities, axis=1)
@@ -40,4 +46,10 @@ def calibration(truth: Array, said: Predictions) -> Calibration | None:
         w * np.sqrt(2 / np.pi * b.promised * (1 - b.promised) / b.rows)
         for w, b in zip(weights, bins, strict=True)
     )
-    return Calibration(bins=bins, error=float(error), chance=float(chance), brier=brier)
+    return Calibration(bins=bins, error=float(error), chance=float(chance), brier=distance)
+
+
+def _came(truth: Array, said: Predictions) -> Array:
+    names = np.array([str(label) for label in said.classes or []])
+    came: Array = truth.astype(str)[:, None] == names[None, :]
+    return came

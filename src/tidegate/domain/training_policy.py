@@ -1,5 +1,6 @@
 """The part of the policy that training goes by: what is learned from, how, and where."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -30,8 +31,8 @@ class RememberPolicy(Frozen):
 class Range(Frozen):
     """Values of one setting to search through: ``choices``, or from ``low`` to ``high``."""
 
-    low: float | None = None
-    high: float | None = None
+    low: float | None = Field(None, allow_inf_nan=False)
+    high: float | None = Field(None, allow_inf_nan=False)
     log: bool = False
     choices: list[Any] | None = None
 
@@ -40,7 +41,7 @@ class Range(Frozen):
         ends = (self.low, self.high)
         if (self.choices is None) == (None in ends):
             raise ValueError("a range has either choices, or both low and high")
-        if self.choices is not None and len(self.choices) < 2:
+        if self.choices is not None and len({repr(choice) for choice in self.choices}) < 2:
             raise ValueError("choices of one value leave nothing to search: write it as a setting")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"a range from {self.low:g} to {self.high:g} leaves nothing to search")
@@ -55,6 +56,13 @@ class Range(Frozen):
         plain = isinstance(value, (int, float)) and not isinstance(value, bool)
         assert self.low is not None and self.high is not None  # noqa: S101, PT018 - _several
         return plain and self.low <= value <= self.high
+
+    def ends(self, *, whole: bool) -> list[Any]:
+        """What to try whether the range can be: its choices, or both its ends."""
+        if self.choices is not None:
+            return self.choices
+        assert self.low is not None and self.high is not None  # noqa: S101, PT018 - _several
+        return [math.ceil(self.low), math.floor(self.high)] if whole else [self.low, self.high]
 
 
 class SearchPolicy(Frozen):
@@ -127,12 +135,12 @@ class TrainingPolicy(Frozen):
     settings: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the adapter, over its defaults."
     )
-    seed: int = Field(0, ge=0, description="Seed of everything random in training.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random in training.")
     trainable_groups: list[str] | None = Field(
-        None, description="Groups an incremental update moves; the adapter's own choice where "
-        "none is named.")  # fmt: skip
+        None, min_length=1, description="Groups an incremental update moves; the adapter's own "
+        "choice where none is named.")  # fmt: skip
     key_groups: list[str] | None = Field(
-        None, description="Groups a hybrid update retrains from scratch."
+        None, min_length=1, description="Groups a hybrid update retrains from scratch."
     )
     max_relative_step: float | None = Field(
         None, gt=0, description="Largest |new - old| / |old| of a parameter group in an update "
@@ -146,7 +154,7 @@ class TrainingPolicy(Frozen):
         RememberPolicy(), description="What keeps an update from forgetting; nothing by default."
     )
     search: SearchPolicy | None = Field(
-        SearchPolicy(trials=8, folds=6, every=8, windows=[3, None], budget_seconds=60),
+        SearchPolicy(trials=4, folds=6, every=8, windows=[3, None], budget_seconds=60),
         description="How settings, and how far back to look, are searched for. By default every "
         "eighth update does where that takes no minute; null: never.",
     )

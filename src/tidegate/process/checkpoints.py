@@ -34,9 +34,11 @@ class FileCheckpoint:
             with np.load(self._path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             facts = json.loads(bytes(arrays.pop(_FACTS)))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            mine = facts["job"] == self._job
+        except (OSError, ValueError, TypeError, AttributeError, LookupError, EOFError, MemoryError,
+                zipfile.BadZipFile):  # fmt: skip
             return None
-        return Saved(arrays, facts["told"]) if facts.get("job") == self._job else None
+        return Saved(arrays, facts.get("told")) if mine else None
 
     def save(self, saved: Saved) -> None:
         """Keep this instead of what was saved before."""

@@ -3,8 +3,9 @@ resumes at the stage it was in and never does a finished one twice."""
 
 from collections.abc import Callable
 
-from tidegate.domain.errors import Conflict, NotFound
+from tidegate.domain.errors import Conflict, NotFound, TidegateError
 from tidegate.domain.gates import gate
+from tidegate.domain.messages import say
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome, Update, Verdict, advance
 from tidegate.process.case import Case, Done, Waiting
@@ -54,7 +55,11 @@ def run(home: Home, update_id: str, watch: Watcher | None = None) -> Update:
         update = find_update(home, update_id)
         if update.outcome is not None:
             return update
-        result = STAGES[update.stage](Case(home, update))
+        try:
+            result = STAGES[update.stage](Case(home, update))
+        except TidegateError as error:
+            _note_failure(home, update, error)
+            raise
         if isinstance(result, Waiting):
             return _wait(home, update, result)
         update = _finish(home, update, result)
@@ -81,6 +86,21 @@ def _finish(home: Home, update: Update, done: Done) -> Update:
             },
         )
     return moved
+
+
+def _note_failure(home: Home, update: Update, error: TidegateError) -> None:
+    """Leave word in the case file, for whoever looks at it next; the error itself goes on."""
+    why = say(
+        "{stage} failed: {problem}. When that is mended: tidegate update resume {update}. A change "
+        "to the model file needs a new update, as this one keeps the file it was opened with",
+        stage=say(update.stage),
+        problem=say(error.what, **error.values),
+        update=update.id,
+    )
+    try:
+        _wait(home, update, Waiting(why))
+    except TidegateError:
+        return  # the disk that is full takes no note either
 
 
 def _wait(home: Home, update: Update, waiting: Waiting) -> Update:

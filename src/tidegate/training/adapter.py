@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.domain.errors import DataError, Incompatible, WrongUsage
+from tidegate.domain.errors import DataError, Incompatible, TidegateError, WrongUsage
 from tidegate.domain.metrics import Task
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
@@ -78,12 +78,35 @@ def train(how: Adapter, x: Floats, y: Array, job: Job) -> Fitted:
     settings = {**how.defaults(job.task), **job.settings}
     job = dataclasses.replace(job, settings=settings)
     job = dataclasses.replace(job, **_groups(how, job))
-    fitted = how.fit(rows, job)
+    fitted = _fit(how, rows, job)
     _check_groups(fitted.state)
     if job.strategy is Strategy.INCREMENTAL and job.parent is not None:
         frozen = [g for g in job.parent.groups if g not in job.trainable_groups]
         _check_frozen(how, job.parent, fitted.state, frozen)
     return dataclasses.replace(fitted, settings=settings)
+
+
+def _fit(how: Adapter, rows: Rows, job: Job) -> Fitted:
+    """What the adapter makes of them; what its framework raises, in a sentence."""
+    try:
+        fitted = how.fit(rows, job)
+    except TidegateError:
+        raise
+    except Exception as error:  # of whatever kind a framework chooses
+        raise DataError(
+            "adapter '{adapter}' could not train: {kind}: {problem}",
+            do="check the settings under policy.training.settings against the framework's "
+            "documentation, and the rows",
+            adapter=how.name,
+            kind=type(error).__name__,
+            problem=str(error)[:500],
+        ) from error
+    if not np.isfinite(fitted.curve).all():
+        raise DataError(
+            "the loss became NaN or infinite",
+            do="lower the learning rate, or bring the target's values into a smaller range",
+        )
+    return fitted
 
 
 def _check_job(how: Adapter, job: Job) -> None:

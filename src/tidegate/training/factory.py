@@ -4,9 +4,9 @@ import importlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from tidegate.domain.errors import WrongUsage
@@ -25,7 +25,23 @@ _REACHES = {
     "shutil.make_archive", "_thread.start_new_thread",
 }  # fmt: skip
 
-_making: ContextVar[bool] = ContextVar("making", default=False)
+#: Packages that hold no factories: what ships with Python, and libraries that load or run what an
+#: argument names. A stored structure names its factory, so it must not reach into those.
+_NO_FACTORIES = sys.stdlib_module_names | {
+    "torch", "torchvision", "torchaudio", "functorch", "triton", "ray", "optuna", "sklearn",
+    "scipy", "numpy", "pandas", "polars", "pyarrow", "xgboost", "lightgbm", "joblib", "pip",
+    "setuptools", "pkg_resources", "pytest", "_pytest", "click", "typer", "uvicorn", "starlette",
+    "jinja2", "sqlalchemy", "transformers", "huggingface_hub", "timm",
+}  # fmt: skip
+
+
+class _Making(threading.local):
+    """Whether this thread makes a module now; a context of one's own does not end that."""
+
+    now = False
+
+
+_making = _Making()
 _watched = False
 
 
@@ -38,11 +54,13 @@ class _ReachedOut(Exception):
 def make(name: str, arguments: dict[str, Any], *, n_features: int, n_outputs: int) -> Any:
     """What the function ``package.module:function`` returns for so many features and outputs.
 
-    Called as ``function(n_features=..., n_outputs=..., **arguments)``. While its module is
-    imported and while it runs, this thread can write no file, reach no network and start no
-    program: the interpreter's audit hooks refuse (PEP 578). That keeps slips and model files from
-    doing harm; it is no prison for a package that means harm, which installing it has let in
-    already. Raises WrongUsage, with what the function raised or tried.
+    Called as ``function(n_features=..., n_outputs=..., **arguments)``; of Python's own packages
+    and of large libraries no function is called. While its module is imported and while it runs,
+    this thread can write no file, reach no network and start no program through Python: the
+    interpreter's audit hooks refuse (PEP 578). They do not see what compiled code does by itself
+    (``torch.save`` writes), so that keeps slips and model files from doing harm; it is no prison
+    for a package that means harm, which installing it has let in already. Raises WrongUsage, with
+    what the function raised or tried.
     """
     found = re.fullmatch(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)", name)
     if found is None:
@@ -50,6 +68,13 @@ def make(name: str, arguments: dict[str, Any], *, n_features: int, n_outputs: in
             "'{name}' does not name a factory",
             do="write package.module:function, of a package that is installed",
             name=name,
+        )
+    if found[1].partition(".")[0] in _NO_FACTORIES:
+        raise WrongUsage(
+            "'{name}' is no factory: {package} is not a package of models",
+            do="write a function of your own package that makes the module",
+            name=name,
+            package=found[1].partition(".")[0],
         )
     try:
         with _only_making():
@@ -64,7 +89,9 @@ def make(name: str, arguments: dict[str, Any], *, n_features: int, n_outputs: in
             name=name,
             deed=reached.deed,
         ) from None
-    except Exception as error:  # whatever it is, it is the user's to mend
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever it is, sys.exit() included, is the user's to mend
         raise WrongUsage(
             "the factory '{name}' failed: {kind}: {problem}",
             do="mend the function or its arguments in the model file's training settings",
@@ -81,16 +108,16 @@ def _only_making() -> Iterator[None]:
         sys.addaudithook(_refuse)  # a hook stays for good; it looks only where something is made
         _watched = True
     kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    token = _making.set(True)
+    before, _making.now = _making.now, True
     try:
         yield
     finally:
-        _making.reset(token)
+        _making.now = before
         sys.dont_write_bytecode = kept
 
 
 def _refuse(event: str, args: tuple[Any, ...]) -> None:
-    if not _making.get():
+    if not _making.now:
         return
     if event == "open":
         path, _, flags = args

@@ -1,6 +1,7 @@
 """A search for better settings: Optuna proposes, a median ends what falls behind."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -61,7 +62,8 @@ def search(
 
     Proposed by the tree-structured Parzen estimator (Bergstra et al. 2011) in rounds of
     ``WIDTH``; a trial ends where its mean over the parts so far lies below the median of those
-    finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043). ``space``:
+    finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043), or on another
+    window below that of what won. ``space``:
     ranges of settings; ``defaults``: the value of each, whose type a number keeps;
     ``strategies``: searched as well where there are several. Raises WrongUsage for a setting that
     is not known, where there is nothing to search, or where all trials fail.
@@ -96,7 +98,8 @@ def search(
     best = best_of(trials)
     if best is not None and widths:
         won = trials[best]
-        trials += attempt([Proposal(won.settings, won.strategy, [], width) for width in widths])
+        least = [-math.inf, *_means(won.merits)[1:]]  # part by part, after the first one
+        trials += attempt([Proposal(won.settings, won.strategy, least, width) for width in widths])
     progress(policy.trials, policy.trials)
     best = best_of(trials)
     if best is None:
@@ -125,7 +128,9 @@ def check_space(space: Mapping[str, Range], defaults: Mapping[str, Any]) -> None
                 name=name,
                 known=list(defaults),
             )
-        if allowed.choices is None and isinstance(defaults[name], (str, bool, list, dict)):
+        if allowed.choices is None and (
+            isinstance(defaults[name], bool) or not isinstance(defaults[name], (int, float))
+        ):
             raise WrongUsage(
                 "'{name}' is no number to search from {low:g} to {high:g}",
                 do="list its values under choices",
@@ -133,6 +138,23 @@ def check_space(space: Mapping[str, Range], defaults: Mapping[str, Any]) -> None
                 low=allowed.low,
                 high=allowed.high,
             )
+        if allowed.choices is None and isinstance(defaults[name], int):
+            _whole(name, allowed)
+
+
+def _whole(name: str, allowed: Range) -> tuple[int, int]:
+    """The ends of a range of whole numbers."""
+    assert allowed.low is not None and allowed.high is not None  # noqa: S101, PT018 - checked
+    low, high = math.ceil(allowed.low), math.floor(allowed.high)
+    if low >= high or (allowed.log and low < 1):
+        raise WrongUsage(
+            "the search space gives '{name}' no two whole numbers from {low:g} to {high:g}",
+            do="widen its range; on a log scale it begins at 1",
+            name=name,
+            low=allowed.low,
+            high=allowed.high,
+        )
+    return low, high
 
 
 def _distributions(
@@ -151,7 +173,7 @@ def _distributions(
             )
         elif isinstance(defaults[name], int):
             made[name] = optuna.distributions.IntDistribution(
-                round(allowed.low or 0), round(allowed.high or 0), log=allowed.log
+                *_whole(name, allowed), log=allowed.log
             )
         else:
             made[name] = optuna.distributions.FloatDistribution(
@@ -197,8 +219,13 @@ def _bars(trials: Sequence[Trial]) -> list[float]:
     if len(finished) < WARM_UP:
         return []
     width = min(len(merits) for merits in finished)
-    means = [[float(np.mean(p[: k + 1])) for p in finished] for k in range(width)]
-    return [float(np.median(each)) for each in means]
+    means = np.array([_means(merits[:width]) for merits in finished])
+    return [float(median) for median in np.median(means, axis=0)]
+
+
+def _means(merits: Sequence[float]) -> list[float]:
+    """Of the first one, of the first two, ..."""
+    return [float(mean) for mean in np.cumsum(merits) / np.arange(1, len(merits) + 1)]
 
 
 def _tell(study: Any, asked: Any, trial: Trial, optuna: Any) -> None:

@@ -85,14 +85,22 @@ def _searched(search: Search) -> Finding:
     return note(
         "searched",
         "{trials} ways were tried ({pruned} ended early, {failed} failed); the best one, number "
-        "{best}, is {strategy} with {settings}",
+        "{best}, is {strategy} with {settings}, on {window}",
         trials=len(search.trials),
         pruned=pruned,
         failed=failed,
         best=search.best + 1,
         strategy=say(best.strategy),
-        settings=str(best.settings or "-"),
+        settings=_listed(best.settings),
+        window=say("all snapshots of the plan")
+        if best.window is None
+        else say("the newest {count} snapshot(s)", count=best.window),
     )
+
+
+def _listed(settings: dict[str, Any]) -> list[str]:
+    shown = {k: f"{v:.4g}" if isinstance(v, float) else str(v) for k, v in settings.items()}
+    return [f"{name} = {value}" for name, value in shown.items()] or ["-"]
 
 
 def _too_far(step: GroupStep, limit: float) -> list[Finding]:

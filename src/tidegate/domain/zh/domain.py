@@ -102,5 +102,7 @@ DOMAIN = {
     "where {segment}, it is surely worse: {champion:.3f} before, {candidate:.3f} now on {rows} rows (p = {p:.2g})": "在 {segment} 处确实变差：之前 {champion:.3f}，现在 {candidate:.3f}（{rows} 行，p = {p:.2g}）",
     "{changed:.1%} of the answers are other ones than the champion's; policy allows {limit:.0%} where an update moves on": "{changed:.1%} 的应答和现役版本不同；接着走的更新，策略只允许 {limit:.0%}",
     "{metric} {value:.3f} in {folds}-fold cross-validation, in [{low:.3f}, {high:.3f}]": "{folds} 折交叉验证的{metric}为 {value:.3f}，在 [{low:.3f}, {high:.3f}]",
-    "{trials} ways were tried ({pruned} ended early, {failed} failed); the best one, number {best}, is {strategy} with {settings}": "试了 {trials} 种做法（{pruned} 种提前结束，{failed} 种失败）；最好的是第 {best} 种：{strategy}，设置 {settings}",
+    "{trials} ways were tried ({pruned} ended early, {failed} failed); the best one, number {best}, is {strategy} with {settings}, on {window}": "试了 {trials} 种做法（{pruned} 种提前结束，{failed} 种失败）；最好的是第 {best} 种：{strategy}，设置 {settings}，数据为{window}",
+    "all snapshots of the plan": "计划中的所有快照",
+    "the newest {count} snapshot(s)": "最新的 {count} 个快照",
 }

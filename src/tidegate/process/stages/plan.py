@@ -185,6 +185,9 @@ def _check(spec: ModelSpec, how: Adapter) -> None:
     if policy.search is not None:
         defaults = {**how.defaults(spec.task), **policy.settings}
         check_space(policy.search.space or how.space(spec.task), defaults)
+        for name, allowed in policy.search.space.items():
+            for value in allowed.ends(whole=isinstance(defaults[name], int)):
+                how.check_settings(spec.task, {**policy.settings, name: value})
     if policy.remember.pull and not how.pulls:
         raise WrongUsage(
             "adapter '{adapter}' cannot be pulled to the parent's values",

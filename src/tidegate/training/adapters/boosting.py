@@ -97,10 +97,7 @@ class HistGradientBoosting(SklearnAdapter):
         "min_samples_leaf": Range(low=5, high=100, log=True),
         "max_iter": Range(low=30, high=300, log=True),
     }
-    starts = (
-        {"max_leaf_nodes": 7, "learning_rate": 0.05}, {"min_samples_leaf": 100},
-        {"max_iter": 300, "learning_rate": 0.05},
-    )  # fmt: skip
+    starts = ({"max_leaf_nodes": 7, "learning_rate": 0.05}, {"min_samples_leaf": 100})
 
     def defaults(self, task: Task) -> dict[str, Any]:
         """Every setting and its default; regression has a ``loss`` to choose."""

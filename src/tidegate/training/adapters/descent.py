@@ -1,5 +1,6 @@
 """Gradient descent on a module: some groups move, each at its own rate; the rest stands still."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -97,6 +98,8 @@ def descend(
         curve, best = _gone_on(held, module, optimiser, random)
     saved_at = time.monotonic()
     for epoch in range(len(curve), how.epochs):
+        if aside and _waited(curve, how.patience):
+            break
         _learning(module, set(moving))
         dealt = learned[torch.randperm(len(learned), generator=random)]
         total = 0.0
@@ -118,14 +121,17 @@ def descend(
             checkpoint.save(_kept(module, best, optimiser, random, curve))
             saved_at = time.monotonic()
         progress(epoch + 1, how.epochs)
-        if aside and epoch - curve.index(min(curve)) >= how.patience:
-            break
     progress(how.epochs, how.epochs)
     if best:
         module.load_state_dict(best)
     stopped = len(curve) < how.epochs
     notes = [say("stopped after {epochs} epochs, since the loss no longer fell", epochs=len(curve))]
     return Run(curve, True, notes if stopped else [])
+
+
+def _waited(curve: list[float], patience: int) -> bool:
+    """Whether so many epochs have passed since the best one."""
+    return bool(curve) and len(curve) - 1 - curve.index(min(curve)) >= patience
 
 
 def _kept(
@@ -150,7 +156,25 @@ def _kept(
 def _gone_on(
     held: Saved, module: nn.Module, optimiser: torch.optim.Optimizer, random: torch.Generator
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """Curve and best values so far; everything else is put back where it was."""
+    """Curve and best values so far; everything else is put back where it was.
+
+    What does not fit, as of a file that was altered, changes nothing: training begins again.
+    """
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    states = optimiser.state_dict(), random.get_state(), torch.get_rng_state()
+    try:
+        return _put_back(held, module, optimiser, random)
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError):
+        module.load_state_dict(before)
+        optimiser.load_state_dict(states[0])
+        random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        return [], {}
+
+
+def _put_back(
+    held: Saved, module: nn.Module, optimiser: torch.optim.Optimizer, random: torch.Generator
+) -> tuple[list[float], dict[str, torch.Tensor]]:
 
     def of(prefix: str) -> dict[str, torch.Tensor]:
         return {
@@ -159,6 +183,13 @@ def _gone_on(
             if name.startswith(prefix)
         }
 
+    curve = [float(loss) for loss in held.facts["curve"]]
+    best = of("best.")
+    shapes = {name: value.shape for name, value in module.state_dict().items()}
+    if not all(map(math.isfinite, curve)) or (
+        best and {name: value.shape for name, value in best.items()} != shapes
+    ):
+        raise ValueError("the best values, or the curve, cannot be of this training")
     module.load_state_dict(of("module."))
     states: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in of("optimiser.").items():
@@ -168,7 +199,7 @@ def _gone_on(
     random.set_state(of("random.")["order"])
     torch.set_rng_state(of("random.")["torch"])
     device = next(module.parameters()).device
-    return list(held.facts["curve"]), {n: v.to(device) for n, v in of("best.").items()}
+    return curve, {name: value.to(device) for name, value in best.items()}
 
 
 def _array(value: torch.Tensor) -> Any:

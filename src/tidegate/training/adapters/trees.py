@@ -1,5 +1,7 @@
 """What tree ensembles share: one parameter group an update, and nodes that lead to a leaf."""
 
+from typing import NoReturn
+
 import numpy as np
 
 from tidegate.domain.errors import Incompatible, WrongUsage
@@ -45,20 +47,28 @@ def check_nodes(
     ``sizes``: nodes of each tree; ``left`` and ``right``: positions within the tree, 0 in a
     leaf. The compiled code that walks trees checks no bounds, so what was read must be checked.
     """
+    whole = all(
+        part.dtype.kind in "iu" and part.ndim == 1 for part in (sizes, left, right, feature)
+    )
+    if not whole or (sizes <= 0).any() or len(left) != int(sizes.sum()):
+        _refuse_nodes(adapter)
     starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
     own, size = np.arange(len(left)) - starts, np.repeat(sizes, sizes)
     inner = left != 0
     sound = (
-        bool((sizes > 0).all())
-        and len(left) == int(sizes.sum())
+        len(left) == len(right) == len(feature)
         and bool((inner == (right != 0)).all())
         and bool(((left > own) & (left < size))[inner].all())
         and bool(((right > own) & (right < size))[inner].all())
         and bool(((feature >= 0) & (feature < n_features))[inner].all())
     )
     if not sound:
-        raise Incompatible(
-            "adapter '{adapter}' found a tree whose nodes lead nowhere",
-            do="take the parameters from their source again; these were altered",
-            adapter=adapter,
-        )
+        _refuse_nodes(adapter)
+
+
+def _refuse_nodes(adapter: str) -> NoReturn:
+    raise Incompatible(
+        "adapter '{adapter}' found a tree whose nodes lead nowhere",
+        do="take the parameters from their source again; these were altered",
+        adapter=adapter,
+    )

@@ -70,8 +70,9 @@ def area_difference(found: Areas, confidence: float) -> tuple[Interval, float]:
     c = found.covariance
     error = math.sqrt(max(0.0, float(c[0, 0] + c[1, 1] - 2 * c[0, 1])))
     half = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    # Without any spread, two curves are the same or apart for sure.
-    p = 2 * NormalDist().cdf(-abs(apart) / error) if error > 0 else float(apart == 0)
+    if error == 0 and apart != 0:  # rows too few to have any spread: nothing is known
+        return Interval(value=apart, low=-1.0, high=1.0), 1.0
+    p = 2 * NormalDist().cdf(-abs(apart) / error) if error > 0 else 1.0
     return Interval(value=apart, low=apart - half, high=apart + half), p
 
 

@@ -116,6 +116,51 @@ def test_a_search_waits_until_it_is_known_to_fit_its_budget(team, make_rows, wit
     assert any("no search" in why.text() for why in evidence(team, third, Stage.PLAN).why)
 
 
+def test_rivals_that_competed_are_no_search(team, make_rows, with_policy):
+    search = {"trials": 4, "folds": 1, "every": 2}
+    with_policy(training={"rivals": ["full", "incremental"], "search": search})
+    promoted(team, team.start(make_rows(1)))
+    second = promoted(team, team.start(make_rows(2)))
+    assert len(evidence(team, second, Stage.TRAIN).search.trials) == 4
+    third = promoted(team, team.start(make_rows(3)))
+    competed = evidence(team, third, Stage.TRAIN).search
+    assert len(competed.trials) == 2
+    assert not competed.of_settings
+    fourth = team.start(make_rows(4))
+    assert len(evidence(team, fourth, Stage.TRAIN).search.trials) == 4
+
+
+def test_trials_are_ranked_by_probabilities_or_by_the_metric(team, make_rows, with_policy):
+    search = {"trials": 4, "folds": 2}
+    with_policy(training={"search": search})
+    first = evidence(team, team.start(make_rows(1)), Stage.TRAIN).search.trials[0]
+    assert all(-0.5 < merit < 0 for merit in first.merits)  # Brier scores, less is better
+    with_policy(training={"search": {**search, "by": "metric"}})
+    other = evidence(team, team.start(make_rows(2)), Stage.TRAIN).search.trials[0]
+    assert other.score == pytest.approx(other.merit)
+
+
+def test_what_an_adapter_cannot_search_is_said_in_the_plan(team, make_rows, with_policy):
+    with_policy(training={"search": {"trials": 4}}, adapter="sklearn.gaussian_nb")
+    update = team.start(make_rows(1))
+    assert evidence(team, update, Stage.TRAIN).search is None
+    assert any(
+        "names no settings to search" in w.text() for w in evidence(team, update, Stage.PLAN).why
+    )
+
+
+def test_a_failed_stage_leaves_word_in_the_case_file(team, make_rows, with_policy):
+    with_policy(training={"trainable_groups": ["cof"]})
+    promoted(team, team.start(make_rows(1)))
+    with pytest.raises(WrongUsage, match="no parameter group"):
+        team.start(make_rows(2), strategy="incremental")
+    left = team.ws.updates()[-1]
+    assert left.stage is Stage.PLAN
+    assert "plan failed: the adapter has no parameter group 'cof'" in left.waiting.text()
+    assert "keeps the file it was opened with" in left.waiting.text()
+    assert "失败" in left.waiting.text("zh")
+
+
 def test_folds_and_a_learning_curve_are_evidence(team, make_rows, with_policy):
     with_policy(validation={"folds": 4, "learning_curve": True})
     update = team.start(make_rows(1))

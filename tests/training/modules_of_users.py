@@ -1,5 +1,6 @@
 """Modules as users write them, good ones and bad ones."""
 
+import contextvars
 import subprocess
 
 import torch
@@ -47,6 +48,36 @@ def returns_no_module(*, n_features, n_outputs):
 
 def in_half_precision(*, n_features, n_outputs):
     return nn.Linear(n_features, n_outputs).to(torch.bfloat16)
+
+
+def exits(*, n_features, n_outputs):
+    raise SystemExit(0)
+
+
+def writes_in_a_context_of_its_own(*, n_features, n_outputs):
+    contextvars.Context().run(writes, n_features=n_features, n_outputs=n_outputs)
+
+
+class _Answers(nn.Module):
+    def __init__(self, n_features, n_outputs, squeezed=False):
+        super().__init__()
+        self.layer = nn.Linear(n_features, n_outputs)
+        self.squeezed = squeezed
+
+    def forward(self, x):
+        return self.layer(x)[:, 0] if self.squeezed else self.layer(x)
+
+
+def of_other_features(*, n_features, n_outputs):
+    return _Answers(n_features + 1, n_outputs)
+
+
+def of_other_outputs(*, n_features, n_outputs):
+    return _Answers(n_features, n_outputs + 1)
+
+
+def with_flat_answers(*, n_features, n_outputs):
+    return _Answers(n_features, n_outputs, squeezed=True)
 
 
 class _Tied(nn.Module):

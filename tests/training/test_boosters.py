@@ -151,3 +151,16 @@ def test_a_tree_that_leads_in_a_circle_is_refused(library):
     changed = dataclasses.replace(state, tensors={**state.tensors, field: array})
     with pytest.raises(Incompatible, match="lead nowhere"):
         load(library, changed)
+
+
+@pytest.mark.parametrize(
+    ("library", "settings"),
+    [("lightgbm", {"num_leaves": "31 objective=regression"}), ("lightgbm", {"num_leaves": 1}),
+     ("lightgbm", {"bagging_fraction": 0}), ("lightgbm", {"learning_rate": "abc"}),
+     ("xgboost", {"max_depth": -5}), ("xgboost", {"learning_rate": float("nan")}),
+     ("xgboost", {"max_bin": 1}), ("xgboost", {"reg_lambda": -5})],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused_before_training(library, settings):
+    pytest.importorskip(library, reason="the extra 'boosting' is not installed")
+    with pytest.raises(WrongUsage, match="cannot be"):
+        adapter(library).check_settings(Task.BINARY, settings)

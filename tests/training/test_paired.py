@@ -67,6 +67,14 @@ def test_a_perfect_curve_still_has_an_interval():
     assert 0.5 < interval.low < 0.8
 
 
+@pytest.mark.parametrize("truth", [[True, False], [True] + [False] * 200, [False] + [True] * 9])
+def test_one_row_of_a_class_says_nothing_of_a_difference(truth):
+    truth = np.array(truth)
+    both = np.stack([truth.astype(float), 1 - truth.astype(float)])
+    interval, p = area_difference(areas(truth, both), 0.95)
+    assert (interval.value, interval.low, interval.high, p) == (1.0, -1.0, 1.0, 1.0)
+
+
 def predictions(probability):
     return Predictions(
         np.where(probability > 0.5, "yes", "no"), ["no", "yes"],

@@ -10,6 +10,7 @@ from tidegate.domain.errors import DataError, Incompatible, WrongUsage
 from tidegate.domain.metrics import Task
 from tidegate.domain.strategy import Strategy
 from tidegate.training.adapter import Job, State, adapter, load, train
+from tidegate.training.state import Saved
 from tidegate.training.steps import group_steps, moved_tensors
 
 pytest.importorskip("torch", reason="the extra 'torch' is not installed")
@@ -198,6 +199,11 @@ def test_a_loss_that_is_lost_stops_training_at_once():
         ("is_not_there", "does not define|has no attribute"),
         ("in_half_precision", "bfloat16"),
         ("with_tied_groups", "are one tensor"),
+        ("exits", "SystemExit"),
+        ("writes_in_a_context_of_its_own", "tried to write the file"),
+        ("of_other_features", "cannot answer rows of 6 features: RuntimeError"),
+        ("of_other_outputs", r"answers 2 rows with \[2, 3\], and not with the shape \[2, 2\]"),
+        ("with_flat_answers", r"with \[2\], and not"),
     ],
 )
 def test_factories_that_cannot_be(factory, says, tmp_path):
@@ -210,7 +216,16 @@ def test_factories_that_cannot_be(factory, says, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["os:system", "shutil:rmtree", "no.such.module:f", "plain", "a:b:c"]
+    "name",
+    [
+        "os:system",
+        "shutil:rmtree",
+        "no.such.module:f",
+        "plain",
+        "a:b:c",
+        "torch.hub:load",
+        "unittest.__main__:main",
+    ],
 )
 def test_names_of_factories_that_cannot_be(name):
     with pytest.raises(WrongUsage):
@@ -230,6 +245,57 @@ def test_after_a_factory_files_can_be_written_again(tmp_path):
 def test_settings_that_cannot_be(settings):
     with pytest.raises(WrongUsage):
         adapter("torch").check_settings(Task.BINARY, settings)
+
+
+def test_a_rate_of_a_group_that_is_not_there():
+    with pytest.raises(WrongUsage, match="did you mean 'head'"):
+        learn(settings={"group_learning_rates": {"heads": 0.1}})
+
+
+class _Kept:
+    """A checkpoint that holds what it is told to."""
+
+    def __init__(self, held=None):
+        self.held, self.first = held, None
+
+    def load(self):
+        return self.held
+
+    def save(self, saved):
+        self.held = saved
+        self.first = self.first or saved
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda s: Saved({}, s.facts),
+        lambda s: Saved(s.arrays, None),
+        lambda s: Saved(s.arrays, {"curve": ["low"]}),
+        lambda s: Saved(s.arrays, {"curve": [float("nan")]}),
+        lambda s: Saved({n: a.reshape(1, -1) for n, a in s.arrays.items()}, s.facts),
+        lambda s: Saved({n: a for n, a in s.arrays.items() if n != "random.order"}, s.facts),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_begins_again(altered, monkeypatch):
+    monkeypatch.setattr("tidegate.training.adapters.descent._EVERY", -1.0)
+    kept = _Kept()
+    whole = learn(settings={"epochs": 6}, checkpoint=kept).state
+    again = learn(settings={"epochs": 6}, checkpoint=_Kept(altered(kept.first))).state
+    assert all(np.array_equal(whole.tensors[n], again.tensors[n]) for n in whole.tensors)
+
+
+def test_a_training_that_had_waited_long_enough_is_not_gone_on_with(monkeypatch):
+    monkeypatch.setattr("tidegate.training.adapters.descent._EVERY", -1.0)
+    settings = {"epochs": 300, "patience": 2, "learning_rate": 0.05}
+    kept = _Kept()
+    first = learn(settings=settings, checkpoint=kept)
+    assert len(first.curve) < 300
+    again = learn(settings=settings, checkpoint=_Kept(kept.held))
+    assert again.curve == first.curve
+    assert all(
+        np.array_equal(first.state.tensors[n], again.state.tensors[n]) for n in first.state.tensors
+    )
 
 
 def test_arguments_reach_the_factory():

@@ -18,7 +18,7 @@ from tidegate.domain.training_policy import SearchPolicy
 from tidegate.process.compute import Compute
 from tidegate.process.fitting import TrainingRows, fit_candidate, target_of
 from tidegate.process.loading import Fitted
-from tidegate.training.adapter import adapter
+from tidegate.training.adapter import Adapter, adapter
 from tidegate.training.search import Proposal, behind, best_of, search
 from tidegate.training.validation.calibration import brier
 
@@ -75,11 +75,15 @@ def tried(
         defaults,
         strategies,
         plan.windows or [None],
-        [*plan.settings, *({**defaults, **start} for start in how.starts)],
+        [*plan.settings[:1], defaults, *plan.settings[1:], *_starts(how, defaults)],
         lambda proposals: compute.map(attempt, work, proposals, lambda _done, _total: None),
         seed=seed,
         progress=progress,
     )
+
+
+def _starts(how: Adapter, defaults: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**defaults, **start} for start in how.starts]
 
 
 def attempt(work: Work, proposal: Proposal) -> Trial:

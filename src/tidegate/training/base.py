@@ -23,8 +23,8 @@ class BaseAdapter:
     ``deterministic``: whether the same rows and seed give the same bits on one machine;
     ``pulls``: whether it knows ``Job.pull``; ``grows``: whether an update may bring new classes;
     ``parallel``: whether workers of one process group can train it together.
-    ``passed`` are settings handed on as they are, with their defaults; ``own`` are those with a
-    range; ``structural`` are those that a version keeps for life, since its tensors depend on
+    ``passed`` are settings handed on as they are, with their defaults, and ``limits`` the ranges of
+    those that their framework does not check itself; ``own`` are those of the adapter with a range; ``structural`` are those that a version keeps for life, since its tensors depend on
     them; ``searched`` are those worth searching, unless a model file names others, and ``starts``
     what a search tries first, over the defaults: settings far from one another, each of which is
     best on some data (a portfolio, Feurer et al. 2022). ``averaged`` are groups whose values may
@@ -42,6 +42,7 @@ class BaseAdapter:
     parallel: bool = False
     libraries: dict[str, str] = {}
     passed: dict[str, Any] = {}
+    limits: dict[str, tuple[float, float]] = {}
     own: dict[str, Own] = {}
     structural: frozenset[str] = frozenset()
     searched: dict[str, Range] = {}
@@ -56,7 +57,8 @@ class BaseAdapter:
         """Raise WrongUsage for an unknown setting or a value that cannot be."""
         for name in settings:
             known_or_refuse(name, self.defaults(task), "there is no setting '{name}'")
-        for name, (default, low, high) in self.own.items():
+        limited = {name: (self.passed[name], *ends) for name, ends in self.limits.items()}
+        for name, (default, low, high) in {**self.own, **limited}.items():
             value = settings.get(name, default)
             whole = isinstance(default, int)
             if not _is_number(value, whole) or not low <= value <= high:

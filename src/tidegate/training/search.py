@@ -17,8 +17,6 @@ from tidegate.training.state import Progress
 #: Trials proposed at once and tried side by side. The same everywhere, or a cluster would find
 #: other settings than one machine.
 WIDTH = 4
-#: Trials that are finished before any is ended early.
-WARM_UP = 4
 STRATEGY = "(strategy)"
 
 
@@ -50,19 +48,19 @@ def search(
     defaults: Mapping[str, Any],
     strategies: Sequence[Strategy],
     windows: Sequence[int | None],
-    known: Sequence[dict[str, Any]],
+    first: Sequence[dict[str, Any]],
     attempt: Try,
     *,
     seed: int,
     progress: Progress,
 ) -> Search:
-    """The trials, and which one is best: the model's own settings first, then the ``known`` ones,
-    all on the first of the ``windows`` (numbers of newest snapshots); last what won there, on
-    each of the others.
+    """The trials, and which one is best: the settings tried ``first``, then others, all on the
+    first of the ``windows`` (numbers of newest snapshots); last what won there, on each of the
+    others.
 
-    Proposed by the tree-structured Parzen estimator (Bergstra et al. 2011) in rounds of
-    ``WIDTH``; a trial ends where its mean over the parts so far lies below the median of those
-    finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043), or on another
+    Proposed by the tree-structured Parzen estimator (Bergstra et al. 2011), one and then rounds of
+    ``WIDTH``; a trial ends where its mean over the parts so far, two at least, lies below the
+    median of those finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043), or on another
     window below that of what won. ``space``:
     ranges of settings; ``defaults``: the value of each, whose type a number keeps;
     ``strategies``: searched as well where there are several. Raises WrongUsage for a setting that
@@ -76,7 +74,7 @@ def search(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=2 * WIDTH),
     )
-    for settings in (defaults, *known):
+    for settings in first:
         values = _within(space, settings)
         if values:
             study.enqueue_trial(values, skip_if_exists=True)
@@ -86,7 +84,7 @@ def search(
         if policy.seconds is not None and trials and time.monotonic() - began > policy.seconds:
             break
         progress(len(trials), policy.trials)
-        count = min(WIDTH, policy.trials - len(widths) - len(trials))
+        count = min(WIDTH if trials else 1, policy.trials - len(widths) - len(trials))
         asked = [study.ask(ranges) for _ in range(count)]
         least = _bars(trials)
         made = attempt(
@@ -98,7 +96,7 @@ def search(
     best = best_of(trials)
     if best is not None and widths:
         won = trials[best]
-        least = [-math.inf, *_means(won.merits)[1:]]  # part by part, after the first one
+        least = _from_the_second(_means(won.merits))
         trials += attempt([Proposal(won.settings, won.strategy, least, width) for width in widths])
     progress(policy.trials, policy.trials)
     best = best_of(trials)
@@ -216,11 +214,16 @@ def _proposal(
 
 def _bars(trials: Sequence[Trial]) -> list[float]:
     finished = [trial.merits for trial in trials if trial.state == "complete"]
-    if len(finished) < WARM_UP:
+    if not finished:
         return []
     width = min(len(merits) for merits in finished)
     means = np.array([_means(merits[:width]) for merits in finished])
-    return [float(median) for median in np.median(means, axis=0)]
+    return _from_the_second([float(median) for median in np.median(means, axis=0)])
+
+
+def _from_the_second(bars: list[float]) -> list[float]:
+    """One part says too little to end a trial by."""
+    return [-math.inf, *bars[1:]]
 
 
 def _means(merits: Sequence[float]) -> list[float]:

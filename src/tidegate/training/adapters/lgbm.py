@@ -35,6 +35,12 @@ class LightGbm(Boosted):
         "min_sum_hessian_in_leaf": 1e-3, "bagging_fraction": 1.0, "bagging_freq": 0,
         "feature_fraction": 1.0, "lambda_l1": 0.0, "lambda_l2": 0.0, "max_bin": 255,
     }  # fmt: skip
+    limits = {
+        "learning_rate": (1e-6, 10), "num_leaves": (2, 131_072), "max_depth": (-1, 1000),
+        "min_data_in_leaf": (0, 1e9), "min_sum_hessian_in_leaf": (0, 1e9),
+        "bagging_fraction": (1e-3, 1), "bagging_freq": (0, 1e6), "feature_fraction": (1e-3, 1),
+        "lambda_l1": (0, 1e9), "lambda_l2": (0, 1e9), "max_bin": (2, 65_535),
+    }  # fmt: skip
     own = {**Boosted.own, "kept_share": (0.0, 0.0, 1.0)}
 
     def grow(self, rows: Rows, job: Job, standing: Any, rounds: int) -> tuple[Any, list[float]]:

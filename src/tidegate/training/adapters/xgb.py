@@ -33,6 +33,11 @@ class XgBoost(Boosted):
         "subsample": 1.0, "colsample_bytree": 1.0, "reg_lambda": 1.0, "reg_alpha": 0.0,
         "gamma": 0.0, "max_bin": 256,
     }  # fmt: skip
+    limits = {
+        "learning_rate": (1e-6, 10), "max_depth": (0, 60), "max_leaves": (0, 100_000),
+        "min_child_weight": (0, 1e9), "subsample": (1e-3, 1), "colsample_bytree": (1e-3, 1),
+        "reg_lambda": (0, 1e9), "reg_alpha": (0, 1e9), "gamma": (0, 1e9), "max_bin": (2, 65_535),
+    }  # fmt: skip
 
     def grow(self, rows: Rows, job: Job, standing: Any, rounds: int) -> tuple[Any, list[float]]:
         """A booster of so many more rounds, and the loss after each of them."""

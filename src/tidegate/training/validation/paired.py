@@ -38,7 +38,7 @@ def areas(truth: NDArray[np.bool_], scores: Floats) -> Areas:
     """AUCs of ``scores``, ``(k, n_rows)``, after DeLong et al. 1988, doi:10.2307/2531595.
 
     Through ranks, in n log n (Sun and Xu 2014, doi:10.1109/LSP.2014.2337313). ``truth`` holds
-    both a true and a false row.
+    both a true and a false row; with one of either the covariance is infinite.
     """
     positive, negative = scores[:, truth], scores[:, ~truth]
     m, n = positive.shape[1], negative.shape[1]
@@ -46,6 +46,8 @@ def areas(truth: NDArray[np.bool_], scores: Floats) -> Areas:
     together = np.stack([_midranks(row) for row in np.hstack([positive, negative])])
     above = (together[:, :m] - ranks[0]) / n  # share of negatives that each positive outranks
     below = 1 - (together[:, m:] - ranks[1]) / m
+    if min(m, n) < 2:  # one row has no spread to be seen
+        return Areas(above.mean(axis=1), np.full((len(scores), len(scores)), np.inf))
     covariance = _covariance(above) / m + _covariance(below) / n
     return Areas(above.mean(axis=1), covariance)
 
@@ -68,9 +70,10 @@ def area_difference(found: Areas, confidence: float) -> tuple[Interval, float]:
     """First area less the second, with its interval, and the two-sided p-value of no difference."""
     apart = float(found.values[0] - found.values[1])
     c = found.covariance
-    error = math.sqrt(max(0.0, float(c[0, 0] + c[1, 1] - 2 * c[0, 1])))
+    known = bool(np.isfinite(c).all())
+    error = math.sqrt(max(0.0, float(c[0, 0] + c[1, 1] - 2 * c[0, 1]))) if known else 0.0
     half = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    if error == 0 and apart != 0:  # rows too few to have any spread: nothing is known
+    if not known or (error == 0 and apart != 0):  # too few rows to have any spread
         return Interval(value=apart, low=-1.0, high=1.0), 1.0
     p = 2 * NormalDist().cdf(-abs(apart) / error) if error > 0 else 1.0
     return Interval(value=apart, low=apart - half, high=apart + half), p

@@ -144,9 +144,8 @@ def test_what_an_adapter_cannot_search_is_said_in_the_plan(team, make_rows, with
     with_policy(training={"search": {"trials": 4}}, adapter="sklearn.gaussian_nb")
     update = team.start(make_rows(1))
     assert evidence(team, update, Stage.TRAIN).search is None
-    assert any(
-        "names no settings to search" in w.text() for w in evidence(team, update, Stage.PLAN).why
-    )
+    why = evidence(team, update, Stage.PLAN).why
+    assert any("names no settings to search" in each.text() for each in why)
 
 
 def test_a_failed_stage_leaves_word_in_the_case_file(team, make_rows, with_policy):

@@ -23,8 +23,9 @@ class BaseAdapter:
     ``deterministic``: whether the same rows and seed give the same bits on one machine;
     ``pulls``: whether it knows ``Job.pull``; ``grows``: whether an update may bring new classes;
     ``parallel``: whether workers of one process group can train it together.
-    ``passed`` are settings handed on as they are, with their defaults, and ``limits`` the ranges of
-    those that their framework does not check itself; ``own`` are those of the adapter with a range; ``structural`` are those that a version keeps for life, since its tensors depend on
+    ``passed`` are settings handed on as they are, with their defaults, and ``limits`` the ranges
+    of those that their framework does not check itself; ``own`` are the adapter's own, with a
+    range; ``structural`` are those that a version keeps for life, since its tensors depend on
     them; ``searched`` are those worth searching, unless a model file names others, and ``starts``
     what a search tries first, over the defaults: settings far from one another, each of which is
     best on some data (a portfolio, Feurer et al. 2022). ``averaged`` are groups whose values may

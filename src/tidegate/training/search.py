@@ -60,9 +60,9 @@ def search(
 
     Proposed by the tree-structured Parzen estimator (Bergstra et al. 2011), one and then rounds of
     ``WIDTH``; a trial ends where its mean over the parts so far, two at least, lies below the
-    median of those finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043), or on another
-    window below that of what won. ``space``:
-    ranges of settings; ``defaults``: the value of each, whose type a number keeps;
+    median of those finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043),
+    or on another window below that of what won. ``space``: ranges of settings; ``defaults``: the
+    value of each, whose type a number keeps;
     ``strategies``: searched as well where there are several. Raises WrongUsage for a setting that
     is not known, where there is nothing to search, or where all trials fail.
     """
@@ -144,10 +144,10 @@ def _whole(name: str, allowed: Range) -> tuple[int, int]:
     """The ends of a range of whole numbers."""
     assert allowed.low is not None and allowed.high is not None  # noqa: S101, PT018 - checked
     low, high = math.ceil(allowed.low), math.floor(allowed.high)
-    if low >= high or (allowed.log and low < 1):
+    if low >= high:
         raise WrongUsage(
             "the search space gives '{name}' no two whole numbers from {low:g} to {high:g}",
-            do="widen its range; on a log scale it begins at 1",
+            do="widen its range",
             name=name,
             low=allowed.low,
             high=allowed.high,

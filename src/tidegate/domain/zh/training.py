@@ -76,7 +76,7 @@ TRAINING = {
     "the loss became NaN or infinite": "损失变成了 NaN 或无穷",
     "lower the learning rate, or bring the target's values into a smaller range": "请调低学习率，或把目标值缩小到较小的范围",
     "the search space gives '{name}' no two whole numbers from {low:g} to {high:g}": "搜索空间里“{name}”从 {low:g} 到 {high:g} 之间没有两个整数",
-    "widen its range; on a log scale it begins at 1": "请放宽范围；对数刻度从 1 开始",
+    "widen its range": "请放宽范围",
     "group_learning_rates names no group '{name}'": "group_learning_rates 写了不存在的组“{name}”",
     "the module of '{name}' cannot answer rows of {features} features: {kind}: {problem}": "“{name}”的模块处理不了 {features} 个特征的行：{kind}：{problem}",
     "mend its forward: the factory is told n_features and n_outputs": "请修改它的 forward：工厂函数会收到 n_features 和 n_outputs",

@@ -68,6 +68,7 @@ $(RIVER)/.built: benchmarks/training/peers.txt
 
 bench-training: $(DEV) $(RIVER)/.built  ## policy against fixed schedules and River; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.training.limits
 
 format: $(DEV)  ## put the code in the house style
 	$(BIN)/ruff format .

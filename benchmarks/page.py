@@ -12,3 +12,9 @@ def write(section: str, text: str) -> None:
     before, rest = path.read_text(encoding="utf-8").split(start)
     after = rest.split(end)[1]
     path.write_text(f"{before}{start}\n{text}{end}{after}", encoding="utf-8")
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table; numbers stand right."""
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

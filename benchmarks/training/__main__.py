@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.page import ROOT, write
+from benchmarks.page import ROOT, markdown, write
 from benchmarks.training import forgetting, overhead, streams
 
 RIVER = {"River, adaptive random forest": "forest", "River, Hoeffding adaptive tree": "tree"}
@@ -36,11 +36,6 @@ def river(name: str, python: Path, data: Path) -> dict[str, dict]:
         found[arm] = json.loads(done.stdout)
         say(f"{name}: {arm}: {found[arm]}")
     return found
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def greater(name: str) -> bool:

@@ -2,11 +2,14 @@
 
 import os
 
+import numpy as np
 import pytest
 
 from tidegate.domain.errors import DataError, WrongUsage
+from tidegate.domain.metrics import Task
 from tidegate.domain.training_policy import ComputePolicy
 from tidegate.process.compute import Local, opened
+from tidegate.training.adapter import Job
 
 
 def squared(given, item):
@@ -64,6 +67,21 @@ def test_on_a_cluster_the_same(on_ray):
     log = []
     assert on_ray.map(squared, 2, [3, 1, 2], told(log)) == [18, 2, 8]
     assert log[-1] == (3, 3)
+
+
+def test_workers_side_by_side_train_one_network_and_again_to_the_same_bits(cluster):
+    pytest.importorskip("torch", reason="the extra 'torch' is not installed")
+    pytest.importorskip("ray.train", reason="the extra 'ray' is not installed")
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 4))
+    y = np.where(x[:, 0] > 0, "a", "b")
+    job = Job(task=Task.BINARY, settings={"epochs": 5, "arguments": {"hidden": [8]}}, seed=1)
+    with opened(ComputePolicy(engine="ray", address=cluster, workers=2)) as compute:
+        first, second = (compute.fit("torch", x, y, job).state for _ in range(2))
+    alone = Local().fit("torch", x, y, job).state
+    for name, tensor in first.tensors.items():
+        assert np.array_equal(tensor, second.tensors[name])
+        assert np.allclose(tensor, alone.tensors[name], atol=1e-4)  # sums in another order
 
 
 def test_what_a_piece_refuses_comes_back_as_it_was(on_ray):

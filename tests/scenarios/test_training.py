@@ -252,25 +252,28 @@ def test_no_more_answers_change_than_policy_allows(team, make_rows, with_policy)
     assert second.outcome is Outcome.REJECTED
 
 
-@pytest.mark.parametrize(
-    ("training", "says"),
-    [
-        ({"trainable_groups": ["cof"]}, "no parameter group 'cof'"),
-        ({"search": {"space": {"c": {"low": 1, "high": 2}}}}, "no setting"),
-        ({"remember": {"pull": 1.0}}, "cannot be pulled"),
-    ],
-)
-def test_what_cannot_be_is_refused_before_anything_is_trained(
-    team, make_rows, with_policy, training, says
-):
+def test_what_cannot_be_is_refused_before_anything_is_trained(team, make_rows, with_policy):
     promoted(team, team.start(make_rows(1)))
-    with_policy(training=training)
+    with_policy(training={"trainable_groups": ["cof"]})
     opened = team.ws.open_update(
         "m", data=team.add(make_rows(2)).id, reason="x", strategy="incremental"
     )
-    with pytest.raises(WrongUsage, match=says):
+    with pytest.raises(WrongUsage, match="no parameter group 'cof'"):
         team.ws.resume(opened.id)
     assert team.ws.update(opened.id).stage is Stage.PLAN
+
+
+@pytest.mark.parametrize(
+    ("training", "says"),
+    [
+        ({"search": {"space": {"c": {"low": 1, "high": 2}}}}, "no setting"),
+        ({"search": {"space": {"C": {"low": -1, "high": 2}}}}, "cannot be"),
+        ({"remember": {"pull": 1.0}}, "cannot be pulled"),
+    ],
+)
+def test_what_no_training_could_do_is_refused_with_the_model(with_policy, training, says):
+    with pytest.raises(WrongUsage, match=says):
+        with_policy(training=training)
 
 
 def test_a_network_is_updated_through_low_rank_adapters(team, make_rows, with_policy):

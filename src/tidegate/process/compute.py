@@ -173,7 +173,10 @@ def opened(policy: ComputePolicy) -> Iterator[Compute]:
         return
     try:
         import ray
-    except ModuleNotFoundError:
+
+        if policy.workers > 1:
+            import ray.train
+    except ImportError:
         raise WrongUsage(
             "policy asks to compute on Ray, which is not installed",
             do="install it with: pip install 'tidegate[ray]'",

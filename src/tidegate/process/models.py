@@ -16,6 +16,7 @@ from tidegate.domain.people import Role
 from tidegate.domain.policy import Policy
 from tidegate.process.home import Home
 from tidegate.training.adapter import adapter
+from tidegate.training.search import check_policy
 
 
 def read_model_file(path: Path) -> ModelSpec:
@@ -64,7 +65,7 @@ def parse_model(given: Any, *, source: str = "model") -> ModelSpec:
             tasks=sorted(how.tasks),
         )
     if spec.trains and spec.task is not None:
-        how.check_settings(spec.task, spec.policy.training.settings)
+        check_policy(how, spec.task, spec.policy.training)
     if not how.keeps_missing:
         _refuse_gaps(spec)
     return spec

@@ -5,10 +5,12 @@ from tidegate.domain.evidence import PlanEvidence, TrainEvidence
 from tidegate.domain.messages import Frozen
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
+from tidegate.domain.training_policy import ComputePolicy
 from tidegate.domain.update import Update
 from tidegate.domain.version import TensorInfo
 from tidegate.params.identity import tensor_id, version_id
 from tidegate.process.case import Case
+from tidegate.process.compute import opened
 from tidegate.process.fitting import fit_candidate
 from tidegate.process.home import Home
 from tidegate.process.loading import load_fitted
@@ -53,10 +55,13 @@ def reproduce(home: Home, update: Update) -> Reproduced:
     # What a search found is in the record; only the training itself is run again.
     plan = plan.taking(trained.strategy)
     used = rows.of(plan.strategy, trained.window)
-    fitted, _ = fit_candidate(
-        update.spec, plan, used, parent, case.progress("training"),
-        settings=trained.settings, remembered=rows.remembered,
-    )  # fmt: skip
+    # Workers side by side add up in another order than one alone.
+    asked = update.spec.policy.training.compute
+    with opened(asked if asked.workers > 1 else ComputePolicy()) as compute:
+        fitted, _ = fit_candidate(
+            update.spec, plan, used, parent, case.progress("training"),
+            settings=trained.settings, remembered=rows.remembered, compute=compute,
+        )  # fmt: skip
     infos = [
         TensorInfo(
             name=name,

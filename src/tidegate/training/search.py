@@ -10,9 +10,11 @@ import numpy as np
 
 from tidegate.domain.errors import WrongUsage
 from tidegate.domain.evidence import Search, Trial
+from tidegate.domain.metrics import Task
 from tidegate.domain.strategy import Strategy
-from tidegate.domain.training_policy import Range, SearchPolicy
-from tidegate.training.state import Progress
+from tidegate.domain.training_policy import Range, SearchPolicy, TrainingPolicy
+from tidegate.training.nearest import known_or_refuse
+from tidegate.training.state import Adapter, Progress
 
 #: Trials proposed at once and tried side by side. The same everywhere, or a cluster would find
 #: other settings than one machine.
@@ -116,16 +118,27 @@ def best_of(trials: Sequence[Trial]) -> int | None:
     return max(complete, key=lambda place: (trials[place].merit, -place), default=None)
 
 
+def check_policy(how: Adapter, task: Task, policy: TrainingPolicy) -> None:
+    """Raise WrongUsage for what is known to fail before anything is trained."""
+    how.check_settings(task, policy.settings)
+    if policy.search is not None:
+        defaults = {**how.defaults(task), **policy.settings}
+        check_space(policy.search.space or how.space(task), defaults)
+        for name, allowed in policy.search.space.items():
+            for value in allowed.ends(whole=isinstance(defaults[name], int)):
+                how.check_settings(task, {**policy.settings, name: value})
+    if policy.remember.pull and not how.pulls:
+        raise WrongUsage(
+            "adapter '{adapter}' cannot be pulled to the parent's values",
+            do="leave policy.training.remember.pull out, or replay rows instead (replay_rows)",
+            adapter=how.name,
+        )
+
+
 def check_space(space: Mapping[str, Range], defaults: Mapping[str, Any]) -> None:
     """Raise WrongUsage where a range is of no setting, or of one that is no number."""
     for name, allowed in space.items():
-        if name not in defaults:
-            raise WrongUsage(
-                "the search space names '{name}', which is no setting",
-                do="use some of: {known}",
-                name=name,
-                known=list(defaults),
-            )
+        known_or_refuse(name, defaults, "the search space names '{name}', which is no setting")
         if allowed.choices is None and (
             isinstance(defaults[name], bool) or not isinstance(defaults[name], (int, float))
         ):

@@ -143,7 +143,6 @@ TRAINING = {
     "there is nothing to search: no setting has a range": "没有可搜索的：没有设置给出范围",
     "use a full update, which finds the directions anew": "请用全量更新，重新求方向",
     "use float32, float64, float16 or whole numbers": "请用 float32、float64、float16 或整数",
-    "use some of: {known}": "可以用：{known}",
     "write package.module:function, of a package that is installed": "请写成 package.module:function，且该包已安装",
     "write the file {path}": "写文件 {path}",
     "{rows} rows make no {clusters} clusters": "{rows} 行分不出 {clusters} 个簇",

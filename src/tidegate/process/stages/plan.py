@@ -5,7 +5,6 @@ from itertools import islice
 from typing import Any
 
 from tidegate.domain.drift import ConceptDrift
-from tidegate.domain.errors import WrongUsage
 from tidegate.domain.evidence import PlanEvidence, PrepareEvidence, TrainEvidence, Way
 from tidegate.domain.messages import Message, say
 from tidegate.domain.model import ModelSpec
@@ -16,7 +15,7 @@ from tidegate.process.case import Case, Done
 from tidegate.process.history import learned_from, trainings
 from tidegate.process.loading import load_fitted
 from tidegate.training.adapter import Adapter, State, adapter, check_groups
-from tidegate.training.search import check_space
+from tidegate.training.search import check_policy
 from tidegate.training.strategy import AUTO, Facts, choose_strategy
 
 
@@ -72,7 +71,7 @@ def make_plan(
     newest first. Raises WrongUsage for what the adapter cannot do."""
     assert prepared.snapshot is not None and spec.task is not None  # noqa: S101, PT018
     how, policy = adapter(spec.adapter), spec.policy.training
-    _check(spec, how)
+    check_policy(how, spec.task, policy)
     windows = _windows(policy, past)
     kept = _newest(earlier, windows[0])
     seen = prepared.consistency
@@ -175,25 +174,6 @@ def _searches(
 
 def _searched(trained: TrainEvidence) -> bool:
     return trained.search is not None and trained.search.of_settings
-
-
-def _check(spec: ModelSpec, how: Adapter) -> None:
-    """Raise WrongUsage for what is known to fail before anything is trained."""
-    assert spec.task is not None  # noqa: S101 - it is trained
-    policy = spec.policy.training
-    how.check_settings(spec.task, policy.settings)
-    if policy.search is not None:
-        defaults = {**how.defaults(spec.task), **policy.settings}
-        check_space(policy.search.space or how.space(spec.task), defaults)
-        for name, allowed in policy.search.space.items():
-            for value in allowed.ends(whole=isinstance(defaults[name], int)):
-                how.check_settings(spec.task, {**policy.settings, name: value})
-    if policy.remember.pull and not how.pulls:
-        raise WrongUsage(
-            "adapter '{adapter}' cannot be pulled to the parent's values",
-            do="leave policy.training.remember.pull out, or replay rows instead (replay_rows)",
-            adapter=how.name,
-        )
 
 
 def _way(

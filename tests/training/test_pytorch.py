@@ -202,7 +202,7 @@ def test_a_loss_that_is_lost_stops_training_at_once():
         ("exits", "SystemExit"),
         ("writes_in_a_context_of_its_own", "tried to write the file"),
         ("of_other_features", "cannot answer rows of 6 features: RuntimeError"),
-        ("of_other_outputs", r"answers 2 rows with \[2, 3\], and not with the shape \[2, 2\]"),
+        ("of_other_outputs", r"answers 2 rows with \[2, 4\], and not with the shape \[2, 3\]"),
         ("with_flat_answers", r"with \[2\], and not"),
     ],
 )

@@ -57,7 +57,7 @@ def test_wishes_that_cannot_be():
         choose("incremntal")
     with pytest.raises(WrongUsage, match="cannot do"):
         choose("hybrid", supported=[Strategy.FULL])
-    with pytest.raises(WrongUsage, match="moves on from a version"):
+    with pytest.raises(WrongUsage, match="move on from a version"):
         choose("hybrid", parent_exists=False)
     with pytest.raises(WrongUsage, match="can do none"):
         choose(supported=[])

@@ -117,6 +117,7 @@ LABELS: Mapping[str, Message] = {
         say("Settings"),
         say("Strategies that compete"),
         say("Trial"),
+        say("Window"),
         say("Score"),
         say("Parts"),
         say("Trained on rows"),

@@ -184,7 +184,10 @@ def _averaged(
 
     state, share = best_share(how, parent.state, fit.state, score, anew)
     if share == 1:
-        return fit
+        if not spec.policy.training.remember.average:
+            return fit
+        kept = say("averaging with the parent would score no better: all of it is new")
+        return replace(fit, notes=[*fit.notes, kept])
     told = say("averaged with the parent: {share:.0%} of it is new", share=share)
     return replace(fit, state=state, notes=[*fit.notes, told])
 

@@ -120,7 +120,7 @@ def _check_job(how: Adapter, job: Job) -> None:
         )
     if job.strategy not in how.strategies:
         raise WrongUsage(
-            "adapter '{adapter}' cannot do a {strategy} update",
+            "adapter '{adapter}' cannot do {strategy} updates",
             do="it can do: {strategies}",
             adapter=how.name,
             strategy=job.strategy,
@@ -128,7 +128,7 @@ def _check_job(how: Adapter, job: Job) -> None:
         )
     if job.strategy is not Strategy.FULL and job.parent is None:
         raise WrongUsage(
-            "a {strategy} update moves on from a version, and there is none",
+            "{strategy} updates move on from a version, and there is none",
             do="make the first version with a full update",
             strategy=job.strategy,
         )

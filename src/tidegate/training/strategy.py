@@ -64,7 +64,7 @@ def choose_strategy(
             if strategy is not wished[0]:
                 reasons.append(
                     say(
-                        "the adapter cannot do a {wished} update, so it is {strategy}",
+                        "the adapter cannot do {wished} updates, so it is {strategy}",
                         wished=say(wished[0]),
                         strategy=say(strategy),
                     )
@@ -85,14 +85,14 @@ def _asked_for(
     strategy = Strategy(requested)
     if strategy not in supported:
         raise WrongUsage(
-            "the adapter cannot do a {strategy} update",
+            "the adapter cannot do {strategy} updates",
             do="it can do: {strategies}; docs/strategies.md says what each means and why",
             strategy=say(strategy),
             strategies=[say(one) for one in sorted(supported)],
         )
     if strategy is not Strategy.FULL and not parent_exists:
         raise WrongUsage(
-            "a {strategy} update moves on from a version, and there is none",
+            "{strategy} updates move on from a version, and there is none",
             do="make the first version with a full update",
             strategy=say(strategy),
         )

@@ -22,7 +22,7 @@ def plan_gate(spec: ModelSpec, e: PlanEvidence) -> list[Finding]:
         found.append(
             refuse(
                 "unsupported",
-                "adapter '{adapter}' cannot do a {strategy} update",
+                "adapter '{adapter}' cannot do {strategy} updates",
                 adapter=spec.adapter,
                 strategy=say(e.strategy),
             )

@@ -19,7 +19,7 @@ DOMAIN = {
     "{metric} {candidate:.3f} on {rows} rows is not surely better than a constant answer": "{metric}为 {candidate:.3f}（{rows} 行），还不能确定好于固定答案",
     "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows: worse by more than the margin of {margin:g}; the difference lies in [{low:+.3f}, {high:+.3f}]": "{metric}之前 {champion:.3f}，现在 {candidate:.3f}（{rows} 行）：变差超过容差 {margin:g}；差值在 [{low:+.3f}, {high:+.3f}]",
     "{metric} {champion:.3f} before, {candidate:.3f} now; {rows} rows are too few to tell: the difference lies in [{low:+.3f}, {high:+.3f}], the margin is {margin:g}": "{metric}之前 {champion:.3f}，现在 {candidate:.3f}；{rows} 行太少，下不了结论：差值在 [{low:+.3f}, {high:+.3f}]，容差是 {margin:g}",
-    "adapter '{adapter}' cannot do a {strategy} update": "适配器“{adapter}”做不了{strategy}更新",
+    "adapter '{adapter}' cannot do {strategy} updates": "适配器“{adapter}”做不了{strategy}更新",
     "the parameters hold NaN or infinity": "参数里有 NaN 或无穷",
     "training stopped before it converged; allow more iterations": "训练还没收敛就停了，请允许更多迭代",
     "frozen groups are the same to the last bit: {groups}": "冻结的参数组一位都没变：{groups}",

@@ -37,6 +37,7 @@ GOVERNANCE = {
     "Relative step": "相对步长",
     "Settings": "设置",
     "Trial": "尝试",
+    "Window": "窗口",
     "Score": "得分",
     "Parts": "份数",
     "Trained on rows": "训练行数",

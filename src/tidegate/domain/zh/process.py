@@ -122,6 +122,7 @@ PROCESS = {
     "leave policy.training.remember.pull out, or replay rows instead (replay_rows)": "不要写 policy.training.remember.pull，或者改用回放（replay_rows）",
     "add rows, or name one strategy": "补充数据，或者指定一种更新方式",
     "ask for fewer folds (policy validation.folds), or add data": "减少折数（策略 validation.folds），或者补充数据",
+    "averaging with the parent would score no better: all of it is new": "与父版本平均不会更好：全部是新的",
     "averaged with the parent: {share:.0%} of it is new": "与父版本做了平均：其中 {share:.0%} 是新的",
     "cross-validation": "交叉验证",
     "fold {number} of {count} cannot be learned from: {problem}": "第 {number} 折（共 {count} 折）无法学习：{problem}",

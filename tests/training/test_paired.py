@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.predictor import Predictions
+from tidegate.training.validation.calibration import brier
 from tidegate.training.validation.paired import area_difference, area_interval, areas, mcnemar
 from tidegate.training.validation.validate import found_segments, validate
 
@@ -73,6 +74,13 @@ def test_one_row_of_a_class_says_nothing_of_a_difference(truth):
     both = np.stack([truth.astype(float), 1 - truth.astype(float)])
     interval, p = area_difference(areas(truth, both), 0.95)
     assert (interval.value, interval.low, interval.high, p) == (1.0, -1.0, 1.0, 1.0)
+
+
+def test_labels_that_are_numbers_are_compared_as_numbers():
+    said = Predictions(np.array([0, 1, 1]), [0, 1], np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]))
+    whole, broken = np.array([0, 1, 0]), np.array([0.0, 1.0, 0.0])
+    assert brier(broken, said) == brier(whole, said) == pytest.approx((0.01 + 0.04 + 0.36) / 3)
+    assert METRICS["f1"][1](broken, said.values) == METRICS["f1"][1](whole, said.values) > 0.5
 
 
 def predictions(probability):

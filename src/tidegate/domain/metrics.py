@@ -35,11 +35,16 @@ class Confusion(NamedTuple):
     actual: Array
 
 
+def alike(*labels: Array) -> list[Array]:
+    """Labels that can be compared: numbers as they are, so that 1 is 1.0; else all as text."""
+    if all(each.dtype.kind in "biuf" for each in labels):
+        return list(labels)
+    return [each.astype(str) for each in labels]
+
+
 def confusion(truth: Array, predicted: Array) -> Confusion:
     """Counts per class over the classes that occur in either array."""
-    classes, codes = np.unique(
-        np.concatenate([truth.astype(str), predicted.astype(str)]), return_inverse=True
-    )
+    classes, codes = np.unique(np.concatenate(alike(truth, predicted)), return_inverse=True)
     t, p = codes[: len(truth)], codes[len(truth) :]
     k = len(classes)
     return Confusion(

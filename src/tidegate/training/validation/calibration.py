@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tidegate.domain.metrics import alike
 from tidegate.domain.predictor import Array, Predictions
 from tidegate.domain.validation import Calibration, CalibrationBin
 
@@ -13,7 +14,7 @@ def brier(truth: Array, said: Predictions) -> float | None:
     that it is the same for two: 0 to 1 (Brier 1950). None without probabilities."""
     if said.probabilities is None or said.classes is None or len(truth) == 0:
         return None
-    return float(np.mean(np.sum((said.probabilities - _came(truth, said)) ** 2, axis=1)) / 2)
+    return float(np.mean(np.sum((said.probabilities - came_true(truth, said)) ** 2, axis=1)) / 2)
 
 
 def calibration(truth: Array, said: Predictions) -> Calibration | None:
@@ -25,7 +26,7 @@ def calibration(truth: Array, said: Predictions) -> Calibration | None:
     distance = brier(truth, said)
     if distance is None or said.probabilities is None:
         return None
-    came = _came(truth, said)
+    came = came_true(truth, said)
     if came.shape[1] == 2:
         promised, true = said.probabilities[:, 1], came[:, 1]
     else:
@@ -49,7 +50,8 @@ def calibration(truth: Array, said: Predictions) -> Calibration | None:
     return Calibration(bins=bins, error=float(error), chance=float(chance), brier=distance)
 
 
-def _came(truth: Array, said: Predictions) -> Array:
-    names = np.array([str(label) for label in said.classes or []])
-    came: Array = truth.astype(str)[:, None] == names[None, :]
+def came_true(truth: Array, said: Predictions) -> Array:
+    """Which class came true, bool ``(n_rows, n_classes)``."""
+    labels, classes = alike(truth, np.asarray(said.classes or []))
+    came: Array = labels[:, None] == classes[None, :]
     return came

@@ -12,7 +12,7 @@ from tidegate.domain.metrics import METRICS, Metric, Task, losses, scores
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.validation import Interval, Paired, SegmentScore
 from tidegate.training.state import Array, Floats
-from tidegate.training.validation.calibration import calibration
+from tidegate.training.validation.calibration import calibration, came_true
 from tidegate.training.validation.paired import area_difference, area_interval, areas, mcnemar
 from tidegate.training.validation.slices import slices as search
 
@@ -146,7 +146,7 @@ def _areas(
         return None
     if any(side.classes != candidate.classes for side in scored):
         return None  # another class is the second one: the curves are not of the same thing
-    positive = truth.astype(str) == str(candidate.classes[1])
+    positive = came_true(truth, candidate)[:, 1]
     rarer = int(min(positive.sum(), (~positive).sum()))
     if rarer == 0:
         return None

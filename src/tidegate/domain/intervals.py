@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.domain.metrics import METRICS, Task
+from tidegate.domain.metrics import METRICS, Task, alike
 from tidegate.domain.validation import Interval
 
 Array = NDArray[np.float64]
@@ -81,9 +81,7 @@ def sums(task: Task, truth: NDArray, predicted: NDArray, block: NDArray[np.int64
 
 def _count_sums(truth: NDArray, predicted: NDArray, block: NDArray[np.int64]) -> Sums:  # type: ignore[type-arg]
     """True positives, predicted and actual rows of each class."""
-    _, codes = np.unique(
-        np.concatenate([truth.astype(str), predicted.astype(str)]), return_inverse=True
-    )
+    _, codes = np.unique(np.concatenate(alike(truth, predicted)), return_inverse=True)
     t, p = codes[: len(truth)], codes[len(truth) :]
     k, m = int(codes.max()) + 1, int(block.max()) + 1
     counts = [

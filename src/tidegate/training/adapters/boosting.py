@@ -37,6 +37,7 @@ class _Continued:
 
     bins: _BinMapper | None = None
     report: Callable[[int], None]
+    scored_every = 1
 
     def _bin_data(
         self,
@@ -50,7 +51,10 @@ class _Continued:
         return np.asarray(self.bins.transform(X), order="F")
 
     def _check_early_stopping_loss(self, *args: Any, **kwargs: Any) -> Any:
-        self.report(len(self._predictors))  # type: ignore[attr-defined]
+        done = len(self._predictors)  # type: ignore[attr-defined]
+        self.report(done)
+        if done % self.scored_every and done != self.max_iter:  # type: ignore[attr-defined]
+            return False
         return super()._check_early_stopping_loss(*args, **kwargs)  # type: ignore[misc]
 
 
@@ -230,18 +234,23 @@ class HistGradientBoosting(SklearnAdapter):
         return lambda x: class_predictions(classes, loss.predict_proba(trees.raw(x)))
 
 
+#: Points of a curve; the loss on all rows after each round would be a fifth of a large fit.
+_POINTS = 32
 _LOSSES = ("squared_error", "absolute_error", "poisson")
 
 
 def _run(estimator: Any, rows: Rows, rounds: int, standing: int, progress: Progress) -> None:
     """Fit ``rounds`` more rounds on top of those that stand."""
     estimator.max_iter = standing + rounds
+    if estimator.validation_fraction is None:  # it never stops: some points make a curve
+        estimator.scored_every = max(1, rounds // _POINTS)
     estimator.report = lambda done: progress(done - standing, rounds)
     with threadpool_limits(limits=threads_for(rows.x), user_api="openmp"):
         estimator.fit(rows.x, rows.y)
 
 
 def _curve(estimator: Any) -> list[float]:
-    """Loss after each round: on rows held out where it stops early, else on all."""
+    """The loss as it fell: on rows held out, after each round, where it stops early; else on all
+    rows, after every so many rounds."""
     scores = estimator.validation_score_ if len(estimator.validation_score_) else None
     return [-float(score) for score in (estimator.train_score_ if scores is None else scores)]

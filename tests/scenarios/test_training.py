@@ -140,12 +140,19 @@ def test_trials_are_ranked_by_probabilities_or_by_the_metric(team, make_rows, wi
     assert other.score == pytest.approx(other.merit)
 
 
+def test_what_the_model_file_sets_is_not_searched(team, make_rows, with_policy):
+    with_policy(training={"search": {"trials": 4}, "settings": {"C": 3.0}})
+    update = team.start(make_rows(1))
+    assert evidence(team, update, Stage.TRAIN).settings["C"] == 3.0
+    assert evidence(team, update, Stage.TRAIN).search is None
+
+
 def test_what_an_adapter_cannot_search_is_said_in_the_plan(team, make_rows, with_policy):
     with_policy(training={"search": {"trials": 4}}, adapter="sklearn.gaussian_nb")
     update = team.start(make_rows(1))
     assert evidence(team, update, Stage.TRAIN).search is None
     why = evidence(team, update, Stage.PLAN).why
-    assert any("names no settings to search" in each.text() for each in why)
+    assert any("no settings are left to search" in each.text() for each in why)
 
 
 def test_a_failed_stage_leaves_word_in_the_case_file(team, make_rows, with_policy):

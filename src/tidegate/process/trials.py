@@ -1,5 +1,6 @@
 """Settings and strategies tried on parts of the training rows, before the candidate is trained."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ from tidegate.process.compute import Compute
 from tidegate.process.fitting import TrainingRows, fit_candidate, target_of
 from tidegate.process.loading import Fitted
 from tidegate.training.adapter import Adapter, adapter
-from tidegate.training.search import Proposal, behind, best_of, search
+from tidegate.training.search import Proposal, behind, best_of, search, space_of
 from tidegate.training.validation.calibration import brier
 
 #: Share of the newest rows that strategies compete on.
@@ -71,7 +72,7 @@ def tried(
     work = Work(spec, plan, parent, _parts(rows, spec, asked, strategies))
     return search(
         asked,
-        asked.space or how.space(spec.task),
+        space_of(how, spec.task, spec.policy.training),
         defaults,
         strategies,
         plan.windows or [None],
@@ -120,6 +121,10 @@ def _judged(spec: ModelSpec, predictor: Predictor, rows: pl.DataFrame) -> tuple[
     assert spec.task is not None  # noqa: S101 - it is trained
     truth, said = target_of(rows, spec), predictor.predict(rows)
     score = float(METRICS[spec.metric.name][1](truth, said.values))
+    if not math.isfinite(score):
+        raise DataError(
+            "the score is no finite number", do="bring the target's values into a smaller range"
+        )
     search = spec.policy.training.search
     near = brier(truth, said) if search is None or search.by == "probabilities" else None
     if near is not None:

@@ -118,12 +118,20 @@ def best_of(trials: Sequence[Trial]) -> int | None:
     return max(complete, key=lambda place: (trials[place].merit, -place), default=None)
 
 
+def space_of(how: Adapter, task: Task, policy: TrainingPolicy) -> dict[str, Range]:
+    """The settings that a search may vary: those named, else the adapter's own but for what the
+    model file sets."""
+    if policy.search is not None and policy.search.space:
+        return policy.search.space
+    return {n: allowed for n, allowed in how.space(task).items() if n not in policy.settings}
+
+
 def check_policy(how: Adapter, task: Task, policy: TrainingPolicy) -> None:
     """Raise WrongUsage for what is known to fail before anything is trained."""
     how.check_settings(task, policy.settings)
     if policy.search is not None:
         defaults = {**how.defaults(task), **policy.settings}
-        check_space(policy.search.space or how.space(task), defaults)
+        check_space(space_of(how, task, policy), defaults)
         for name, allowed in policy.search.space.items():
             for value in allowed.ends(whole=isinstance(defaults[name], int)):
                 how.check_settings(task, {**policy.settings, name: value})

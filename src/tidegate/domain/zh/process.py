@@ -144,7 +144,7 @@ PROCESS = {
     "no search for settings: it would take about {seconds:.3g} s, and policy allows {limit:g} s": "不搜索设置：大约需要 {seconds:.3g} 秒，而策略只允许 {limit:g} 秒",
     "{stage} failed: {problem}. When that is mended: tidegate update resume {update}. A change to the model file needs a new update, as this one keeps the file it was opened with": "{stage}失败：{problem}。解决后运行：tidegate update resume {update}。若要改模型文件，请另开一次更新，因为这次更新沿用打开时的模型文件",
     "settings are searched for from update {number} on": "从第 {number} 次更新起才会搜索设置",
-    "the adapter names no settings to search": "该适配器没有可以搜索的设置",
+    "no settings are left to search": "没有可以搜索的设置",
     "settings are searched for once it is known how long training takes": "知道训练要多久之后才会搜索设置",
     "settings that a search found {updates} update(s) ago stand": "沿用 {updates} 次更新之前搜索到的设置",
 }

@@ -73,6 +73,8 @@ TRAINING = {
     "write a function of your own package that makes the module": "请写一个属于自己的包、用来构建模块的函数",
     "adapter '{adapter}' could not train: {kind}: {problem}": "适配器“{adapter}”训练失败：{kind}：{problem}",
     "check the settings under policy.training.settings against the framework's documentation, and the rows": "请对照框架文档检查 policy.training.settings 下的设置，并检查数据行",
+    "the score is no finite number": "得分不是有限的数",
+    "bring the target's values into a smaller range": "请把目标值缩小到较小的范围",
     "the loss became NaN or infinite": "损失变成了 NaN 或无穷",
     "lower the learning rate, or bring the target's values into a smaller range": "请调低学习率，或把目标值缩小到较小的范围",
     "the search space gives '{name}' no two whole numbers from {low:g} to {high:g}": "搜索空间里“{name}”从 {low:g} 到 {high:g} 之间没有两个整数",

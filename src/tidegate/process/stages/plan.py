@@ -15,7 +15,7 @@ from tidegate.process.case import Case, Done
 from tidegate.process.history import learned_from, trainings
 from tidegate.process.loading import load_fitted
 from tidegate.training.adapter import Adapter, State, adapter, check_groups
-from tidegate.training.search import check_policy
+from tidegate.training.search import check_policy, space_of
 from tidegate.training.strategy import AUTO, Facts, choose_strategy
 
 
@@ -87,7 +87,7 @@ def make_plan(
     )
     most = _newest(earlier, None if None in windows else max(filter(None, windows)))
     reach = _full(past, prepared.train_rows + sum(rows for _, rows in most)).get("full_seconds")
-    space = how.space(spec.task)
+    space = space_of(how, spec.task, policy)
     searches, told = _searches(policy.search, space, past, reach)
     window = [*(name for name, _ in (most if searches else kept)), prepared.snapshot]
     ways = {one: _way(one, spec, how, parent, window) for one in Strategy if one in how.strategies}
@@ -146,8 +146,8 @@ def _searches(
     """Whether settings are searched for now, and why not where policy would have it."""
     if asked is None:
         return False, []
-    if not asked.space and not space:
-        return False, [say("the adapter names no settings to search")]
+    if not space:
+        return False, [say("no settings are left to search")]
     since = next((at for at, one in enumerate(past) if _searched(one)), None)
     if since is not None and since + 1 < asked.every:
         return False, [
@@ -225,7 +225,7 @@ def _served_best(
     policy = spec.policy.training
     if policy.search is None or spec.task is None:
         return []
-    space = policy.search.space or how.space(spec.task)
+    space = space_of(how, spec.task, policy)
     found: list[dict[str, Any]] = []
     for one in past:
         settings = {

@@ -26,13 +26,13 @@ from tidegate.domain.strategy import Strategy
 from tidegate.governance.risk import assess
 from tidegate.monitoring.trigger import Stretch, due
 from tidegate.process.compute import HERE
-from tidegate.process.fitting import fit_candidate, gathered
+from tidegate.process.fitting import fit_candidate, gathered, target_of
 from tidegate.process.home import Progress, silent
 from tidegate.process.loading import Fitted
 from tidegate.process.stages.plan import make_plan
 from tidegate.process.stages.prepare import examine, split_of
 from tidegate.process.stages.train import steps_of
-from tidegate.process.stages.validate import compare, labels
+from tidegate.process.stages.validate import compare
 from tidegate.process.trials import chosen, tried
 from tidegate.training.steps import not_finite
 
@@ -170,7 +170,7 @@ def replay(
     truths, answers = [], []
     for at, batch in enumerate(batches[1:], start=1):
         progress(at)
-        truth, answer = labels(spec, batch), predictor.predict(batch).values
+        truth, answer = target_of(batch, spec), predictor.predict(batch).values
         truths.append(truth)
         answers.append(answer)
         past.pending.append(batch)
@@ -269,7 +269,7 @@ def _candidate(past: Past, prepared: PrepareEvidence, new: pl.DataFrame) -> Fitt
         return None
     past.snapshots, past.pending = [*past.snapshots, new], []
     past.trainings.insert(0, trained)
-    truth = labels(spec, holdout)
+    truth = target_of(holdout, spec)
     past.record = [_stretch(spec, truth, predictor.predict(holdout).values)]
     return fitted
 

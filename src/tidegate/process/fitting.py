@@ -16,7 +16,7 @@ from tidegate.domain.evidence import PlanEvidence
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.predictor import Predictions, Predictor
+from tidegate.domain.predictor import Array, Predictions, Predictor
 from tidegate.domain.strategy import Strategy
 from tidegate.process.compute import HERE, Compute
 from tidegate.process.loading import Fitted
@@ -192,7 +192,7 @@ def _averaged(
     return replace(fit, state=state, notes=[*fit.notes, told])
 
 
-def target_of(rows: pl.DataFrame, spec: ModelSpec) -> Any:
+def target_of(rows: pl.DataFrame, spec: ModelSpec) -> Array:
     """The labels of some rows, ``(n_rows,)``."""
     assert spec.target is not None  # noqa: S101 - it is trained
     return np.asarray(rows[spec.target].to_numpy())

@@ -62,6 +62,12 @@ def label_array(classes: list[Any]) -> Array:
     return np.array(classes)
 
 
+def scored_predictions(classes: list[Any], scores: Floats) -> Predictions:
+    """Classes alone, from scores ``(n_rows, 1)``, whose sign tells, or one a class: the highest."""
+    codes = (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+    return Predictions(values=label_array(classes)[codes], classes=list(classes))
+
+
 def class_predictions(classes: list[Any], probabilities: Floats) -> Predictions:
     """The most probable class of each row; the first of equals."""
     values = label_array(classes)[np.argmax(probabilities, axis=1)]

@@ -64,29 +64,22 @@ def search(
     ``WIDTH``; a trial ends where its mean over the parts so far, two at least, lies below the
     median of those finished in earlier rounds (Golovin et al. 2017, doi:10.1145/3097983.3098043),
     or on another window below that of what won. ``space``: ranges of settings; ``defaults``: the
-    value of each, whose type a number keeps;
-    ``strategies``: searched as well where there are several. Raises WrongUsage for a setting that
-    is not known, where there is nothing to search, or where all trials fail.
+    value of each, whose type a number keeps; ``strategies``: searched as well where there are
+    several. Raises WrongUsage for a setting that is not known, where there is nothing to search, or
+    where all trials fail.
     """
     import optuna  # imported here: it takes half a second, and most updates search nothing
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     ranges = _distributions(space, defaults, strategies, optuna)
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=2 * WIDTH),
-    )
-    for settings in first:
-        values = _within(space, settings)
-        if values:
-            study.enqueue_trial(values, skip_if_exists=True)
+    study = _study(space, first, seed, optuna)
     began, trials = time.monotonic(), list[Trial]()
-    widths = windows[1:] if len(windows) < policy.trials else []
-    while len(trials) < policy.trials - len(widths):
+    others = windows[1:] if len(windows) < policy.trials else []
+    while len(trials) < policy.trials - len(others):
         if policy.seconds is not None and trials and time.monotonic() - began > policy.seconds:
             break
         progress(len(trials), policy.trials)
-        count = min(WIDTH if trials else 1, policy.trials - len(widths) - len(trials))
+        count = min(WIDTH if trials else 1, policy.trials - len(others) - len(trials))
         asked = [study.ask(ranges) for _ in range(count)]
         least = _bars(trials)
         made = attempt(
@@ -95,11 +88,7 @@ def search(
         for one, trial in zip(asked, made, strict=True):
             _tell(study, one, trial, optuna)
         trials += made
-    best = best_of(trials)
-    if best is not None and widths:
-        won = trials[best]
-        least = _from_the_second(_means(won.merits))
-        trials += attempt([Proposal(won.settings, won.strategy, least, width) for width in widths])
+    trials += _on_others(others, trials, attempt)
     progress(policy.trials, policy.trials)
     best = best_of(trials)
     if best is None:
@@ -110,6 +99,29 @@ def search(
             problem=trials[0].why or "-",
         )
     return Search(trials=trials, best=best, repeatable=policy.seconds is None)
+
+
+def _study(
+    space: Mapping[str, Range], first: Sequence[dict[str, Any]], seed: int, optuna: Any
+) -> Any:
+    """A study that proposes these settings first, as far as they lie within the space."""
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=2 * WIDTH)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for settings in first:
+        values = _within(space, settings)
+        if values:
+            study.enqueue_trial(values, skip_if_exists=True)
+    return study
+
+
+def _on_others(windows: Sequence[int | None], trials: Sequence[Trial], attempt: Try) -> list[Trial]:
+    """What won so far, on each of these windows."""
+    best = best_of(trials)
+    if best is None or not windows:
+        return []
+    won = trials[best]
+    least = _from_the_second(_means(won.merits))
+    return attempt([Proposal(won.settings, won.strategy, least, each) for each in windows])
 
 
 def best_of(trials: Sequence[Trial]) -> int | None:

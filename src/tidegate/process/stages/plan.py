@@ -91,17 +91,16 @@ def make_plan(
     searches, told = _searches(policy.search, space, past, reach)
     window = [*(name for name, _ in (most if searches else kept)), prepared.snapshot]
     ways = {one: _way(one, spec, how, parent, window) for one in Strategy if one in how.strategies}
-    rivals = [ways[Strategy(one)] for one in policy.rivals if Strategy(one) in ways]
-    competes = requested == AUTO and parent is not None and len(rivals) > 1
-    if competes:
-        rivals.sort(key=lambda way: way.strategy is not strategy)
+    rivals: list[Way] = []
+    if requested == AUTO and parent is not None:
+        rivals = _competing(policy, ways, strategy)
+    if rivals:
         names = [say(way.strategy) for way in rivals]
-        why = [
-            *why,
+        told = [
             say("policy lets these compete, and the best one stands: {names}", names=names),
+            *told,
         ]
-        if strategy not in [way.strategy for way in rivals]:
-            strategy = rivals[0].strategy
+        strategy = rivals[0].strategy
     if parent is not None:
         way = ways[strategy]
         check_groups(how, spec.task, parent, policy.settings, way.trainable_groups, way.key_groups)
@@ -112,7 +111,7 @@ def make_plan(
         supported=sorted(how.strategies),
         learned=[*(name for name, _ in earlier), prepared.snapshot],
         remembered=[name for name, _ in earlier] if draws and parent is not None else [],
-        rivals=rivals if competes else [],
+        rivals=rivals,
         searches=searches,
         settings=_served_best(spec, how, past),
         windows=windows if searches and len(windows) > 1 else [],
@@ -120,6 +119,14 @@ def make_plan(
         max_relative_step=policy.max_relative_step,
         why=[*why, *told],
     )
+
+
+def _competing(policy: TrainingPolicy, ways: dict[Strategy, Way], first: Strategy) -> list[Way]:
+    """The rivals that the adapter can do, ``first`` at the head where it is one of them; none where
+    one alone is left."""
+    rivals = [ways[Strategy(one)] for one in policy.rivals if Strategy(one) in ways]
+    rivals.sort(key=lambda way: way.strategy is not first)
+    return rivals if len(rivals) > 1 else []
 
 
 def _windows(policy: TrainingPolicy, past: Sequence[TrainEvidence]) -> list[int | None]:

@@ -16,7 +16,7 @@ from tidegate.domain.strategy import Strategy
 from tidegate.domain.validation import Noise, SegmentScore
 from tidegate.process.case import Case, Done
 from tidegate.process.compute import opened
-from tidegate.process.fitting import changed_share
+from tidegate.process.fitting import changed_share, target_of
 from tidegate.process.loading import Fitted, load_fitted, load_version
 from tidegate.process.refitting import cross_validated, learning_curve
 from tidegate.process.stages.prepare import split_of
@@ -62,7 +62,7 @@ def compare(
     assert spec.task is not None and spec.target is not None  # noqa: S101, PT018
     policy = spec.policy.validation
     metric = spec.metric
-    truth, known = labels(spec, holdout), labels(spec, seen)
+    truth, known = target_of(holdout, spec), target_of(seen, spec)
     train_score = METRICS[metric.name][1](known, candidate.predict(seen).values)
     ours, theirs = candidate.predict(holdout), champion.predict(holdout) if champion else None
     evidence = validate(
@@ -96,11 +96,11 @@ def found_in(
     """Segments nobody declared in which the candidate is worse than the champion, or than the
     constant answer where there is none."""
     assert spec.task is not None and spec.target is not None  # noqa: S101, PT018
-    truth = labels(spec, holdout)
+    truth = target_of(holdout, spec)
     reference = (
         champion.predict(holdout).values
         if champion
-        else _constant_answer(spec.task, labels(spec, seen), len(truth))
+        else _constant_answer(spec.task, target_of(seen, spec), len(truth))
     )
     told = spec.not_features | set(spec.time)
     columns = [name for name in holdout.columns if name not in told]
@@ -134,7 +134,7 @@ def shaken_by(
     noisy = shaken(holdout, columns, NOISE, spec.policy.training.seed)
     if noisy.equals(holdout):
         return None
-    metric, truth = spec.metric, labels(spec, holdout)
+    metric, truth = spec.metric, target_of(holdout, spec)
     answers = candidate.predict(noisy).values
     score = METRICS[metric.name][1]
     return Noise(
@@ -175,12 +175,6 @@ def _fitted_again(
             case.progress("learning curve"),
         )  # fmt: skip
     return made
-
-
-def labels(spec: ModelSpec, frame: pl.DataFrame) -> Array:
-    """The target of every row, ``(n_rows,)``."""
-    assert spec.target is not None  # noqa: S101
-    return np.asarray(frame[spec.target].to_numpy())
 
 
 def segments(spec: ModelSpec, frame: pl.DataFrame) -> dict[str, Array]:

@@ -1,5 +1,6 @@
 """What boosting libraries share: structures and leaves of trees as groups of their own."""
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -7,11 +8,13 @@ import numpy as np
 
 from tidegate.domain.errors import Incompatible, WrongUsage
 from tidegate.domain.metrics import Task
+from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.trees import next_group, tree_groups
 from tidegate.training.base import CLASSIFICATION, REGRESSION, BaseAdapter, Own
-from tidegate.training.state import Array, Fitted, Job, Rows, State
+from tidegate.training.labels import class_predictions
+from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
 BASE = "base"
 
@@ -23,7 +26,7 @@ class Grown(NamedTuple):
     leaves: dict[str, Array]
 
 
-class Boosted(BaseAdapter):
+class Boosted(BaseAdapter, ABC):
     """Groups ``base`` (where all answers begin) and for each update ``trees.0`` and ``leaves.0``,
     ``trees.1`` and ``leaves.1``, ...: the questions, and the answers at their ends.
 
@@ -58,21 +61,34 @@ class Boosted(BaseAdapter):
         """The leaves of all trees."""
         return [_leaves_of(group) for group in tree_groups(state)] if state else ["leaves.0"]
 
+    @abstractmethod
+    def answers(self, model: Any, x: Floats) -> Floats:
+        """What a model says: a value a row, the second class's probability, or all of them."""
+
+    @abstractmethod
     def grow(self, rows: Rows, job: Job, standing: Any, rounds: int) -> tuple[Any, list[float]]:
         """A model of so many more rounds, and the loss after each of them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refit(self, rows: Rows, job: Job, standing: Any) -> Any:
         """The same model with its leaves fitted to these rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def taken_apart(self, model: Any) -> tuple[dict[str, Array], list[Grown]]:
         """Where a model's answers begin, and its trees."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_together(self, state: State, trees: list[Grown]) -> Any:
         """The model again; raises Incompatible where its arrays do not fit together."""
-        raise NotImplementedError
+
+    def load(self, state: State) -> Scorer:
+        """A function that gives class probabilities, or values."""
+        model, classes = self.model_of(state), state.architecture.get("classes")
+        if classes is None:
+            return lambda x: Predictions(values=self.answers(model, x))
+        if len(classes) == 2:
+            return lambda x: class_predictions(classes, _both(self.answers(model, x)))
+        return lambda x: class_predictions(classes, self.answers(model, x))
 
     def fit(self, rows: Rows, job: Job) -> Fitted:
         """Parameters from rows."""
@@ -157,6 +173,10 @@ def _altered(adapter: str) -> Incompatible:
         do="take the parameters from their source again; these were altered",
         adapter=adapter,
     )
+
+
+def _both(right: Floats) -> Floats:
+    return np.column_stack([1 - right, right])
 
 
 def _leaves_of(group: str) -> str:

@@ -7,11 +7,9 @@ import numpy as np
 
 from tidegate.domain.errors import DataError
 from tidegate.domain.metrics import Task
-from tidegate.domain.predictor import Predictions
 from tidegate.training.adapters.boosters import BASE, Boosted, Grown, altered, held_out
 from tidegate.training.adapters.boosting_trees import threads_for
-from tidegate.training.labels import class_predictions
-from tidegate.training.state import Array, Floats, Job, Rows, Scorer, State
+from tidegate.training.state import Array, Floats, Job, Rows, State
 
 _OBJECTIVES = {Task.BINARY: "binary", Task.MULTICLASS: "multiclass", Task.REGRESSION: "regression"}
 #: What a line of a tree's text holds: its field here, and its type.
@@ -120,22 +118,9 @@ class LightGbm(Boosted):
         )
         return lightgbm.Booster(model_str=text)
 
-    def load(self, state: State) -> Scorer:
-        """A function that gives class probabilities, or values."""
-        booster, classes = self.model_of(state), state.architecture.get("classes")
-
-        def answers(x: Floats) -> Floats:
-            return np.asarray(booster.predict(x, num_threads=1), dtype=np.float64)
-
-        if classes is None:
-            return lambda x: Predictions(values=answers(x))
-        if len(classes) == 2:
-            return lambda x: class_predictions(classes, _both(answers(x)))
-        return lambda x: class_predictions(classes, answers(x))
-
-
-def _both(right: Floats) -> Floats:
-    return np.column_stack([1 - right, right])
+    def answers(self, model: Any, x: Floats) -> Floats:
+        """What a model says of rows."""
+        return np.asarray(model.predict(x, num_threads=1), dtype=np.float64)
 
 
 def _dataset(rows: Rows, parameters: dict[str, Any], like: Any = None) -> Any:

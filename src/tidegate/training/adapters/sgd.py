@@ -19,7 +19,7 @@ from tidegate.training.adapters.scikit import (
     settled,
 )
 from tidegate.training.base import CLASSIFICATION, REGRESSION
-from tidegate.training.labels import class_predictions, label_array
+from tidegate.training.labels import class_predictions, scored_predictions
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
 GROUPS = ["coef", "intercept", "clock"]
@@ -170,14 +170,7 @@ class SgdClassifier(_Sgd):
         intercept = self.shape(state, "intercept", outputs)
         if state.architecture["loss"] == "log_loss":
             return lambda x: class_predictions(classes, _shares(x @ coef.T + intercept))
-        labels = label_array(classes)
-
-        def scorer(x: Floats) -> Predictions:
-            scores = x @ coef.T + intercept
-            codes = (scores[:, 0] > 0).astype(int) if outputs == 1 else scores.argmax(axis=1)
-            return Predictions(values=labels[codes], classes=list(classes))
-
-        return scorer
+        return lambda x: scored_predictions(classes, x @ coef.T + intercept)
 
 
 def _shares(scores: Floats) -> Floats:

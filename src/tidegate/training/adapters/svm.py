@@ -8,12 +8,11 @@ from sklearn.svm import LinearSVC
 
 from tidegate.domain.messages import say
 from tidegate.domain.metrics import Task
-from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.training_policy import Range
 from tidegate.training.adapters.scikit import MEMORY, SklearnAdapter, convergence
 from tidegate.training.base import CLASSIFICATION
-from tidegate.training.labels import label_array
+from tidegate.training.labels import label_array, scored_predictions
 from tidegate.training.state import Array, Fitted, Floats, Job, Rows, Scorer, State
 
 GROUPS = ["coef", "intercept", "precision"]
@@ -80,14 +79,7 @@ class LinearSvc(SklearnAdapter):
         outputs = 1 if len(classes) == 2 else len(classes)
         coef = self.shape(state, "coef", outputs, state.architecture["n_features"])
         intercept = self.shape(state, "intercept", outputs)
-        labels = label_array(classes)
-
-        def scorer(x: Floats) -> Predictions:
-            scores = x @ coef.T + intercept
-            codes = (scores[:, 0] > 0).astype(int) if outputs == 1 else scores.argmax(axis=1)
-            return Predictions(values=labels[codes], classes=list(classes))
-
-        return scorer
+        return lambda x: scored_predictions(classes, x @ coef.T + intercept)
 
 
 def _row_weights(rows: Rows, job: Job) -> Floats:

@@ -7,11 +7,9 @@ import numpy as np
 import xgboost
 
 from tidegate.domain.metrics import Task
-from tidegate.domain.predictor import Predictions
 from tidegate.training.adapters.boosters import BASE, Boosted, Grown, altered, held_out
 from tidegate.training.adapters.boosting_trees import threads_for
-from tidegate.training.labels import class_predictions
-from tidegate.training.state import Array, Floats, Job, Rows, Scorer, State
+from tidegate.training.state import Array, Floats, Job, Rows, State
 
 _OBJECTIVES = {
     Task.BINARY: "binary:logistic",
@@ -135,22 +133,9 @@ class XgBoost(Boosted):
         booster.load_model(bytearray(json.dumps(document).encode()))
         return booster
 
-    def load(self, state: State) -> Scorer:
-        """A function that gives class probabilities, or values."""
-        booster, classes = self.model_of(state), state.architecture.get("classes")
-
-        def answers(x: Floats) -> Floats:
-            return np.asarray(booster.inplace_predict(x), dtype=np.float64)
-
-        if classes is None:
-            return lambda x: Predictions(values=answers(x))
-        if len(classes) == 2:
-            return lambda x: class_predictions(classes, _both(answers(x)))
-        return lambda x: class_predictions(classes, answers(x))
-
-
-def _both(right: Floats) -> Floats:
-    return np.column_stack([1 - right, right])
+    def answers(self, model: Any, x: Floats) -> Floats:
+        """What a model says of rows."""
+        return np.asarray(model.inplace_predict(x), dtype=np.float64)
 
 
 class _Told(xgboost.callback.TrainingCallback):

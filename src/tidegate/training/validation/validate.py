@@ -68,9 +68,8 @@ def validate(
         ours["auc"] = ranked.candidate
         if ranked.champion is not None and beside is not None:
             theirs["auc"] = ranked.champion
-            beside = beside.model_copy(
-                update={"auc": ranked.difference, "auc_p_value": ranked.p_value}
-            )
+            told = {"auc": ranked.difference, "auc_p_value": ranked.p_value}
+            beside = beside.model_copy(update=told)
     return ValidateEvidence(
         metric=metric.name,
         greater_is_better=metric.greater_is_better,

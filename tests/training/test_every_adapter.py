@@ -98,6 +98,25 @@ def test_it_learned_something(name, task, learned):
     assert np.isfinite(fitted.curve).all()
 
 
+@pytest.mark.parametrize("constant", [1, None])
+def test_columns_that_are_constant_break_nothing(name, task, learned, constant):
+    """One column among others, or all of them."""
+    found, usual = learned
+    x = found.x.copy()
+    x[:, slice(0, constant)] = 3.0
+    job = Job(task=task, settings=usual.settings, seed=3)
+    if name == "sklearn.gaussian_nb" and constant is None:
+        with pytest.raises(DataError, match="no feature varies"):
+            train(adapter(name), x, found.y, job)
+        return
+    fitted = train(adapter(name), x, found.y, job)
+    assert all(np.isfinite(t).all() for t in fitted.state.tensors.values() if t.dtype.kind == "f")
+    said = load(name, fitted.state).predict(x)
+    assert len(said.values) == len(x)
+    if said.probabilities is not None:
+        assert np.isfinite(said.probabilities).all()
+
+
 def test_storage_changes_no_prediction(name, task, learned):
     found, fitted = learned
     before = load(name, fitted.state).predict(found.later_x)

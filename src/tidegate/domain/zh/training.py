@@ -73,6 +73,8 @@ TRAINING = {
     "write a function of your own package that makes the module": "请写一个属于自己的包、用来构建模块的函数",
     "adapter '{adapter}' could not train: {kind}: {problem}": "适配器“{adapter}”训练失败：{kind}：{problem}",
     "check the settings under policy.training.settings against the framework's documentation, and the rows": "请对照框架文档检查 policy.training.settings 下的设置，并检查数据行",
+    "no feature varies, so there is nothing to tell the classes apart by": "没有一个特征有变化，无法区分类别",
+    "add columns that vary, or rows": "请加入有变化的列，或更多的行",
     "the score is no finite number": "得分不是有限的数",
     "bring the target's values into a smaller range": "请把目标值缩小到较小的范围",
     "the loss became NaN or infinite": "损失变成了 NaN 或无穷",

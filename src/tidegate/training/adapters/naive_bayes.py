@@ -54,6 +54,11 @@ class GaussianNaiveBayes(SklearnAdapter):
         """Parameters from rows."""
         estimator = self.estimator(job.task, job.settings, job.seed).fit(rows.x, rows.y)
         if job.strategy is Strategy.FULL:
+            if not estimator.var_.any():
+                raise DataError(
+                    "no feature varies, so there is nothing to tell the classes apart by",
+                    do="add columns that vary, or rows",
+                )
             tensors = _tensors(
                 estimator.class_prior_, estimator.theta_, estimator.var_, estimator.epsilon_,
                 estimator.class_count_,

@@ -176,26 +176,30 @@ def _check_part(
 
 
 def _from_parts(parts: dict[str, pl.Series], judge: _Judge) -> pl.Series:
-    rows = pl.DataFrame(list(parts.values())) if parts else pl.DataFrame()
-    rows.columns = list(parts)
-    known = pl.all_horizontal(pl.all().is_not_null())
-    text = pl.format(
-        "{}-{}-{} {}:{}:{}",
-        *[
-            (pl.col(part) if part in parts else pl.lit(_DEFAULT[part]))
-            .cast(pl.String)
-            .str.zfill(4 if part == "year" else 2)
-            for part in _PARTS
-        ],
+    rows = pl.DataFrame([column.alias(part) for part, column in parts.items()])
+    year, month, day = (
+        pl.col(part) if part in parts else pl.lit(_DEFAULT[part], pl.Int64)
+        for part in ("year", "month", "day")
     )
-    given = rows.select(pl.when(known).then(text)).to_series().alias("time")
-    times = given.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S", strict=False)
-    judge(given.is_not_null() & times.is_null(), given, ", ".join(parts))
-    return times.alias("time")
+    # A day beyond the end of its month runs on into the next one, and is known by that.
+    first = pl.date(year, month, 1).cast(pl.Datetime("us"))
+    found = rows.select(first=first, day=day - 1, month=month)
+    later = {part: parts[part] for part in ("hour", "minute", "second") if part in parts}
+    times = _with_parts(found["first"], {"day": found["day"], **later})
+    bad = (times.dt.month() != found["month"]).fill_null(False)
+    if bad.any():
+        digits = [pl.col(part).cast(pl.String).str.zfill(2) for part in parts]
+        judge(bad, rows.select(pl.concat_str(digits, separator="-")).to_series(), ", ".join(parts))
+    return times.set(bad, None)
 
 
 def _with_parts(date: pl.Series, parts: dict[str, pl.Series]) -> pl.Series:
-    scale = {"hour": 3_600_000_000, "minute": 60_000_000, "second": 1_000_000}
+    scale = {
+        "day": 86_400_000_000,
+        "hour": 3_600_000_000,
+        "minute": 60_000_000,
+        "second": 1_000_000,
+    }
     us = date.cast(pl.Int64)
     for part, column in parts.items():
         us = us + column * scale[part]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from tidegate.domain.metrics import METRICS, Task, alike
 from tidegate.domain.validation import Interval
@@ -65,8 +66,12 @@ class Sums(NamedTuple):
     score: Mapping[str, Callable[[Array], Array]]  # totals (n_draws, n_sums) to (n_draws,)
 
 
-def deal(rows: int, seed: int) -> NDArray[np.int64]:
-    """The block of each row, ``(rows,)``: at random, block sizes differing by one at most."""
+def deal(rows: int, seed: int, together: int = 1) -> NDArray[np.int64]:
+    """The block of each row, ``(rows,)``, block sizes differing by one at most: at random, or
+    ``together`` neighbours and more where rows hang together with those that follow."""
+    if together > 1:
+        blocks = max(2, min(BLOCKS, rows // together))
+        return np.arange(rows) * blocks // rows
     if rows <= BLOCKS:
         return np.arange(rows)
     return np.asarray(np.random.default_rng(seed).permutation(np.arange(rows) % BLOCKS))
@@ -154,9 +159,18 @@ def draws(blocks: Array, seed: int) -> Array:
     return totals
 
 
-def percentile(value: float, drawn: Array, confidence: float) -> Interval:
-    """The interval that leaves out equal shares of the draws at both ends, around ``value``."""
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+def percentile(value: float, drawn: Array, confidence: float, units: int | None = None) -> Interval:
+    """The interval that leaves out equal shares of the draws at both ends, around ``value``.
+
+    Draws of few ``units`` are too narrow, as a normal interval is beside Student's: the shares
+    are then as much smaller (the expanded interval of Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789).
+    """
+    outside = (1 - confidence) / 2
+    if units is not None and units > 1:
+        reach = math.sqrt(units / (units - 1)) * float(stdtrit(units - 1, 1 - outside))
+        outside = NormalDist().cdf(-reach)
+    low, high = np.quantile(drawn, [outside, 1 - outside])
     return Interval(value=value, low=min(float(low), value), high=max(float(high), value))
 
 

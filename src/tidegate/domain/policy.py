@@ -159,14 +159,18 @@ class TriggerPolicy(Frozen):
     """When the next update starts by itself."""
 
     z: float = Field(
-        2.0, gt=0, description="Standard errors by which a batch must fall short of the "
+        3.0, gt=0, description="Standard errors by which a batch must fall short of the "
         "champion's own record before an update starts.")  # fmt: skip
+    growth: float | None = Field(
+        0.125, gt=0, description="New rows, as a share of those that the champion learned from, "
+        "that bring an update: what they can teach lessens with what is known. null: never.",
+    )  # fmt: skip
     max_batches: int | None = Field(
-        3, ge=1, description="An update at the latest after so many batches, needed or not."
-    )
+        None, ge=1, description="An update at the latest after so many batches, needed or not. "
+        "Off by default.")  # fmt: skip
     min_batches: int = Field(
         3, ge=1, description="Batches that must pass between two updates: each takes people's "
-        "time, and needs rows to be judged by. Below max_batches, a shortfall brings one early.",
+        "time, and needs rows to be judged by.",
     )  # fmt: skip
 
 

@@ -154,7 +154,7 @@ class TrainingPolicy(Frozen):
         RememberPolicy(), description="What keeps an update from forgetting; nothing by default."
     )
     search: SearchPolicy | None = Field(
-        SearchPolicy(trials=4, folds=6, every=8, windows=[3, None], budget_seconds=60),
+        SearchPolicy(trials=4, folds=5, every=8, windows=[3, None], budget_seconds=60),
         description="How settings, and how far back to look, are searched for. By default every "
         "eighth update does where that takes no minute; null: never.",
     )

@@ -15,18 +15,32 @@ class Stretch(Frozen):
     variance: float
 
 
-def due(policy: TriggerPolicy, record: Sequence[Stretch], batches: int) -> Message | None:
+class Arrived(Frozen):
+    """What has come since the champion's update: batches, their labelled rows, and beside how many
+    rows that it has learned from since its last full update, that one included."""
+
+    batches: int
+    rows: int
+    beside: int
+
+
+def due(policy: TriggerPolicy, record: Sequence[Stretch], new: Arrived) -> Message | None:
     """Why an update is due now, or None.
 
     ``record``: the champion's own losses, oldest first, the newest batch last; what stands
-    before it is the level it must hold. ``batches``: how many have arrived since its update.
-    The newest batch falls short where its mean loss lies ``policy.z`` standard errors above the
-    level (Welch's statistic, B. L. Welch 1947).
+    before it is the level it must hold. The newest batch falls short where its mean loss lies
+    ``policy.z`` standard errors above the level (Welch's statistic, B. L. Welch 1947).
     """
-    if batches < policy.min_batches or not record:
+    if new.batches < policy.min_batches or not record:
         return None
-    if policy.max_batches is not None and batches >= policy.max_batches:
-        return say("{batches} batches have arrived since the last update", batches=batches)
+    if policy.max_batches is not None and new.batches >= policy.max_batches:
+        return say("{batches} batches have arrived since the last update", batches=new.batches)
+    if policy.growth is not None and new.rows >= policy.growth * new.beside:
+        return say(
+            "{rows:,} new rows stand beside {before:,} that the champion learned from",
+            rows=new.rows,
+            before=new.beside,
+        )
     newest, before = record[-1], pooled(record[:-1])
     if before is None:
         return None

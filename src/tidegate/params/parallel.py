@@ -1,9 +1,11 @@
-"""The same work on many things, on every core."""
+"""The same work on many things, on every core; and work that is to take fewer."""
 
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,3 +35,18 @@ def on_threads(work: Callable[[T], R], things: Iterable[T], threads: int | None 
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 results[running.pop(future)] = future.result()
+
+
+def openmp(threads: int) -> AbstractContextManager[Any]:
+    """Compiled parts of scikit-learn take no more than so many threads, within this thread."""
+    limited: AbstractContextManager[Any] = _pools().limit(limits=threads, user_api="openmp")
+    return limited
+
+
+@cache
+def _pools() -> Any:
+    """The thread pools that are loaded, found once: it takes as long as a small fit."""
+    import sklearn.utils.parallel  # noqa: F401 - what is not loaded yet is not found
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()

@@ -24,7 +24,7 @@ from tidegate.domain.predictor import Array
 from tidegate.domain.snapshot import Snapshot
 from tidegate.domain.strategy import Strategy
 from tidegate.governance.risk import assess
-from tidegate.monitoring.trigger import Stretch, due
+from tidegate.monitoring.trigger import Arrived, Stretch, due
 from tidegate.process.compute import HERE
 from tidegate.process.fitting import fit_candidate, gathered, target_of
 from tidegate.process.home import Progress, silent
@@ -79,6 +79,7 @@ class Past:
     record: list[Stretch] = field(default_factory=list)
     trainings: list[TrainEvidence] = field(default_factory=list)
     refused: int = 0
+    since: int = 0  # batches since the last candidate
 
 
 def backtest(
@@ -174,6 +175,7 @@ def replay(
         truths.append(truth)
         answers.append(answer)
         past.pending.append(batch)
+        past.since += 1
         past.record.append(_stretch(spec, truth, answer))
         if at == len(batches) - 1:
             break  # nothing is left to test what would be learned now
@@ -227,9 +229,9 @@ def by_policy(past: Past) -> Fitted | None:
     All batches since the last update make one snapshot, as they would be added. Batches that
     prepare refuses are set aside; those that a later gate refuses are tried again with more.
     """
-    if due(past.spec.policy.trigger, past.record, len(past.pending)) is None:
+    if due(past.spec.policy.trigger, past.record, _arrived(past)) is None:
         return None
-    new = stacked(past.pending)
+    past.since, new = 0, stacked(past.pending)
     prepared = examine(
         past.spec, _snapshot(past, new), new, past.snapshots[-1],
         reference_id=_name(len(past.snapshots) - 1), now="1970-01-01T00:00:00+00:00",
@@ -241,6 +243,16 @@ def by_policy(past: Past) -> Fitted | None:
     if candidate is None:
         past.refused += 1
     return candidate
+
+
+def _arrived(past: Past) -> Arrived:
+    beside = 0
+    for one in past.trainings:
+        beside += one.rows
+        if one.strategy is Strategy.FULL:
+            break
+    rows = sum(batch.height for batch in past.pending)
+    return Arrived(batches=past.since, rows=rows, beside=beside)
 
 
 def _candidate(past: Past, prepared: PrepareEvidence, new: pl.DataFrame) -> Fitted | None:

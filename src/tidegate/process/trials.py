@@ -11,7 +11,7 @@ from tidegate.data.folds import folds
 from tidegate.data.split import Split, split
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.evidence import PlanEvidence, Search, Trial
-from tidegate.domain.metrics import METRICS
+from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import Predictor
 from tidegate.domain.strategy import Strategy
@@ -76,15 +76,15 @@ def tried(
         defaults,
         strategies,
         plan.windows or [None],
-        [*plan.settings[:1], defaults, *plan.settings[1:], *_starts(how, defaults)],
+        [*plan.settings[:1], defaults, *plan.settings[1:], *_starts(how, spec.task, defaults)],
         lambda proposals: compute.map(attempt, work, proposals, lambda _done, _total: None),
         seed=seed,
         progress=progress,
     )
 
 
-def _starts(how: Adapter, defaults: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{**defaults, **start} for start in how.starts]
+def _starts(how: Adapter, task: Task, defaults: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**defaults, **start} for start in how.starts(task)]
 
 
 def attempt(work: Work, proposal: Proposal) -> Trial:

@@ -26,9 +26,9 @@ class BaseAdapter:
     ``passed`` are settings handed on as they are, with their defaults, and ``limits`` the ranges
     of those that their framework does not check itself; ``own`` are the adapter's own, with a
     range; ``structural`` are those that a version keeps for life, since its tensors depend on
-    them; ``searched`` are those worth searching, unless a model file names others, and ``starts``
-    what a search tries first, over the defaults: settings far from one another, each of which is
-    best on some data (a portfolio, Feurer et al. 2022). ``averaged`` are groups whose values may
+    them; ``searched`` are those worth searching, unless a model file names others, and
+    ``portfolio`` what a search tries first, over the defaults: settings far from one another, each
+    of which is best on some data (Feurer et al. 2022). ``averaged`` are groups whose values may
     be averaged with the parent's, and so held to a step budget. What is left to write is ``name``,
     ``tasks``, ``fit`` and ``load``.
     """
@@ -47,7 +47,7 @@ class BaseAdapter:
     own: dict[str, Own] = {}
     structural: frozenset[str] = frozenset()
     searched: dict[str, Range] = {}
-    starts: tuple[dict[str, Any], ...] = ()
+    portfolio: tuple[dict[str, Any], ...] = ()
     averaged: tuple[str, ...] = ()
 
     def defaults(self, task: Task) -> dict[str, Any]:
@@ -75,6 +75,10 @@ class BaseAdapter:
     def space(self, task: Task) -> dict[str, Range]:
         """Settings worth searching, and their ranges: none, unless an adapter says."""
         return dict(self.searched)
+
+    def starts(self, task: Task) -> list[dict[str, Any]]:
+        """The portfolio."""
+        return list(self.portfolio)
 
     def group_names(self, task: Task, state: State | None) -> list[str]:
         """The groups of ``state``; none are known of a first version."""

@@ -122,10 +122,9 @@ class Adapter(Protocol):
     ``keeps_missing``: whether features may be NaN. ``deterministic``: whether the same rows and
     seed give the same bits on one machine. ``pulls``: whether it knows ``Job.pull``; ``grows``:
     whether an update may bring new classes; ``parallel``: whether workers of one process group
-    can train it together. ``starts``: what a search tries first, over the defaults.
-    ``libraries``: the versions its parameters load with. ``architecture`` of a state that it
-    trained holds ``n_features`` and, for classes, ``classes``. ``BaseAdapter`` has what most
-    share.
+    can train it together. ``libraries``: the versions its parameters load with. ``architecture``
+    of a state that it trained holds ``n_features`` and, for classes, ``classes``. ``BaseAdapter``
+    has what most share.
     """
 
     name: str
@@ -137,7 +136,6 @@ class Adapter(Protocol):
     grows: bool
     parallel: bool
     libraries: dict[str, str]
-    starts: tuple[dict[str, Any], ...]
 
     def defaults(self, task: Task) -> dict[str, Any]:
         """Every setting and its default."""
@@ -149,6 +147,10 @@ class Adapter(Protocol):
 
     def space(self, task: Task) -> dict[str, Range]:
         """Settings worth searching, and their ranges."""
+        ...
+
+    def starts(self, task: Task) -> list[dict[str, Any]]:
+        """What a search tries first, over the defaults."""
         ...
 
     def group_names(self, task: Task, state: State | None) -> list[str]:

@@ -6,12 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import special
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tidegate.data.profile.embeddings import sides
 from tidegate.data.table import as_text, finite, kind_of
 from tidegate.domain.schema import Kind
-from tidegate.params.parallel import on_threads
+from tidegate.params.parallel import on_threads, openmp
 
 Floats = NDArray[np.float64]
 
@@ -121,7 +120,7 @@ def _fitted(rows: Floats, side: NDArray[np.int64], seed: int) -> Any:
     rows = np.where(np.isnan(rows).all(axis=0), 0.0, rows)
     # On so few rows, threads wait for each other longer than they work: many times as long where
     # other processes want the cores too. The limit holds for the thread that sets it.
-    with threadpool_limits(limits=1, user_api="openmp"):
+    with openmp(1):
         return model.fit(rows, side)
 
 
@@ -137,7 +136,7 @@ def _asked(model: Any, owner: NDArray[np.int64]) -> list[int]:
 
 
 def _scored(model: Any, rows: Floats) -> Floats:
-    with threadpool_limits(limits=1, user_api="openmp"):
+    with openmp(1):
         return np.asarray(model.predict_proba(rows)[:, 1])
 
 

@@ -174,7 +174,7 @@ def _against_champion(e: ValidateEvidence, policy: ValidationPolicy) -> Finding:
         "margin": policy.margin,
         "rows": e.rows,
     }
-    if e.difference.value < -policy.margin:
+    if e.difference.value < -policy.margin and e.difference.high <= 0:
         return refuse(
             "worse",
             "{metric} {champion:.3f} before, {candidate:.3f} now on {rows} rows: worse by more "

@@ -72,7 +72,7 @@ def make_plan(
     assert prepared.snapshot is not None and spec.task is not None  # noqa: S101, PT018
     how, policy = adapter(spec.adapter), spec.policy.training
     check_policy(how, spec.task, policy)
-    windows = _windows(policy, past)
+    windows = _windows(policy, past, len(earlier) + 1)
     kept = _newest(earlier, windows[0])
     seen = prepared.consistency
     facts = Facts(
@@ -129,14 +129,20 @@ def _competing(policy: TrainingPolicy, ways: dict[Strategy, Way], first: Strateg
     return rivals if len(rivals) > 1 else []
 
 
-def _windows(policy: TrainingPolicy, past: Sequence[TrainEvidence]) -> list[int | None]:
-    """How many of the newest snapshots a full update may train on, what stands first: what the
-    last search ended with where it is still one of them, else policy's own number."""
+def _windows(
+    policy: TrainingPolicy, past: Sequence[TrainEvidence], snapshots: int
+) -> list[int | None]:
+    """How many of the newest of so many snapshots a full update may train on, what stands first:
+    what the last search ended with where it is still one of them, else policy's own number. Those
+    that come to the same are named once."""
     allowed = [policy.window_snapshots, *(policy.search.windows if policy.search else [])]
     last = next((one for one in past if _searched(one)), None)
     if last is not None and last.window in allowed and len(allowed) > 1:
         allowed.insert(0, last.window)
-    return list(dict.fromkeys(allowed))
+    apart: dict[int, int | None] = {}
+    for one in allowed:
+        apart.setdefault(snapshots if one is None else min(one, snapshots), one)
+    return list(apart.values())
 
 
 def _newest(earlier: list[tuple[str, int]], size: int | None) -> list[tuple[str, int]]:

@@ -179,18 +179,29 @@ def _consistency(
         now,
         (lambda names: [taken(reference, names)], lambda names: [taken(frame, names)]),
     )
-    timed = [_timed(column, spec, rows) for column in found.columns]
-    return found.model_copy(update={"columns": timed})
+    return found.model_copy(update={"columns": _timed(found.columns, spec, rows)})
 
 
-def _timed(column: ColumnDrift, spec: ModelSpec, rows: dict[str, pl.DataFrame]) -> ColumnDrift:
-    """The same with the time of the row since which it has drifted, where rows have one."""
-    since = column.since
-    if since is None or not spec.time:
+def _timed(
+    columns: list[ColumnDrift], spec: ModelSpec, rows: dict[str, pl.DataFrame]
+) -> list[ColumnDrift]:
+    """The same with the time of the row since which each has drifted, where rows have one."""
+    if not spec.time:
+        return columns
+    told = {}
+    for side, frame in rows.items():
+        places = sorted({one.since.row for one in columns if one.since and one.since.side == side})
+        times = time_of(frame[places], spec.time) if places else []
+        told |= {(side, row): time for row, time in zip(places, times, strict=True) if time}
+    return [_told(column, told) for column in columns]
+
+
+def _told(column: ColumnDrift, times: dict[tuple[str, int], datetime]) -> ColumnDrift:
+    if column.since is None:
         return column
-    [time] = time_of(rows[since.side][since.row : since.row + 1], spec.time)
-    told = since.model_copy(update={"time": None if time is None else time.isoformat()})
-    return column.model_copy(update={"since": told})
+    time = times.get((column.since.side, column.since.row))
+    since = column.since.model_copy(update={"time": time.isoformat() if time else None})
+    return column.model_copy(update={"since": since})
 
 
 def _evidence(

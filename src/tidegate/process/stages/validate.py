@@ -7,6 +7,7 @@ import polars as pl
 
 from tidegate.data.bands import bands
 from tidegate.data.noise import shaken
+from tidegate.data.time import time_of
 from tidegate.domain.evidence import PlanEvidence, TrainEvidence, ValidateEvidence
 from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.model import ModelSpec
@@ -62,6 +63,8 @@ def compare(
     assert spec.task is not None and spec.target is not None  # noqa: S101, PT018
     policy = spec.policy.validation
     metric = spec.metric
+    if spec.time:
+        holdout = holdout[time_of(holdout, spec.time).arg_sort().to_list()]
     truth, known = target_of(holdout, spec), target_of(seen, spec)
     train_score = METRICS[metric.name][1](known, candidate.predict(seen).values)
     ours, theirs = candidate.predict(holdout), champion.predict(holdout) if champion else None

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tidegate.domain.errors import DataError, WrongUsage
 from tidegate.domain.metrics import Task
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.training_policy import Range
+from tidegate.params.parallel import openmp
 from tidegate.training.adapters.boosting_trees import BoostedTrees, threads_for, tree_tensors
 from tidegate.training.adapters.scikit import (
     SklearnAdapter,
@@ -101,7 +101,23 @@ class HistGradientBoosting(SklearnAdapter):
         "min_samples_leaf": Range(low=5, high=100, log=True),
         "max_iter": Range(low=30, high=300, log=True),
     }
-    starts = ({"max_leaf_nodes": 7, "learning_rate": 0.05}, {"min_samples_leaf": 100})
+    portfolio = ({"max_leaf_nodes": 7, "learning_rate": 0.05}, {"min_samples_leaf": 100})
+
+    def space(self, task: Task) -> dict[str, Range]:
+        """As declared; the loss of a regression as well."""
+        if task is not Task.REGRESSION:
+            return dict(self.searched)
+        return {**self.searched, "loss": Range(choices=list(_LOSSES))}
+
+    def starts(self, task: Task) -> list[dict[str, Any]]:
+        """As declared; of a regression, each loss with trees that suit it."""
+        if task is not Task.REGRESSION:
+            return list(self.portfolio)
+        return [
+            {"loss": "absolute_error", "max_leaf_nodes": 15},
+            {"loss": "poisson", "max_leaf_nodes": 7, "learning_rate": 0.3, "max_iter": 150},
+            *self.portfolio,
+        ]
 
     def defaults(self, task: Task) -> dict[str, Any]:
         """Every setting and its default; regression has a ``loss`` to choose."""
@@ -245,7 +261,7 @@ def _run(estimator: Any, rows: Rows, rounds: int, standing: int, progress: Progr
     if estimator.validation_fraction is None:  # it never stops: some points make a curve
         estimator.scored_every = max(1, rounds // _POINTS)
     estimator.report = lambda done: progress(done - standing, rounds)
-    with threadpool_limits(limits=threads_for(rows.x), user_api="openmp"):
+    with openmp(threads_for(rows.x)):
         estimator.fit(rows.x, rows.y)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, expit, logit
+from scipy.special import bdtr, expit, logit, stdtr
 
 from tidegate.domain.intervals import wilson
 from tidegate.domain.validation import Interval
@@ -25,6 +25,18 @@ def mcnemar(better: int, worse: int) -> float:
     """
     rows = better + worse
     return min(1.0, 2 * float(bdtr(min(better, worse), rows, 0.5))) if rows else 1.0
+
+
+def even(sums: Floats) -> float:
+    """Two-sided p-value of Student's test that ``sums`` of independent blocks lean to no side.
+
+    >>> round(even(np.array([3.0, -1.0, 2.0, 4.0])), 3), even(np.zeros(5))
+    (0.161, 1.0)
+    """
+    blocks, mean, spread = len(sums), float(np.mean(sums)), float(np.std(sums, ddof=1))
+    if spread == 0:
+        return 1.0 if mean == 0 else 0.0
+    return 2 * float(stdtr(blocks - 1, -abs(mean) / (spread / math.sqrt(blocks))))
 
 
 class Areas(NamedTuple):

@@ -7,13 +7,20 @@ import numpy as np
 
 from tidegate.domain.errors import DataError
 from tidegate.domain.evidence import ValidateEvidence
-from tidegate.domain.intervals import deal, draws, percentile, sums, wilson
+from tidegate.domain.intervals import BLOCKS, deal, draws, percentile, sums, wilson
 from tidegate.domain.metrics import METRICS, Metric, Task, losses, scores
 from tidegate.domain.predictor import Predictions
+from tidegate.domain.serial import block_length
 from tidegate.domain.validation import Interval, Paired, SegmentScore
 from tidegate.training.state import Array, Floats
 from tidegate.training.validation.calibration import calibration, came_true
-from tidegate.training.validation.paired import area_difference, area_interval, areas, mcnemar
+from tidegate.training.validation.paired import (
+    area_difference,
+    area_interval,
+    areas,
+    even,
+    mcnemar,
+)
 from tidegate.training.validation.slices import slices as search
 
 #: Metrics in the target's unit: a difference of theirs is told as a share of the reference.
@@ -42,7 +49,9 @@ def validate(
 
     ``truth`` and ``baseline`` (the constant answer that stands in where there is no champion):
     ``(n_rows,)``. ``segments``: for each column, every row's value as text. Segments below
-    ``min_segment_rows`` are reported as far as there is room. Raises DataError without rows.
+    ``min_segment_rows`` are reported as far as there is room. Rows are in their order in time,
+    where they have one: where neighbours hang together, they are drawn together, and the intervals
+    are as much wider. Raises DataError without rows.
     """
     if len(truth) == 0:
         raise DataError(
@@ -50,11 +59,15 @@ def validate(
             do="add rows, or raise the policy's holdout_share",
         )
     reference = champion.values if champion is not None else baseline
-    intervals = _intervals(task, truth, candidate.values, reference, confidence, seed)
-    ours, theirs, drawn = intervals
-    level = theirs[metric.name].value
-    at, losses_now = _difference(metric, level), losses(task, truth, candidate.values)
+    losses_now = losses(task, truth, candidate.values)
     losses_before = losses(task, truth, reference)
+    block = deal(len(truth), seed, block_length(losses_now - losses_before))
+    units = int(block.max()) + 1
+    ours, theirs, drawn = _intervals(
+        task, truth, candidate.values, reference, confidence, block, seed
+    )
+    level = theirs[metric.name].value
+    at = _difference(metric, level)
     bad_above = 0.0
     if task is Task.REGRESSION:
         of = losses_before if champion is not None else losses_now
@@ -62,7 +75,7 @@ def validate(
     gap = None
     if train_score is not None:
         gap = float(at(np.array(train_score), np.array(ours[metric.name].value)))
-    beside = None if champion is None else _paired(losses_now, losses_before)
+    beside = None if champion is None else _paired(losses_now, losses_before, block)
     ranked = _areas(truth, candidate, champion, confidence)
     if ranked is not None:
         ours["auc"] = ranked.candidate
@@ -83,6 +96,7 @@ def validate(
             float(at(np.array(ours[metric.name].value), np.array(level))),
             at(drawn[0][metric.name], drawn[1][metric.name]),
             confidence,
+            units,
         ),
         train_score=train_score,
         gap=gap,
@@ -160,9 +174,14 @@ def _areas(
     return _Ranked(intervals[0], intervals[1], *area_difference(found, confidence))
 
 
-def _paired(now: Floats, before: Floats) -> Paired:
-    better, worse = int(np.sum(now < before)), int(np.sum(now > before))
-    return Paired(better=better, worse=worse, p_value=mcnemar(better, worse))
+def _paired(now: Floats, before: Floats, block: Array) -> Paired:
+    better, worse = now < before, now > before
+    units = int(block.max()) + 1
+    if units >= min(len(now), BLOCKS):
+        p = mcnemar(int(better.sum()), int(worse.sum()))
+    else:  # neighbours are no new evidence: blocks of them are
+        p = even(np.bincount(block, weights=better.astype(float) - worse))
+    return Paired(better=int(better.sum()), worse=int(worse.sum()), p_value=p)
 
 
 def _difference(metric: Metric, reference: float) -> Difference:
@@ -177,10 +196,10 @@ Drawn = dict[str, Floats]
 
 
 def _intervals(
-    task: Task, truth: Array, ours: Array, theirs: Array, confidence: float, seed: int
+    task: Task, truth: Array, ours: Array, theirs: Array, confidence: float, block: Array, seed: int
 ) -> tuple[dict[str, Interval], dict[str, Interval], tuple[Drawn, Drawn]]:
-    """Both sides' metrics with intervals, and their draws over the same rows (paired)."""
-    block = deal(len(truth), seed)
+    """Both sides' metrics with intervals, and their draws over the same blocks (paired)."""
+    units = int(block.max()) + 1
     sides = [sums(task, truth, answers, block) for answers in (ours, theirs)]
     width = sides[0].blocks.shape[1]
     drawn = draws(np.concatenate([side.blocks for side in sides], axis=1), seed)
@@ -190,9 +209,10 @@ def _intervals(
         values = scores(task, truth, answers)
         draws_of = {name: score(half) for name, score in side.score.items()}
         intervals = {
-            name: percentile(value, draws_of[name], confidence) for name, value in values.items()
+            name: percentile(value, draws_of[name], confidence, units)
+            for name, value in values.items()
         }
-        if task is not Task.REGRESSION:
+        if task is not Task.REGRESSION and units >= min(len(truth), BLOCKS):
             right = int(np.sum(truth == answers))
             intervals["accuracy"] = wilson(right, len(truth), confidence)
         found.append(intervals)

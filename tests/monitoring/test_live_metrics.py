@@ -9,7 +9,7 @@ from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.policy import TriggerPolicy
 from tidegate.monitoring.observe import observe
 from tidegate.monitoring.prediction_log import Labelled
-from tidegate.monitoring.trigger import Stretch, due, pooled
+from tidegate.monitoring.trigger import Arrived, Stretch, due, pooled
 from tidegate.monitoring.windows import windows
 
 
@@ -55,42 +55,55 @@ def stretch(rows, right):
     return Stretch(rows=rows, mean_loss=1 - right, variance=right * (1 - right))
 
 
-POLICY = TriggerPolicy(z=2.0, max_batches=4, min_batches=1)
+POLICY = TriggerPolicy(z=2.0, max_batches=4, min_batches=1, growth=None)
+
+
+def new(batches, rows=300, beside=10_000):
+    return Arrived(batches=batches, rows=rows, beside=beside)
 
 
 def test_a_fall_beyond_chance_is_due():
-    why = due(POLICY, [stretch(300, 0.9), stretch(300, 0.7)], 1)
+    why = due(POLICY, [stretch(300, 0.9), stretch(300, 0.7)], new(1))
     assert "newest batch loses 0.300" in why.text()
 
 
 def test_chance_and_improvement_are_not():
-    assert due(POLICY, [stretch(300, 0.9), stretch(300, 0.89)], 1) is None
-    assert due(POLICY, [stretch(300, 0.9), stretch(300, 0.99)], 1) is None
+    assert due(POLICY, [stretch(300, 0.9), stretch(300, 0.89)], new(1)) is None
+    assert due(POLICY, [stretch(300, 0.9), stretch(300, 0.99)], new(1)) is None
 
 
 def test_enough_batches_are_due_whatever_they_say():
-    assert "4 batches" in due(POLICY, [stretch(300, 0.9), stretch(300, 0.99)], 4).text()
-    never = TriggerPolicy(max_batches=None)
-    assert due(never, [stretch(300, 0.9), stretch(300, 0.9)], 400) is None
+    assert "4 batches" in due(POLICY, [stretch(300, 0.9), stretch(300, 0.99)], new(4)).text()
+    never = TriggerPolicy(max_batches=None, growth=None)
+    assert due(never, [stretch(300, 0.9), stretch(300, 0.9)], new(400)) is None
+
+
+def test_rows_are_due_by_what_they_add_to_what_is_known():
+    """An eighth of what it learned from: 300 beside 2,400, not beside 2,401."""
+    policy, steady = TriggerPolicy(min_batches=1), [stretch(300, 0.9), stretch(300, 0.9)]
+    assert "300 new rows" in due(policy, steady, new(1, beside=2400)).text()
+    assert due(policy, steady, new(1, beside=2401)) is None
+    assert due(TriggerPolicy(min_batches=2), steady, new(1, beside=10)) is None
 
 
 def test_it_waits_for_as_many_batches_as_policy_says():
     patient = TriggerPolicy(min_batches=3)
-    assert due(patient, [stretch(300, 0.9), stretch(300, 0.2)], 2) is None
+    assert due(patient, [stretch(300, 0.9), stretch(300, 0.2)], new(2)) is None
 
 
 def test_without_a_level_to_hold_only_time_counts():
-    assert due(POLICY, [stretch(300, 0.1)], 1) is None
-    assert due(POLICY, [], 9) is None
+    assert due(POLICY, [stretch(300, 0.1)], new(1)) is None
+    assert due(POLICY, [], new(9)) is None
 
 
 def test_a_steady_champion_is_left_alone():
     """One-sided at z = 2: about 2.3% of steady batches; 4% is three standard errors above."""
     rng, alarms = np.random.default_rng(4), 0
-    policy = TriggerPolicy(z=2.0, max_batches=None)
+    policy = TriggerPolicy(z=2.0, max_batches=None, growth=None, min_batches=1)
     for _ in range(1000):
         before, newest = rng.binomial(2000, 0.8) / 2000, rng.binomial(336, 0.8) / 336
-        alarms += due(policy, [stretch(2000, before), stretch(336, newest)], 1) is not None
+        record = [stretch(2000, before), stretch(336, newest)]
+        alarms += due(policy, record, new(1)) is not None
     assert alarms / 1000 <= 0.04
 
 

@@ -74,3 +74,24 @@ def test_errors_are_held_to_the_margin_as_well():
         candidate = candidate + rng.normal(0, 0.02, 6000)
         passed += codes("regression", "mae", truth, candidate, champion, "refuse", seed)[0]
     assert passed <= 0.05 * RUNS
+
+
+def test_an_equal_candidate_is_seldom_called_worse_where_hours_hang_together():
+    """Of 200 on 400 hours whose errors keep nine tenths of the hour before, at most 10 in 100,
+    though half of them look worse by more than the margin."""
+    rng, refused, worse = np.random.default_rng(13), 0, 0
+    for seed in range(RUNS):
+        sides = []
+        for _ in range(2):
+            error = rng.normal(size=700)
+            for at in range(1, 700):
+                error[at] += 0.9 * error[at - 1]
+            sides.append(error[300:])
+        truth = rng.normal(100, 10, 400)
+        _, found = codes(
+            "regression", "mae", truth, truth + sides[0], truth + sides[1], "warn", seed
+        )
+        refused += "worse" in found
+        worse += np.abs(sides[0]).mean() > (1 + MARGIN) * np.abs(sides[1]).mean()
+    assert worse >= 0.3 * RUNS
+    assert refused <= 0.10 * RUNS

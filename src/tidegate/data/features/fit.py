@@ -17,6 +17,7 @@ from tidegate.data.table import canonical_column
 from tidegate.data.time import time_of
 from tidegate.domain.features import FeatureRule, Way
 from tidegate.domain.model import ModelSpec
+from tidegate.params.parallel import on_threads
 
 #: The list of the transform that holds what each way gives.
 _LISTS = {
@@ -28,6 +29,9 @@ _LISTS = {
     Way.TEXT: "text",
     Way.EMBEDDING: "embeddings",
 }
+
+#: From so many rows on, threads pay for their start.
+_LARGE = 50_000
 
 
 def fit_transform(frame: pl.DataFrame, spec: ModelSpec, *, keep_missing: bool = False) -> Transform:
@@ -42,15 +46,19 @@ def fit_transform(frame: pl.DataFrame, spec: ModelSpec, *, keep_missing: bool = 
     require_known(spec, frame.columns)
     aside = spec.not_features | (set(spec.time) - set(spec.features or {}))
     has_target = _has_target(frame, spec)
-    found: dict[str, list[Any]] = {name: [] for name in _LISTS.values()}
-    for name in frame.columns:
-        if name in aside:
-            continue
+
+    def fitted(name: str) -> tuple[Way, Feature] | None:
         column = _canonical(frame[name])
         if column.null_count() == len(column):
-            continue
+            return None
         way, rule = way_of(column, spec, has_target=has_target)
-        found[_LISTS[way]].append(_fit(column, way, rule, frame, spec, keep_missing))
+        return way, _fit(column, way, rule, frame, spec, keep_missing)
+
+    names = [name for name in frame.columns if name not in aside]
+    threads = None if frame.height >= _LARGE else 1
+    found: dict[str, list[Any]] = {name: [] for name in _LISTS.values()}
+    for way, feature in filter(None, on_threads(fitted, names, threads)):
+        found[_LISTS[way]].append(feature)
     return Transform(
         format=_format(found),
         keep_missing=keep_missing,

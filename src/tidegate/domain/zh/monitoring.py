@@ -8,5 +8,6 @@ MONITORING = {
     "answer '{request}' was labelled {label} already": "应答“{request}”已经标为 {label}",
     "a label stands; nothing was changed": "标签以先到为准，没有改动",
     "the newest batch loses {newest:.3f} a row, against {before:.3f} before": "最新一批每行损失 {newest:.3f}，之前是 {before:.3f}",
+    "{rows:,} new rows stand beside {before:,} that the champion learned from": "新到 {rows:,} 行，现役版本学过的有 {before:,} 行",
     "{batches} batches have arrived since the last update": "距上次更新已经来了 {batches} 批",
 }

@@ -188,11 +188,12 @@ def _timed(
     """The same with the time of the row since which each has drifted, where rows have one."""
     if not spec.time:
         return columns
-    told = {}
+    told: dict[tuple[str, int], datetime] = {}
     for side, frame in rows.items():
         places = sorted({one.since.row for one in columns if one.since and one.since.side == side})
-        times = time_of(frame[places], spec.time) if places else []
-        told |= {(side, row): time for row, time in zip(places, times, strict=True) if time}
+        if places:
+            times = time_of(frame[places], spec.time)
+            told |= {(side, row): time for row, time in zip(places, times, strict=True) if time}
     return [_told(column, told) for column in columns]
 
 

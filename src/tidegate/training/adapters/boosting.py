@@ -251,7 +251,7 @@ class HistGradientBoosting(SklearnAdapter):
 
 
 #: Points of a curve; the loss on all rows after each round would be a fifth of a large fit.
-_POINTS = 32
+_POINTS = 16
 _LOSSES = ("squared_error", "absolute_error", "poisson")
 
 

@@ -219,7 +219,7 @@ def test_foreign_hosts_and_pages_are_turned_away(api):
 
 
 def test_a_body_beyond_the_limit_is_refused(api, monkeypatch):
-    from tidegate.apps.api import guard
+    from tidegate.apps.http import guard
 
     monkeypatch.setattr(guard, "MAX_BODY_BYTES", 1000)
     assert api.post("/v1/models/m/predict", json={"rows": [ROW] * 100}).status_code == 413

@@ -31,7 +31,7 @@ KEYS = [f"user-{number % 40}" for number in range(400)]
 
 def gateway(candidate=None, champion=None, **route):
     log = []
-    made = Gateway(sink=log.append)
+    made = Gateway(sink=lambda _asked, answers: log.append(answers))
     facts = {"share": 0.5, "release_id": "m-2", "step": 0} if candidate else {}
     made.set_route(
         Route(
@@ -53,8 +53,12 @@ def test_without_a_candidate_the_champion_answers_all():
 
 def test_answers_come_in_the_order_of_the_rows():
     made, _ = gateway(Says("new"))
+    kept = []
+    made._sink = lambda asked, answers: kept.extend(
+        (asked.record(row)["x"], answer.request_id) for row, answer in enumerate(answers)
+    )
     answers = made.infer("m", ROWS, KEYS)
-    assert [answer.features["x"] for answer in answers] == list(range(400))
+    assert kept == [(row, answer.request_id) for row, answer in enumerate(answers)]
     assert [answer.key for answer in answers] == KEYS
     assert len({answer.request_id for answer in answers}) == 400
 
@@ -103,7 +107,7 @@ def test_probabilities_are_told_by_class():
 
 
 def test_no_version_in_production_is_told():
-    made = Gateway(sink=lambda _answers: None)
+    made = Gateway(sink=lambda _asked, _answers: None)
     made.set_route(Route(model="m", champion=None))
     with pytest.raises(Conflict, match="no version in production"):
         made.infer("m", ROWS)

@@ -184,7 +184,7 @@ def _from_parts(parts: dict[str, pl.Series], judge: _Judge) -> pl.Series:
     # A day beyond the end of its month runs on into the next one, and is known by that.
     first = pl.date(year, month, 1).cast(pl.Datetime("us"))
     found = rows.select(first=first, day=day - 1, month=month)
-    later = {part: parts[part] for part in ("hour", "minute", "second") if part in parts}
+    later = {part: of for part, of in parts.items() if part not in ("year", "month", "day")}
     times = _with_parts(found["first"], {"day": found["day"], **later})
     bad = (times.dt.month() != found["month"]).fill_null(False)
     if bad.any():

@@ -52,6 +52,12 @@ class Conflict(TidegateError):
     status = 409
 
 
+class Busy(TidegateError):
+    """Too much waits already; the same request may be answered a little later."""
+
+    status = 503
+
+
 class DataError(TidegateError):
     """The data given cannot be read, or breaks a rule that nothing can be done without."""
 

@@ -1,7 +1,7 @@
 """What the gateway, validation and the backtest ask of a loaded version."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -27,4 +27,18 @@ class Predictor(Protocol):
 
     def predict(self, rows: pl.DataFrame) -> Predictions:
         """Predictions for every row; raises DataError where a needed column is missing."""
+        ...
+
+
+@runtime_checkable
+class NumbersPredictor(Predictor, Protocol):
+    """A version whose columns may all be numbers: they then need no frame."""
+
+    @property
+    def inputs(self) -> tuple[str, ...] | None:
+        """Its columns, in order; None where some are no numbers."""
+        ...
+
+    def predict_numbers(self, block: NDArray[np.float64]) -> Predictions:
+        """Predictions for float64 ``(n_rows, n_columns)``, NaN where missing."""
         ...

@@ -44,7 +44,7 @@ def block_length(values: Array) -> int:
     if density <= 0:  # neighbours that cancel out: blocks would only make the interval narrower
         return 1
     length = (slope**2 / density**2) ** (1 / 3) * n ** (1 / 3)
-    return max(1, min(round(length), n // 3))
+    return int(max(1, min(round(length), n // 3)))
 
 
 def _covariances(away: Array, most: int) -> Array:

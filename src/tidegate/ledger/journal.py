@@ -98,6 +98,11 @@ class Reader:
             wanted = wanted.limit(limit)
         return [Event.model_validate_json(row.body) for row in self._connection.execute(wanted)]
 
+    def size(self) -> int:
+        """How many events there are."""
+        found: int | None = self._connection.execute(sa.select(tables.ledger_head.c.size)).scalar()
+        return found or 0
+
     def root(self) -> str:
         """The Merkle root over all events, in hex."""
         root: str | None = self._connection.execute(sa.select(tables.ledger_head.c.root)).scalar()

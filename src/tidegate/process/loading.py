@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -19,8 +20,10 @@ from tidegate.params.commit import commit
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.store.objects import Objects
-from tidegate.training.adapter import Loaded, State, adapter
+from tidegate.training.adapter import Loaded as LoadedParameters
+from tidegate.training.adapter import State, adapter
 from tidegate.training.adapter import load as load_parameters
+from tidegate.training.state import Floats
 
 #: Names of tensors that are the transform's and no parameters begin so.
 _TRANSFORM = "transform."
@@ -69,11 +72,20 @@ class TabularPredictor:
     """A loaded version that answers rows: the transform first, then the parameters."""
 
     transform: Transform
-    loaded: Loaded
+    loaded: LoadedParameters
 
     def predict(self, rows: pl.DataFrame) -> Predictions:
         """Predictions for every row; raises DataError where a needed column is missing."""
         return self.loaded.predict(self.transform.apply(rows))
+
+    @property
+    def inputs(self) -> tuple[str, ...] | None:
+        """The columns, in order, where all of them are numbers; else None."""
+        return tuple(self.transform.columns) if self.transform.numbers_alone else None
+
+    def predict_numbers(self, block: Floats) -> Predictions:
+        """As ``predict``, for ``inputs`` as float64 ``(n_rows, n_columns)``, NaN where missing."""
+        return self.loaded.predict(self.transform.apply_numbers(block))
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,15 @@ class CleanedFirst:
         return self.predictor.predict(clean_request(rows, self.spec, self.cleaning))
 
 
-def load_serving(home: Home, model: str, number: int) -> Predictor:
+class Loaded(NamedTuple):
+    """A version ready to answer, and the id of its parameters."""
+
+    number: int
+    params: str
+    predictor: Predictor
+
+
+def load_serving(home: Home, model: str, number: int) -> Loaded:
     """What answers requests for version ``number``: rows come as they are, not cleaned."""
     with home.journal.read() as reader:
         version = find_version(reader, model, number)
@@ -98,8 +118,9 @@ def load_serving(home: Home, model: str, number: int) -> Predictor:
         prepared = reader.evidence(digest) if digest else None
     predictor = load_version(home, model, number).predictor()
     if update is None or update.spec.cleaning is None or not isinstance(prepared, PrepareEvidence):
-        return predictor
-    return CleanedFirst(predictor, update.spec, prepared.cleaning)
+        return Loaded(number, version.params, predictor)
+    cleaned = CleanedFirst(predictor, update.spec, prepared.cleaning)
+    return Loaded(number, version.params, cleaned)
 
 
 def restore(objects: Objects, manifest: Manifest) -> Fitted:

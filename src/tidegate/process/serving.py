@@ -1,23 +1,33 @@
 """Serving in this process: the gateway, the prediction log, and the judge, joined."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
-from tidegate.domain.answer import Answer
+from tidegate.domain.answer import Answer, Asked
 from tidegate.domain.errors import Conflict
+from tidegate.domain.predictor import NumbersPredictor
 from tidegate.domain.rollout import Deployment, ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
+from tidegate.monitoring.log_writer import LogWriter
 from tidegate.monitoring.prediction_log import Labelled, Logged
 from tidegate.process.home import Home
-from tidegate.process.loading import load_serving, load_version
+from tidegate.process.loading import Loaded, load_serving, load_version
 from tidegate.process.runner import Watcher, run
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway, Route, Served, no_version
+
+#: An answer that takes less is given in the event loop: another thread would take longer.
+QUICK_SECONDS = 0.002
+_THREADS = 4
 
 
 class Input(NamedTuple):
@@ -43,23 +53,63 @@ class Serving:
 
     def __init__(self, home: Home, watch: Watcher | None = None):
         self._home, self._watch = home, watch
-        self._gateway = Gateway(sink=self._log)
+        self._gateway = Gateway(sink=self._written)
         self._served: dict[tuple[str, int], Served] = {}
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
+        self._epoch, self._followed, self._read = 0, -1, time.monotonic()
 
     def infer(
         self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
     ) -> list[Answer]:
         """An answer a row; ``keys`` make the split sticky (the model's key column by default)."""
-        if not self._gateway.has(model):
+        self.route(model)
+        return self._gateway.infer(model, rows, keys)
+
+    def route(self, model: str) -> Route:
+        """Who answers for a model; raises Conflict where nothing answers for it here."""
+        route = self._gateway.route(model)
+        if route is None:
             self._check_served(model)
             self.refresh(model)
-        if keys is None:
-            with self._home.journal.read() as reader:
-                key = self._home.spec(reader, model).key
-            if key is not None and key in rows.columns:
-                keys = rows[key].cast(pl.String).fill_null("").to_list()
-        return self._gateway.infer(model, rows, keys)
+            route = self._gateway.route(model)
+            assert route is not None  # noqa: S101 - refresh set it
+        return route
+
+    @cached_property
+    def writer(self) -> LogWriter:
+        """What keeps answers of the event loop, off the request path."""
+        return LogWriter(self._home.log, self._home.journal.now)
+
+    @cached_property
+    def threads(self) -> ThreadPoolExecutor:
+        """Where versions that take longer answer."""
+        return ThreadPoolExecutor(_THREADS, "tidegate-answers")
+
+    def log(self, asked: Asked, answers: list[Answer]) -> None:
+        """Keep answers soon."""
+        self.writer.put(asked, answers)
+
+    @property
+    def stale_seconds(self) -> float:
+        """How long ago the record was read; more than some seconds: it cannot be."""
+        return time.monotonic() - self._read
+
+    def follow(self) -> None:
+        """Route by the record where it has grown since it was last looked at."""
+        with self._home.journal.read() as reader:
+            size = reader.size()
+        self._read = time.monotonic()
+        if size != self._followed:
+            for model in self._gateway.models():
+                self.refresh(model)
+            self._followed = size
+
+    def close(self) -> None:
+        """Write what waits."""
+        if "writer" in self.__dict__:
+            self.writer.close()
+        if "threads" in self.__dict__:
+            self.threads.shutdown(wait=False, cancel_futures=True)
 
     def signature(self, model: str) -> Signature:
         """What a model takes now; raises Conflict where nothing answers for it here."""
@@ -79,6 +129,8 @@ class Serving:
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""
         self._check_served(model)
+        if "writer" in self.__dict__:
+            self.writer.flush()  # what is told of may not be written yet
         answers = self._home.log.label_many(labels, at=self._home.journal.now())
         self.tend(model)
         return answers
@@ -118,16 +170,21 @@ class Serving:
         deployment = current(self._home, model)
         release = deployment.release
         canary = release is not None and release.status is ReleaseStatus.CANARY
-        self._gateway.set_route(
-            Route(
-                model=model,
-                champion=self._load(model, deployment.champion),
-                candidate=self._load(model, release.candidate) if canary and release else None,
-                share=release.share if canary and release else 0.0,
-                release_id=release.update if canary and release else None,
-                step=release.step if canary and release else None,
-            )
+        with self._home.journal.read() as reader:
+            key = self._home.spec(reader, model).key
+        standing = self._gateway.route(model)
+        made = Route(
+            model=model,
+            champion=self._load(model, deployment.champion),
+            candidate=self._load(model, release.candidate) if canary and release else None,
+            share=release.share if canary and release else 0.0,
+            release_id=release.update if canary and release else None,
+            step=release.step if canary and release else None,
+            key=key,
         )
+        if standing is None or made != replace(standing, epoch=0):
+            self._epoch += 1
+            self._gateway.set_route(replace(made, epoch=self._epoch))
         live = {deployment.champion, deployment.previous, release.candidate if release else None}
         self._served = {
             at: served for at, served in self._served.items() if at[0] != model or at[1] in live
@@ -138,10 +195,25 @@ class Serving:
         if number is None:
             return None
         if (model, number) not in self._served:
-            predictor = load_serving(self._home, model, number)
-            self._served[model, number] = Served(number, predictor)
+            self._served[model, number] = _warmed(load_serving(self._home, model, number))
         return self._served[model, number]
 
-    def _log(self, answers: list[Answer]) -> None:
+    def _written(self, asked: Asked, answers: list[Answer]) -> None:
         at = self._home.journal.now()
-        self._home.log.write([Logged.of(answer, at) for answer in answers])
+        rows = [Logged.of(answer, asked.record(row), at) for row, answer in enumerate(answers)]
+        self._home.log.write(rows)
+
+
+def _warmed(loaded: Loaded) -> Served:
+    """A version that has answered once, so that its first user waits no longer than others; and
+    whether it does so quickly. Raises what it raises."""
+    inputs = loaded.predictor.inputs if isinstance(loaded.predictor, NumbersPredictor) else None
+    served = Served(loaded.number, loaded.predictor, loaded.params, inputs)
+    if inputs is None or not isinstance(loaded.predictor, NumbersPredictor):
+        return served
+    row, took = np.zeros((1, len(inputs))), []
+    for _ in range(5):
+        began = time.perf_counter()
+        loaded.predictor.predict_numbers(row)
+        took.append(time.perf_counter() - began)
+    return replace(served, quick=min(took) < QUICK_SECONDS)

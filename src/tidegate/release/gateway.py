@@ -1,29 +1,54 @@
-"""The gateway in this process: each request to champion or candidate, and no request unanswered."""
+"""Who answers which row: each to champion or candidate, and none unanswered."""
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import cast
 
+import numpy as np
 import polars as pl
 
-from tidegate.domain.answer import Answer, Arm
+from tidegate.domain.answer import Answer, Arm, Asked, Floats
 from tidegate.domain.errors import Conflict, DataError
-from tidegate.domain.predictor import Predictions, Predictor
+from tidegate.domain.predictor import NumbersPredictor, Predictions, Predictor
 from tidegate.release.splitter import takes_candidate
 
 
 @dataclass(frozen=True)
 class Served:
-    """A version that is loaded and ready to answer."""
+    """A version that is loaded and ready to answer; ``params`` is the id of its parameters.
+
+    ``inputs`` are its columns where all of them are numbers: rows then need no frame. ``quick``:
+    an answer takes less time than handing the rows to another thread.
+    """
 
     version: int
     predictor: Predictor
+    params: str = ""
+    inputs: tuple[str, ...] | None = None
+    quick: bool = False
+
+    def of_numbers(self, block: Floats) -> Predictions:
+        """Predictions for ``inputs`` as one array."""
+        # Whoever gave inputs looked: to look again costs more than a small answer.
+        return cast(NumbersPredictor, self.predictor).predict_numbers(block)
+
+    def predict(self, asked: Asked, at: Sequence[int] | None = None) -> Predictions:
+        """Predictions for the rows ``at`` these places, all by default."""
+        block = None if self.inputs is None else asked.numbers(self.inputs)
+        if block is not None:
+            return self.of_numbers(block if at is None else block[list(at)])
+        frame = asked.frame()
+        return self.predictor.predict(frame if at is None else frame[list(at)])
 
 
 @dataclass(frozen=True)
 class Route:
-    """Who answers for a model: ``candidate`` takes ``share`` of the requests of a release."""
+    """Who answers for a model: ``candidate`` takes ``share`` of the requests of a release.
+
+    ``key``: the column that names whose row it is.
+    """
 
     model: str
     champion: Served | None
@@ -31,6 +56,34 @@ class Route:
     share: float = 0.0
     release_id: str | None = None
     step: int | None = None
+    key: str | None = None
+    epoch: int = 0
+
+    @property
+    def quick(self) -> bool:
+        """Whether every arm answers quickly."""
+        arms = [arm for arm in (self.champion, self.candidate) if arm is not None]
+        return all(arm.quick for arm in arms)
+
+
+class _Ids:
+    """Ids that nobody guesses: the system is asked for many at a time, as each call costs as much
+    as a small answer."""
+
+    def __init__(self) -> None:
+        self._left: list[str] = []
+
+    def next(self) -> str:
+        """32 hexadecimal digits."""
+        while True:
+            try:
+                return self._left.pop()  # one step: threads do not meet in it
+            except IndexError:
+                many = os.urandom(16 * 256).hex()
+                self._left = [many[at : at + 32] for at in range(0, len(many), 32)]
+
+
+_IDS = _Ids()
 
 
 def no_version(model: str) -> Conflict:
@@ -42,108 +95,209 @@ def no_version(model: str) -> Conflict:
     )
 
 
+@dataclass(slots=True)
+class Split:
+    """One request, its ids and keys, and which of its rows each arm takes (None: all of them)."""
+
+    route: Route
+    asked: Asked
+    keys: Sequence[str] | None
+    ids: list[str]
+    champion: list[int] | None = None
+    candidate: list[int] = field(default_factory=list)
+
+
+def split(route: Route, asked: Asked, keys: Sequence[str] | None = None) -> Split:
+    """Who takes which row; rows of one key stay together, rows without one are split by chance.
+
+    Raises Conflict where no version is in production, DataError for keys that fit no rows.
+    """
+    if route.champion is None:
+        raise no_version(route.model)
+    if keys is None and route.key is not None:
+        found = asked.column(route.key)
+        keys = None if found is None else ["" if one is None else str(one) for one in found]
+    if keys is not None and len(keys) != asked.rows:
+        raise DataError(
+            "{keys} keys came with {rows} rows",
+            do="give one key a row, or none",
+            keys=len(keys),
+            rows=asked.rows,
+        )
+    made = Split(route, asked, keys, [_IDS.next() for _ in range(asked.rows)])
+    if route.candidate is not None and route.release_id is not None:
+        told, share, release = made.ids if keys is None else keys, route.share, route.release_id
+        taken = [takes_candidate(release, key, share) for key in told]
+        made.candidate = [row for row, took in enumerate(taken) if took]
+        if made.candidate:
+            made.champion = [row for row, took in enumerate(taken) if not took]
+    return made
+
+
 class Gateway:
-    """Answers rows by the routes it was given; every answer goes to ``sink`` before it returns.
+    """Answers rows by the routes it was given.
 
     A route is replaced whole, so a request is answered by one route from its beginning to its
-    end.
+    end. Every answer goes to ``sink``, with what was asked, before it returns.
     """
 
-    def __init__(self, sink: Callable[[list[Answer]], None]):
+    def __init__(self, sink: Callable[[Asked, list[Answer]], None]):
         self._sink = sink
         self._routes: dict[str, Route] = {}
 
-    def has(self, model: str) -> bool:
-        """Whether the gateway knows a route for this model."""
-        return model in self._routes
+    def route(self, model: str) -> Route | None:
+        """The route of a model; None where there is none."""
+        return self._routes.get(model)
+
+    def models(self) -> list[str]:
+        """The models that have a route."""
+        return list(self._routes)
 
     def set_route(self, route: Route) -> None:
         """Answer by ``route`` from the next request on."""
         self._routes[route.model] = route
 
     def infer(
-        self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
+        self, model: str, rows: pl.DataFrame | Asked, keys: Sequence[str] | None = None
     ) -> list[Answer]:
         """An answer for every row, in order; ``keys``, one a row, keep a user on one side.
 
         Raises Conflict where no version is in production, and what the champion raises where it
         cannot answer.
         """
-        route = self._routes[model]
-        if route.champion is None:
-            raise no_version(model)
-        if keys is not None and len(keys) != rows.height:
-            raise DataError(
-                "{keys} keys came with {rows} rows",
-                do="give one key a row, or none",
-                keys=len(keys),
-                rows=rows.height,
-            )
-        ids = [uuid.uuid4().hex for _ in range(rows.height)]
-        chosen = [_to_candidate(route, key) for key in (keys if keys is not None else ids)]
-        answers: dict[int, Answer] = {}
-        for candidate in (False, True):
-            at = [number for number, took in enumerate(chosen) if took is candidate]
-            if at:
-                asked = _Asked(ids, keys, at, rows[at])
-                answers |= zip(at, _answer(route, asked, candidate=candidate), strict=True)
-        ordered = [answers[number] for number in range(rows.height)]
-        self._sink(ordered)
-        return ordered
+        asked = rows if isinstance(rows, Asked) else Asked.of(rows)
+        one = [split(self._routes[model], asked, keys)]
+        (answers,) = joined(one, from_champion(one), from_candidate(one))
+        if isinstance(answers, Exception):
+            raise answers
+        self._sink(asked, answers)
+        return answers
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The rows of a request that one arm answers; ``at`` are their places in it."""
-
-    ids: list[str]
-    keys: Sequence[str] | None
-    at: list[int]
-    rows: pl.DataFrame
+#: What came of each of several requests; an error says that the request is at fault.
+Outcomes = list[list[Answer] | Exception]
 
 
-def _to_candidate(route: Route, key: str) -> bool:
-    if route.candidate is None or route.release_id is None:
-        return False
-    return takes_candidate(route.release_id, key, route.share)
-
-
-def _answer(route: Route, asked: _Asked, *, candidate: bool) -> list[Answer]:
-    assert route.champion is not None  # noqa: S101 - infer looked
-    served, began = route.champion, time.perf_counter()
-    predictions, failed = None, False
-    if candidate and route.candidate is not None:
-        try:
-            predictions = route.candidate.predictor.predict(asked.rows)
-            served = route.candidate
-        except Exception:  # whatever it is, the user is answered, and it counts against it
-            failed = True
-    if predictions is None:
-        # Where the champion raises as well, the request is at fault, and nothing is counted.
-        predictions = route.champion.predictor.predict(asked.rows)
-    latency = (time.perf_counter() - began) * 1000
-    arm: Arm = "candidate" if candidate else "champion"
+def from_champion(splits: Sequence[Split]) -> Outcomes:
+    """The champion's answers to its rows of each request."""
+    began = time.perf_counter()
+    champion = _served(splits, "champion")
+    said = _predicted(champion, [(one.asked, one.champion) for one in splits])
     return [
-        Answer(
-            request_id=asked.ids[number],
-            model=route.model,
-            version=served.version,
-            arm=arm,
-            prediction=predictions.values[row : row + 1].tolist()[0],
-            probabilities=_probabilities(predictions, row),
-            features=features,
-            key=asked.keys[number] if asked.keys is not None else None,
-            update_id=route.release_id,
-            step=route.step,
-            failed=failed,
-            latency_ms=latency,
-        )
-        for row, (number, features) in enumerate(zip(asked.at, asked.rows.to_dicts(), strict=True))
+        each if isinstance(each, Exception) else _told(one, one.champion, each, champion, began)
+        for one, each in zip(splits, said, strict=True)
     ]
 
 
-def _probabilities(predictions: Predictions, row: int) -> dict[str, float] | None:
-    if predictions.probabilities is None or predictions.classes is None:
-        return None
-    shares = predictions.probabilities[row].tolist()
-    return {str(name): share for name, share in zip(predictions.classes, shares, strict=True)}
+def from_candidate(splits: Sequence[Split]) -> Outcomes:
+    """The candidate's answers to its rows of each request; the champion's where it raises, whatever
+    it raises, and then it counts against it."""
+    began = time.perf_counter()
+    taken = [one for one in splits if one.candidate]
+    if not taken:
+        return [[] for _ in splits]
+    candidate = _served(taken, "candidate")
+    said = _predicted(candidate, [(one.asked, one.candidate) for one in taken])
+    found = {
+        id(one): _told(one, one.candidate, each, candidate, began, arm="candidate")
+        for one, each in zip(taken, said, strict=True)
+        if not isinstance(each, Exception)
+    }
+    failed = [one for one in taken if id(one) not in found]
+    rescued = dict(zip(map(id, failed), stood_in(failed), strict=True))
+    return [found.get(id(one)) or rescued.get(id(one), []) for one in splits]
+
+
+def stood_in(splits: Sequence[Split]) -> Outcomes:
+    """The champion's answers to the candidate's rows, each marked as the candidate's failure."""
+    if not splits:
+        return []
+    began, champion = time.perf_counter(), _served(splits, "champion")
+    said = _predicted(champion, [(one.asked, one.candidate) for one in splits])
+    return [
+        # Where the champion raises as well, the request is at fault, and nothing is counted.
+        each
+        if isinstance(each, Exception)
+        else _told(one, one.candidate, each, champion, began, arm="candidate", failed=True)
+        for one, each in zip(splits, said, strict=True)
+    ]
+
+
+def joined(splits: Sequence[Split], champion: Outcomes, candidate: Outcomes) -> Outcomes:
+    """Both arms' answers to each request, in the order of its rows."""
+    made: Outcomes = []
+    for one, mine, theirs in zip(splits, champion, candidate, strict=True):
+        if isinstance(mine, Exception) or isinstance(theirs, Exception):
+            made.append(mine if isinstance(mine, Exception) else theirs)
+        elif mine and theirs:
+            places = {request: at for at, request in enumerate(one.ids)}
+            made.append(sorted(mine + theirs, key=lambda answer: places[answer.request_id]))
+        else:
+            made.append(mine or theirs)
+    return made
+
+
+def _served(splits: Sequence[Split], arm: Arm) -> Served:
+    served = getattr(splits[0].route, arm)
+    assert isinstance(served, Served)  # noqa: S101 - split looked
+    return served
+
+
+def _predicted(
+    served: Served, jobs: Sequence[tuple[Asked, list[int] | None]]
+) -> list[Predictions | Exception]:
+    """What a version says to the rows of each request: in one call where all are numbers."""
+    if len(jobs) > 1 and served.inputs is not None and all(asked.block is not None
+                                                           for asked, _ in jobs):  # fmt: skip
+        try:
+            return _in_one_call(served, served.inputs, jobs)
+        except Exception:  # noqa: S110 - one of them is at fault; asked one by one, it shows which
+            pass
+    said: list[Predictions | Exception] = []
+    for asked, rows in jobs:
+        try:
+            said.append(served.predict(asked, rows))
+        except Exception as error:
+            said.append(error)
+    return said
+
+
+def _in_one_call(
+    served: Served, inputs: tuple[str, ...], jobs: Sequence[tuple[Asked, list[int] | None]]
+) -> list[Predictions | Exception]:
+    blocks = []
+    for asked, rows in jobs:
+        block = asked.numbers(inputs)
+        if block is None:
+            raise LookupError
+        blocks.append(block if rows is None else block[rows])
+    said, at = served.of_numbers(np.concatenate(blocks)), 0
+    parts: list[Predictions | Exception] = []
+    for block in blocks:
+        end = at + len(block)
+        shares = None if said.probabilities is None else said.probabilities[at:end]
+        parts.append(Predictions(said.values[at:end], said.classes, shares))
+        at = end
+    return parts
+
+
+def _told(
+    parts: Split, rows: list[int] | None, said: Predictions, served: Served, began: float, *,
+    arm: Arm = "champion", failed: bool = False,
+) -> list[Answer]:  # fmt: skip
+    """Predictions as answers to ``rows``; ``began``: when they were asked for."""
+    route, keys = parts.route, parts.keys
+    latency = (time.perf_counter() - began) * 1000
+    classes = None if said.classes is None else [str(name) for name in said.classes]
+    shares = None if said.probabilities is None else said.probabilities.tolist()
+    return [
+        Answer(
+            parts.ids[row], route.model, served.version, arm, value, classes,
+            None if shares is None else shares[at], None if keys is None else keys[row],
+            route.release_id, route.step, failed, latency, served.params, route.epoch,
+        )
+        for at, (row, value) in enumerate(
+            zip(range(parts.asked.rows) if rows is None else rows, said.values.tolist(),
+                strict=True)
+        )
+    ]  # fmt: skip

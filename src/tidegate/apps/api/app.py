@@ -1,15 +1,31 @@
-"""The application: guard, routes, and errors as problems."""
+"""The application: guard, routes, gateway, and errors as problems."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate import __version__
-from tidegate.apps.api import inference, problems, records, uploads
-from tidegate.apps.api.guard import LOOPBACK, Guard
+from tidegate.apps.api import records, uploads
 from tidegate.apps.api.hub import Hub
+from tidegate.apps.gateway.app import GatewayApp
+from tidegate.apps.http import problems
+from tidegate.apps.http.guard import LOOPBACK, Guard
+from tidegate.apps.http.paths import of_gateway
+
+
+class Beside:
+    """The gateway's paths to the gateway, all others to the API."""
+
+    def __init__(self, app: ASGIApp, gateway: GatewayApp):
+        self._app, self._gateway = app, gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the life of the application."""
+        mine = scope["type"] == "http" and of_gateway(scope["path"])
+        await (self._gateway if mine else self._app)(scope, receive, send)
 
 
 def make_app(
@@ -18,7 +34,7 @@ def make_app(
     *,
     worker: bool = False,
     hosts: frozenset[str] = LOOPBACK,
-) -> FastAPI:
+) -> ASGIApp:
     """An ASGI application on the workspace in ``folder``.
 
     Callers act in the name that the header ``Tidegate-User`` gives, else as ``actor``. ``worker``:
@@ -40,8 +56,8 @@ def make_app(
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
     )
-    for room in (records, uploads, inference):
+    for room in (records, uploads):
         app.include_router(room.router)
     problems.install(app)
-    app.add_middleware(Guard, hosts=hosts)
-    return app
+    # Around FastAPI, not in it: of what a request costs there, most is FastAPI.
+    return Guard(Beside(app, GatewayApp(lambda: app.state.hub.serving)), hosts)

@@ -15,6 +15,8 @@ from tidegate.process.workspace import Workspace
 _LOG = logging.getLogger("tidegate")
 
 #: How soon a version approved or rolled back elsewhere is routed here.
+FOLLOW_SECONDS = 0.02
+#: How often open updates are looked at.
 TICK_SECONDS = 1.0
 #: Longest pause before an update that cannot go on, for a full disk say, is tried again.
 PATIENCE_SECONDS = 300.0
@@ -27,6 +29,7 @@ class Hub:
         self._workspace = Workspace(folder, actor=actor)
         self.serving: Serving = self._workspace.serving()
         self._worker, self._stop = worker, threading.Event()
+        self._failing = False
         self._troubles: dict[str, tuple[float, float]] = {}
         self._thread = threading.Thread(target=self._run, name="tidegate-worker", daemon=True)
 
@@ -39,6 +42,7 @@ class Hub:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        self.serving.close()
         self._workspace.close()
 
     @contextmanager
@@ -51,20 +55,24 @@ class Hub:
             yield workspace
 
     def _run(self) -> None:
-        while not self._stop.wait(TICK_SECONDS):
+        ticked = 0.0
+        while not self._stop.wait(FOLLOW_SECONDS):
             try:
-                self._tick()
-            except Exception:  # the next tick tries again; the log tells
-                _LOG.exception("following the record failed")
+                self.serving.follow()
+                self._failing = False
+                if self._worker and time.monotonic() - ticked >= TICK_SECONDS:
+                    ticked = time.monotonic()
+                    self._tick()
+            except Exception:  # what is routed goes on answering; the log tells, once
+                if not self._failing:
+                    _LOG.exception("the record cannot be followed; what is routed goes on")
+                self._failing = True
+                self._stop.wait(TICK_SECONDS)
 
     def _tick(self) -> None:
-        for spec in self._workspace.models():
-            if spec.trains:
-                self.serving.refresh(spec.model)
-        if self._worker:
-            for update in self._workspace.updates():
-                if update.outcome is None and update.stage is not Stage.APPROVE:
-                    self._resume(update.id)
+        for update in self._workspace.updates():
+            if update.outcome is None and update.stage is not Stage.APPROVE:
+                self._resume(update.id)
 
     def _resume(self, update_id: str) -> None:
         again, pause = self._troubles.get(update_id, (0.0, TICK_SECONDS))

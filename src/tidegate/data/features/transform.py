@@ -149,6 +149,17 @@ class Transform(Frozen):
                 at += 3
         return out
 
+    @property
+    def numbers_alone(self) -> bool:
+        """Whether every column is a number: rows may then come as one array."""
+        return bool(self.numeric) and not self.cycles and len(self.numeric) == len(self.placed)
+
+    def apply_numbers(self, block: Floats) -> Floats:
+        """As ``apply``, for ``columns`` as float64 ``(n_rows, n_columns)``, NaN where missing."""
+        out = np.empty((len(block), self._width))
+        self._numbers.put(out, list(block.T))
+        return out
+
     def _require(self, frame: pl.DataFrame) -> None:
         given = set(frame.columns)
         absent = [name for name in self.columns if name not in given]

@@ -180,7 +180,8 @@ def _paired(now: Floats, before: Floats, block: Array) -> Paired:
     if units >= min(len(now), BLOCKS):
         p = mcnemar(int(better.sum()), int(worse.sum()))
     else:  # neighbours are no new evidence: blocks of them are
-        p = even(np.bincount(block, weights=better.astype(float) - worse))
+        leans = better.astype(np.float64) - worse
+        p = even(np.bincount(block, leans).astype(np.float64))
     return Paired(better=int(better.sum()), worse=int(worse.sum()), p_value=p)
 
 

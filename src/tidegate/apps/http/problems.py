@@ -41,8 +41,13 @@ def problem(status: int, kind: str, title: str, detail: str, **more: object) -> 
 
 def language(request: Request) -> str:
     """``zh`` where the caller prefers Chinese to English, else ``en``."""
+    return language_of(request.headers.get("accept-language", ""))
+
+
+def language_of(accepted: str) -> str:
+    """As ``language``, of the header's value."""
     weights: dict[str, float] = {}
-    for part in request.headers.get("accept-language", "").split(","):
+    for part in accepted.split(",") if accepted else ():
         name, _, options = part.strip().partition(";")
         quality = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)", options) if options else None
         weights.setdefault(name.lower()[:2], float(quality[1]) if quality else 1.0)
@@ -90,6 +95,11 @@ async def _system(request: Request, error: OSError) -> JSONResponse:
 
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    return unexpected(error)
+
+
+def unexpected(error: Exception) -> JSONResponse:
+    """The problem that tells nothing of an error but that the log does."""
     _LOG.error("an error that Tidegate did not expect", exc_info=error)
     detail = "an error that Tidegate did not expect: the server's log tells more"
     return problem(500, "internal", "Internal error", detail)

@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate.apps.api.problems import problem
+from tidegate.apps.http.paths import of_gateway
+from tidegate.apps.http.problems import problem
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: Bytes of a request's body, but for uploads, which go to disk as they come.
 MAX_BODY_BYTES = 16 * 2**20
+_MOST_SEEN = 64
 
 
 class Guard:
@@ -22,30 +24,39 @@ class Guard:
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str] = LOOPBACK):
         self._app, self._hosts = app, hosts
+        self._seen: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request: refused here, or passed on with its body counted."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = _host(f"//{headers.get(b'host', '')}")
+        headers = dict(scope["headers"])
         origin = headers.get(b"origin")
-        if host not in self._hosts:
+        if not self._known(headers.get(b"host", b"")):
             answer = problem(421, "foreign-host", "Foreign host", "this API serves localhost only")
             await answer(scope, receive, send)
-        elif origin is not None and _host(origin) not in self._hosts:
+        elif origin is not None and _host(origin.decode("latin-1")) not in self._hosts:
             answer = problem(403, "foreign-origin", "Foreign origin", "no page but ours may ask")
             await answer(scope, receive, send)
-        elif _upload(scope):
+        elif _upload(scope) or of_gateway(scope["path"]):  # they count for themselves
             await self._app(scope, receive, send)
         else:
             await self._counted(headers, scope, receive, send)
 
+    def _known(self, host: bytes) -> bool:
+        """Whether requests may be addressed to this; what was found is kept, as most are alike."""
+        if host in self._seen:
+            return True
+        known = _host(f"//{host.decode('latin-1')}") in self._hosts
+        if known and len(self._seen) < _MOST_SEEN:
+            self._seen.add(host)
+        return known
+
     async def _counted(
-        self, headers: dict[bytes, str], scope: Scope, receive: Receive, send: Send
+        self, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        told = headers.get(b"content-length", "0")
+        told = headers.get(b"content-length", b"0").decode("latin-1")
         parts, length, more = [], 0, True
         while more and (not told.isdecimal() or int(told) <= MAX_BODY_BYTES):
             message = await receive()

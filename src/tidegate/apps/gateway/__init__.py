@@ -1,0 +1,1 @@
+"""The gateway over HTTP: what answers requests, and takes what came true."""

@@ -1,0 +1,265 @@
+"""The gateway as an ASGI application: the Open Inference Protocol v2, rows by name, feedback."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from tidegate import __version__
+from tidegate.apps.gateway.metrics import Metrics
+from tidegate.apps.gateway.protocol import (
+    datatype,
+    document,
+    request_of,
+    response_of,
+    rows_of,
+)
+from tidegate.apps.http import guard
+from tidegate.apps.http.problems import from_error, language_of, problem, unexpected
+from tidegate.domain.answer import Answer, Asked
+from tidegate.domain.errors import Busy, Conflict, DataError, TidegateError, WrongUsage
+from tidegate.process.serving import Serving
+from tidegate.release.gateway import Route
+from tidegate.release.lane import Lane
+
+_LOG = logging.getLogger("tidegate")
+
+#: How long a client may take to send a body.
+BODY_SECONDS = 30.0
+_JSON = (b"content-type", b"application/json")
+
+Headers = dict[bytes, bytes]
+Reply = tuple[bytes, list[tuple[bytes, bytes]]]
+Handler = Callable[[str, bytes, Headers], Awaitable[Reply]]
+Methods = dict[str, Handler]
+
+
+class GatewayApp:
+    """Answers what ``of_gateway`` says is its own."""
+
+    def __init__(self, serving: Callable[[], Serving]):
+        self._of_process = serving
+        self._lanes: dict[str, Lane] = {}
+        self.metrics = Metrics(self._of_process)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        headers: Headers = dict(scope["headers"])
+        try:
+            handler, name = self._handler(scope["method"], scope["path"])
+            body = await _body(headers, receive) if scope["method"] == "POST" else b""
+            reply, more = await handler(name, body, headers)
+        except TidegateError as error:
+            self.metrics.refused(type(error).__name__)
+            response = from_error(error, language_of(headers.get(b"accept-language", b"").decode(
+                "latin-1")))  # fmt: skip
+            if isinstance(error, Busy):
+                response.headers["retry-after"] = "1"
+            await response(scope, receive, send)
+            return
+        except _Refused as refused:
+            await problem(refused.status, refused.kind, refused.title, refused.detail)(
+                scope, receive, send
+            )
+            return
+        except Exception as error:
+            await unexpected(error)(scope, receive, send)
+            return
+        length = (b"content-length", b"%d" % len(reply))
+        await send({"type": "http.response.start", "status": 200, "headers": [length, *more]})
+        await send({"type": "http.response.body", "body": reply})
+
+    def _handler(self, method: str, path: str) -> "tuple[Handler, str]":
+        parts = path.split("/")[1:]
+        known: Methods = {}
+        name = ""
+        if len(parts) >= 3 and parts[1] == "models" and parts[0] in ("v1", "v2"):
+            name, last = unquote(parts[2]), "/".join(parts[3:])
+            if parts[0] == "v2":
+                of_model: dict[str, Methods] = {
+                    "infer": {"POST": self._infer},
+                    "": {"GET": self._metadata},
+                    "ready": {"GET": self._model_ready},
+                }
+                known = of_model.get(last, {})
+            else:
+                known = {"POST": self._predict if last == "predict" else self._feedback}
+        elif path in ("/v2", "/v2/"):
+            known = {"GET": self._server}
+        elif path in ("/v2/health/live", "/v2/health/ready"):
+            known = {"GET": self._healthy}
+        elif path == "/metrics":
+            known = {"GET": self._metrics}
+        if not known:
+            raise _Refused(404, "http", "Not Found", "there is nothing here")
+        if method not in known:
+            allowed = ", ".join(known)
+            raise _Refused(405, "http", "Method Not Allowed", f"this takes {allowed}")
+        return known[method], name
+
+    # What is asked
+
+    async def _infer(self, name: str, body: bytes, headers: Headers) -> Reply:
+        lane, route = self._lane(name)
+        asked = request_of(body, _header_length(headers), _inputs(route))
+        answers = await _answers(lane, asked.asked, asked.keys)
+        reply, head = response_of(name, asked, answers)
+        if head is None:
+            return reply, [_JSON, _versions(answers)]
+        length = (b"inference-header-content-length", b"%d" % head)
+        kind = (b"content-type", b"application/octet-stream")
+        return reply, [kind, length, _versions(answers)]
+
+    async def _predict(self, name: str, body: bytes, _headers: Headers) -> Reply:
+        lane, _ = self._lane(name)
+        asked, keys = rows_of(document(body))
+        answers = await _answers(lane, asked, keys)
+        told = [
+            {
+                "request_id": answer.request_id,
+                "version": answer.version,
+                "prediction": answer.prediction,
+                "probabilities": answer.probabilities,
+            }
+            for answer in answers
+        ]
+        return orjson.dumps({"answers": told}), [_JSON, _versions(answers)]
+
+    async def _feedback(self, name: str, body: bytes, _headers: Headers) -> Reply:
+        labels = document(body).get("labels")
+        if not isinstance(labels, dict) or not labels:
+            raise WrongUsage(
+                "the request has no labels", do='give "labels": what came true, by request id'
+            )
+        kept = await asyncio.to_thread(self._of_process().feedback, name, labels)
+        return orjson.dumps({"labelled": len(kept)}), [_JSON]
+
+    # What is told
+
+    async def _server(self, *_: Any) -> Reply:
+        told = {"name": "tidegate", "version": __version__, "extensions": ["binary_tensor_data"]}
+        return orjson.dumps(told), [_JSON]
+
+    async def _healthy(self, *_: Any) -> Reply:
+        serving = self._of_process()
+        told = {"live": True, "ready": True, "stale_seconds": round(serving.stale_seconds, 1)}
+        return orjson.dumps(told), [_JSON]
+
+    async def _metadata(self, name: str, *_: Any) -> Reply:
+        signature = await asyncio.to_thread(self._of_process().signature, name)
+        told = {
+            "name": name,
+            "versions": [str(signature.version)],
+            "platform": signature.adapter,
+            "inputs": [
+                {
+                    "name": column.name,
+                    "datatype": "FP64" if column.numeric or column.width else "BYTES",
+                    "shape": [-1, column.width] if column.width else [-1],
+                }
+                for column in signature.inputs
+            ],
+            "outputs": [
+                {"name": "predict", "datatype": datatype(signature.classes), "shape": [-1]}
+            ],
+        }
+        return orjson.dumps(told), [_JSON]
+
+    async def _model_ready(self, name: str, *_: Any) -> Reply:
+        await asyncio.to_thread(self._of_process().signature, name)
+        return orjson.dumps({"name": name, "ready": True}), [_JSON]
+
+    async def _metrics(self, *_: Any) -> Reply:
+        return self.metrics.page()
+
+    def _lane(self, name: str) -> tuple[Lane, Route]:
+        serving = self._of_process()
+        route = serving.route(name)
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = Lane(lambda: serving.route(name), self._sink, serving.threads)
+            self._lanes[name] = lane
+        return lane, route
+
+    def _sink(self, asked: Asked, answers: list[Answer]) -> None:
+        self._of_process().log(asked, answers)
+        self.metrics.answered(answers)
+
+
+class _Refused(Exception):
+    """What never reaches a model."""
+
+    def __init__(self, status: int, kind: str, title: str, detail: str):
+        self.status, self.kind, self.title, self.detail = status, kind, title, detail
+        super().__init__(detail)
+
+
+async def _answers(lane: Lane, asked: Asked, keys: list[str] | None) -> list[Answer]:
+    if asked.rows == 0:
+        raise Conflict("there are no rows to answer", do="give at least one row")
+    return await lane.ask(asked, keys)
+
+
+async def _body(headers: Headers, receive: Receive) -> bytes:
+    """The whole body. A client that sends too much is refused, one that is too slow as well."""
+    told = headers.get(b"content-length", b"0")
+    if told.isdigit() and int(told) > guard.MAX_BODY_BYTES:
+        raise _too_large()
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise _Refused(400, "incomplete", "Incomplete", "the request ended before its body")
+    if not message.get("more_body", False):
+        whole: bytes = message.get("body", b"")
+        if len(whole) > guard.MAX_BODY_BYTES:
+            raise _too_large()
+        return whole
+    parts, length = [message.get("body", b"")], len(message.get("body", b""))
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while message.get("more_body", False):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    detail = "the request ended before its body"
+                    raise _Refused(400, "incomplete", "Incomplete", detail)
+                parts.append(message.get("body", b""))
+                length += len(parts[-1])
+                if length > guard.MAX_BODY_BYTES:
+                    raise _too_large()
+    except TimeoutError:
+        detail = f"the body did not come within {BODY_SECONDS:g} seconds"
+        raise _Refused(408, "too-slow", "Too slow", detail) from None
+    return b"".join(parts)
+
+
+def _too_large() -> _Refused:
+    detail = f"a body holds at most {guard.MAX_BODY_BYTES:,} bytes here; send fewer rows at a time"
+    return _Refused(413, "too-large", "Too large", detail)
+
+
+def _header_length(headers: Headers) -> int | None:
+    told = headers.get(b"inference-header-content-length")
+    if told is None:
+        return None
+    if not told.isdigit():
+        raise DataError(
+            "Inference-Header-Content-Length is no number of bytes",
+            do="give the length of the JSON before the tensors, or leave it out",
+        )
+    return int(told)
+
+
+def _inputs(route: Route) -> tuple[str, ...] | None:
+    return route.champion.inputs if route.champion is not None else None
+
+
+def _versions(answers: list[Answer]) -> tuple[bytes, bytes]:
+    """The versions that answered."""
+    model = answers[0].model
+    if len(answers) == 1:
+        return b"tidegate-version", f"{model}@{answers[0].version}".encode("latin-1", "replace")
+    versions = sorted({answer.version for answer in answers})
+    return b"tidegate-version", ", ".join(f"{model}@{v}" for v in versions).encode()

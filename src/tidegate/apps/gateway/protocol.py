@@ -1,0 +1,379 @@
+"""The Open Inference Protocol v2: requests to rows, and answers to responses."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import orjson
+import polars as pl
+
+from tidegate.apps.gateway.tensors import NUMBERS, decoded, encoded
+from tidegate.domain.answer import Answer, Asked
+from tidegate.domain.errors import DataError, WrongUsage
+
+#: Which plain values each datatype takes, and its columns' type where they are no numbers.
+_TAKES: dict[str, frozenset[type]] = {
+    "BOOL": frozenset({bool, type(None)}),
+    "BYTES": frozenset({str, type(None)}),
+    **dict.fromkeys(
+        ["INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"],
+        frozenset({int, type(None)}),
+    ),
+    **dict.fromkeys(["FP16", "FP32", "FP64"], frozenset({float, int, type(None)})),
+}
+
+_FLOATS = frozenset({"FP64", "FP32"})
+
+
+class Request:
+    """An inference request, read and checked. ``keys``, one a row, keep a user with one version;
+    ``binary``: whether outputs are wanted as bytes."""
+
+    __slots__ = ("asked", "binary", "id", "keys", "outputs")
+
+    def __init__(
+        self, asked: Asked, keys: list[str] | None, given: str | None, outputs: set[str],
+        binary: bool,
+    ):  # fmt: skip
+        self.asked, self.keys, self.id = asked, keys, given
+        self.outputs, self.binary = outputs, binary
+
+
+def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] | None) -> Request:
+    """The request in ``body``; of the binary extension, ``header_length`` bytes of it are JSON.
+
+    ``inputs``: the model's columns where all are numbers; a single tensor ``[rows, columns]`` is
+    then all of them, in this order. Raises DataError or WrongUsage for what is no request.
+    """
+    told = document(body if header_length is None else body[:header_length])
+    tensors = told.get("inputs")
+    if not isinstance(tensors, list) or not tensors:
+        raise _no_inputs()
+    parameters = _object(told, "parameters")
+    if header_length is not None:
+        tensors = _with_bytes(tensors, body[header_length:])
+    asked = _plain_row(tensors)
+    if asked is None:
+        if not all(isinstance(one, dict) for one in tensors):
+            raise _no_inputs()
+        names, data = _checked(tensors)
+        asked = _whole(tensors[0], data[0], inputs) if len(tensors) == 1 else None
+        asked = asked or _asked(tensors, names, data)
+    keys = parameters.get("keys")
+    if keys is not None and not isinstance(keys, list):
+        raise DataError("parameters.keys is no list", do="give one key a row, as a list")
+    wanted = told.get("outputs") or []
+    if not isinstance(wanted, list) or not all(isinstance(one, dict) for one in wanted):
+        raise WrongUsage("outputs is no list of outputs", do="name the outputs, or leave it out")
+    outputs: list[dict[str, Any]] = wanted
+    binary = bool(parameters.get("binary_data_output", False)) or any(
+        _object(one, "parameters").get("binary_data", False) for one in outputs
+    )
+    named = {str(one.get("name")) for one in outputs}
+    identity = told.get("id")
+    return Request(
+        asked,
+        [str(key) for key in keys] if keys else None,
+        None if identity is None else str(identity),
+        named,
+        binary,
+    )
+
+
+def _no_inputs() -> WrongUsage:
+    return WrongUsage(
+        "the request has no inputs", do='give "inputs": a list of tensors, one a column'
+    )
+
+
+def document(body: bytes) -> dict[str, Any]:
+    """A body's JSON object; raises WrongUsage for anything else."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise WrongUsage(
+            "the body is no JSON: {problem}", do="send a JSON object", problem=str(error)
+        ) from None
+    if not isinstance(told, dict):
+        raise WrongUsage("the body is no JSON object", do="send a JSON object")
+    return told
+
+
+def rows_of(told: dict[str, Any]) -> tuple[Asked, list[str] | None]:
+    """``rows`` by column name, and ``keys``, one a row; raises WrongUsage or DataError."""
+    rows, keys = told.get("rows"), told.get("keys")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise WrongUsage("the request has no rows", do='give "rows": a list of objects')
+    if keys is not None and (
+        not isinstance(keys, list) or not all(isinstance(key, str) for key in keys)
+    ):
+        raise WrongUsage("keys is no list of texts", do="give one key a row, as a text")
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    kinds = {type(value) for values in columns.values() for value in values}
+    if names and kinds <= _TAKES["FP64"]:
+        return Asked(names, len(rows), columns=columns, block=_block(columns)), keys
+    try:
+        frame = pl.DataFrame(rows, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
+        raise _not_a_table("rows", error) from None
+    return Asked.of(frame), keys
+
+
+def response_of(
+    model: str, request: Request, answers: Sequence[Answer]
+) -> tuple[bytes, int | None]:
+    """The response, and the length of its JSON where outputs follow as bytes."""
+    versions = sorted({answer.version for answer in answers})
+    outputs = [one for one in _outputs(answers) if not request.outputs or one["name"] in
+               request.outputs]  # fmt: skip
+    tails = [encoded(one) for one in outputs] if request.binary else []
+    told = {
+        "model_name": model,
+        "model_version": ",".join(map(str, versions)),
+        "outputs": outputs,
+        "parameters": {
+            "request_ids": [answer.request_id for answer in answers],
+            "versions": [answer.version for answer in answers],
+            "arms": [answer.arm for answer in answers],
+            "params": sorted({answer.params for answer in answers}),
+            "epoch": answers[0].epoch,
+        },
+    }
+    if request.id is not None:
+        told = {"id": request.id, **told}
+    head = orjson.dumps(told)
+    return (head + b"".join(tails), len(head)) if request.binary else (head, None)
+
+
+def datatype(classes: list[Any] | None) -> str:
+    """The protocol's type for answers: one of ``classes``, or a number."""
+    if classes is None:
+        return "FP64"
+    return {bool: "BOOL", int: "INT64", float: "FP64"}.get(type(classes[0]), "BYTES")
+
+
+def _object(told: dict[str, Any], name: str) -> dict[str, Any]:
+    found = told.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise WrongUsage("{name} is no object", do="give a JSON object, or leave it out", name=name)
+    return found or {}
+
+
+def _plain_row(tensors: list[dict[str, Any]]) -> Asked | None:
+    """One row of numbers, which most requests are, without a second look; None for all else, and
+    for what is wrong: ``_checked`` says how."""
+    columns: dict[str, list[Any]] = {}
+    row = []
+    for tensor in tensors:
+        try:
+            if tensor["shape"] != [1] or tensor["datatype"] not in _FLOATS:
+                return None
+            name, data = tensor["name"], tensor["data"]
+            (value,) = data
+        except (KeyError, TypeError, ValueError):
+            return None
+        kind = type(value)
+        if (kind is not float and kind is not int) or type(name) is not str:
+            return None
+        columns[name] = data
+        row.append(value)
+    if len(columns) < len(row):
+        return None
+    return Asked(tuple(columns), 1, columns=columns, block=np.array([row], np.float64))
+
+
+def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]:
+    """Names and values of tensors that have what a tensor has."""
+    names, data = list[str](), list[Any]()
+    rows = None
+    for tensor in tensors:
+        name, shape, kind = tensor.get("name"), tensor.get("shape"), tensor.get("datatype")
+        if type(name) is not str or kind not in _TAKES:
+            _refuse_tensor(name, kind)
+        if (
+            type(shape) is not list
+            or len(shape) not in (1, 2)
+            or not all(type(width) is int for width in shape)
+            or any(width < 1 for width in shape[1:])
+            or (rows is not None and shape[0] != rows)
+        ):
+            raise DataError(
+                "input '{name}' has shape {shape}",
+                do="give every column on its own, with shape [rows], [rows, 1] or [rows, width]",
+                name=name,
+                shape=str(shape),
+            )
+        rows, values = shape[0], tensor.get("data")
+        if type(values) is not list and not isinstance(values, np.ndarray):
+            raise DataError(
+                "input '{name}' has no data",
+                do="give its values as a list, or as bytes with binary_data_size",
+                name=name,
+            )
+        names.append(name)
+        data.append(values)
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise DataError("input '{name}' is given twice", do="give each column once", name=double)
+    return tuple(names), data
+
+
+def _refuse_tensor(name: Any, kind: Any) -> NoReturn:
+    if type(name) is not str:
+        raise WrongUsage("an input has no name", do="name each tensor as its column is named")
+    raise DataError(
+        "input '{name}' has the unknown datatype '{datatype}'",
+        do="use one of {known}",
+        name=name,
+        datatype=str(kind),
+        known=sorted(_TAKES),
+    )
+
+
+def _whole(tensor: dict[str, Any], data: Any, inputs: tuple[str, ...] | None) -> Asked | None:
+    """One tensor of all columns, where the model's are numbers and no column has its name."""
+    shape = tensor["shape"]
+    if inputs is None or len(shape) != 2 or tensor["name"] in inputs or shape[1] != len(inputs):
+        return None
+    if tensor["datatype"] not in NUMBERS:
+        return None
+    values = _flat(tensor, data)
+    return Asked(inputs, shape[0], block=values.reshape(shape))
+
+
+def _flat(tensor: dict[str, Any], data: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """All numbers of a tensor, row by row."""
+    if not isinstance(data, np.ndarray):
+        given = [v for one in data for v in (one if type(one) is list else (one,))]
+        _check_kinds(tensor, given)
+        data = np.array(given, np.float64)
+    _check_count(tensor, data.size)
+    return np.asarray(data, np.float64)
+
+
+def _asked(tensors: list[dict[str, Any]], names: tuple[str, ...], data: list[Any]) -> Asked:
+    """One tensor a column. Numbers alone go as one array, everything else as a frame."""
+    columns = {}
+    plain = True
+    for tensor, name, values in zip(tensors, names, data, strict=True):
+        kind, shape = tensor["datatype"], tensor["shape"]
+        plain = plain and kind in NUMBERS and (len(shape) == 1 or shape[1] == 1)
+        if isinstance(values, list):
+            if len(shape) == 2:
+                values = _unnested(values, shape[1])
+            _check_kinds(tensor, values)
+        _check_count(tensor, len(values))
+        columns[name] = values
+    rows = tensors[0]["shape"][0]
+    if plain:
+        return Asked(names, rows, columns=columns, block=_block(columns))
+    return Asked.of(pl.DataFrame([_series(t, columns[n]) for t, n in zip(tensors, names,
+                                                                        strict=True)]))  # fmt: skip
+
+
+def _block(columns: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array(list(columns.values()), np.float64).T
+
+
+def _unnested(values: list[Any], width: int) -> list[Any]:
+    """All values, row by row; a row without a vector misses all of its numbers."""
+    nested = any(isinstance(given, list) for given in values)
+    rows = [[None] * width if nested and given is None else given for given in values]
+    return [v for given in rows for v in (given if isinstance(given, list) else [given])]
+
+
+def _check_kinds(tensor: dict[str, Any], values: list[Any]) -> None:
+    kinds = {type(value) for value in values}
+    if not kinds <= _TAKES[tensor["datatype"]]:
+        bad = next(value for value in values if type(value) not in _TAKES[tensor["datatype"]])
+        raise DataError(
+            "input '{name}' is declared as {datatype}, and holds {value}",
+            do="give numbers, texts, true, false or null, all of one kind in a column",
+            name=tensor["name"],
+            datatype=tensor["datatype"],
+            value=repr(bad)[:80],
+        )
+
+
+def _check_count(tensor: dict[str, Any], count: int) -> None:
+    if math.prod(tensor["shape"]) != count:
+        raise DataError(
+            "input '{name}' has shape {shape}, and holds {count} values",
+            do="give as many values as the shape says",
+            name=tensor["name"],
+            shape=tensor["shape"],
+            count=count,
+        )
+
+
+def _series(tensor: dict[str, Any], values: Any) -> pl.Series:
+    kind, shape = tensor["datatype"], tensor["shape"]
+    type_ = {"BOOL": pl.Boolean, "BYTES": pl.String}.get(kind)
+    if type_ is None:
+        type_ = pl.Float64 if kind.startswith("FP") else pl.Int64
+    try:
+        series = pl.Series(
+            tensor["name"], values, type_(), strict=not isinstance(values, np.ndarray)
+        )
+        return series.reshape(tuple(shape)) if math.prod(shape[1:]) > 1 else series
+    except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
+        raise _not_a_table(tensor["name"], error) from None
+
+
+def _with_bytes(tensors: list[dict[str, Any]], tail: bytes) -> list[dict[str, Any]]:
+    """The tensors, each with the values that lie in the bytes behind the JSON."""
+    found, at = list[dict[str, Any]](), 0
+    for tensor in tensors:
+        if not isinstance(tensor, dict):
+            raise _no_inputs()
+        size = _object(tensor, "parameters").get("binary_data_size")
+        if size is None:
+            found.append(tensor)
+            continue
+        if type(size) is not int or size < 0 or at + size > len(tail):
+            raise DataError(
+                "input '{name}' says it is {size} bytes, and {left} are left",
+                do="send as many bytes as binary_data_size says, in the order of the inputs",
+                name=str(tensor.get("name")),
+                size=str(size),
+                left=len(tail) - at,
+            )
+        found.append({**tensor, "data": decoded(tensor, tail[at : at + size])})
+        at += size
+    if at != len(tail):
+        raise DataError(
+            "{left} bytes behind the JSON belong to no input",
+            do="give each input its binary_data_size",
+            left=len(tail) - at,
+        )
+    return found
+
+
+def _not_a_table(name: str, error: Exception) -> DataError:
+    return DataError(
+        "'{name}' cannot be read as a column of values: {problem}",
+        do="give numbers, texts, true, false or null, all of one kind in a column",
+        name=name,
+        problem=str(error).splitlines()[0] if str(error) else type(error).__name__,
+    )
+
+
+def _outputs(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    said = [answer.prediction for answer in answers]
+    outputs: list[dict[str, Any]] = [
+        {"name": "predict", "shape": [len(said)], "datatype": datatype(said[:1]), "data": said}
+    ]
+    classes = answers[0].classes
+    if classes is not None and all(a.shares and a.classes == classes for a in answers):
+        outputs.append(
+            {
+                "name": "probabilities",
+                "shape": [len(said), len(classes)],
+                "datatype": "FP64",
+                "data": [share for a in answers for share in a.shares or ()],
+                "parameters": {"classes": classes},
+            }
+        )
+    return outputs

@@ -1,0 +1,115 @@
+"""The prediction log written off the request path: in batches, by a thread of its own."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from tidegate.domain.answer import Answer, Asked
+from tidegate.monitoring.prediction_log import Logged, PredictionLog
+
+_LOG = logging.getLogger("tidegate")
+
+#: How long answers wait for others: what a crash can lose, beside what a slow disk holds up.
+WAIT_SECONDS = 0.05
+#: Rows in one transaction.
+AT_ONCE = 2000
+#: Rows that may wait. What comes beyond them is answered, not logged, and counted as lost.
+MOST_WAITING = 100_000
+#: How long it waits after the database refused, before it tries again.
+PAUSE_SECONDS = 1.0
+
+
+class LogWriter:
+    """Takes answers at once and writes them soon.
+
+    ``lost`` counts rows that found no room while the database could not be written; the ones
+    waiting are kept and tried again.
+    """
+
+    def __init__(
+        self, log: PredictionLog, now: Callable[[], str], *, most_waiting: int = MOST_WAITING
+    ):
+        self._log, self._now, self._most = log, now, most_waiting
+        self._waiting: deque[tuple[str, Asked, list[Answer]]] = deque()
+        self._rows, self.lost = 0, 0
+        self._taken, self._written = 0, 0
+        self._lock = threading.Lock()
+        self._come, self._done = threading.Event(), threading.Condition()
+        self._ticked, self._at = time.monotonic(), now()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="tidegate-log", daemon=True)
+        self._thread.start()
+
+    def put(self, asked: Asked, answers: list[Answer]) -> None:
+        """Take the answers to one request; never waits."""
+        with self._lock:
+            if self._rows + len(answers) > self._most:
+                self.lost += len(answers)
+                return
+            self._rows += len(answers)
+            self._taken += 1
+            self._waiting.append((self._moment(), asked, answers))
+        if not self._come.is_set():
+            self._come.set()
+
+    def _moment(self) -> str:
+        """Now, to a millisecond: asking and writing it down takes longer than an answer may."""
+        tick = time.monotonic()
+        if tick - self._ticked > 0.001:
+            self._ticked, self._at = tick, self._now()
+        return self._at
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not written yet."""
+        return self._rows
+
+    def flush(self, seconds: float = 5.0) -> bool:
+        """Wait until all that was taken so far is written; False where that takes longer."""
+        until = self._taken
+        self._come.set()
+        with self._done:
+            return self._done.wait_for(lambda: self._written >= until, seconds)
+
+    def close(self) -> None:
+        """Write what waits, and stop."""
+        self.flush()
+        self._closing = True
+        self._come.set()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._come.wait()
+            self._come.clear()
+            time.sleep(WAIT_SECONDS)
+            while self._waiting and not self._closing:
+                self._write_some()
+
+    def _write_some(self) -> None:
+        some: list[tuple[str, Asked, list[Answer]]] = []
+        rows = 0
+        while len(some) < len(self._waiting) and rows < AT_ONCE:
+            some.append(self._waiting[len(some)])
+            rows += len(some[-1][2])
+        try:
+            self._log.write(
+                [
+                    Logged.of(answer, asked.record(row), at)
+                    for at, asked, answers in some
+                    for row, answer in enumerate(answers)
+                ]
+            )
+        except Exception:  # answers go on; what waits is tried again
+            _LOG.exception("the prediction log cannot be written; %d answers wait", self._rows)
+            time.sleep(PAUSE_SECONDS)
+            return
+        with self._lock:
+            for _ in some:
+                self._waiting.popleft()
+            self._rows -= rows
+        with self._done:
+            self._written += len(some)
+            self._done.notify_all()

@@ -1,0 +1,139 @@
+"""One model's requests in an event loop: those that arrive together are answered together."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from tidegate.domain.answer import Answer, Asked
+from tidegate.domain.errors import Busy
+from tidegate.release.gateway import (
+    Outcomes,
+    Route,
+    Split,
+    from_candidate,
+    from_champion,
+    joined,
+    split,
+    stood_in,
+)
+
+#: Requests that may wait for a model; more are sent away, so that none waits without end.
+MOST_WAITING = 1024
+#: Rows that are answered in one call.
+MOST_ROWS = 512
+#: How long requests may wait for the candidate before the champion answers them.
+DEADLINE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    asked: Asked
+    keys: Sequence[str] | None
+    answered: asyncio.Future[list[Answer]]
+
+
+@dataclass
+class Lane:
+    """Answers the requests for one model, by the route that stands when their turn comes.
+
+    What arrives in one round of the loop is one call of the model: nothing waits for company, and
+    the busier it is, the more rows share a call. Models that take longer are asked in other
+    threads, one call at a time; what arrives meanwhile is the next one.
+    """
+
+    route: Callable[[], Route]
+    sink: Callable[[Asked, list[Answer]], None]
+    threads: ThreadPoolExecutor
+    deadline: float = DEADLINE_SECONDS
+    most_waiting: int = MOST_WAITING
+    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _elsewhere: asyncio.Task[None] | None = None
+    _called: bool = False
+
+    async def ask(self, asked: Asked, keys: Sequence[str] | None = None) -> list[Answer]:
+        """An answer for every row, in order.
+
+        Raises Busy where too many wait already, and what the champion raises where it cannot
+        answer.
+        """
+        if len(self._waiting) >= self.most_waiting:
+            raise Busy(
+                "{count:,} requests wait for the model already",
+                do="try again in a second, or run more gateways",
+                count=len(self._waiting),
+            )
+        loop = asyncio.get_running_loop()
+        one = _Waiting(asked, keys, loop.create_future())
+        self._waiting.append(one)
+        if not self._called and self._elsewhere is None:
+            self._called = True
+            loop.call_soon(self._round)
+        return await one.answered
+
+    def _round(self) -> None:
+        """Answer what waits: here where that is quick, else in other threads."""
+        self._called = False
+        while self._waiting and self._elsewhere is None:
+            route, batch, splits, rows = self.route(), list[_Waiting](), list[Split](), 0
+            while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= MOST_ROWS):
+                one = self._waiting.popleft()
+                try:
+                    splits.append(split(route, one.asked, one.keys))
+                except Exception as error:
+                    _give(one, error)
+                    continue
+                batch.append(one)
+                rows += one.asked.rows
+            if not batch:
+                continue
+            if route.quick and rows <= MOST_ROWS:
+                self._finish(batch, joined(splits, from_champion(splits), from_candidate(splits)))
+            else:
+                loop = asyncio.get_running_loop()
+                self._elsewhere = loop.create_task(self._in_threads(batch, splits))
+
+    async def _in_threads(self, batch: list[_Waiting], splits: list[Split]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            champion = loop.run_in_executor(self.threads, from_champion, splits)
+            candidate = await self._in_time(splits)
+            self._finish(batch, joined(splits, await champion, candidate))
+        except BaseException as error:
+            self._finish(batch, [RuntimeError(f"the gateway stops: {error!r}")] * len(batch))
+            raise
+        finally:
+            self._elsewhere = None
+            if self._waiting and not self._called:
+                self._called = True
+                loop.call_soon(self._round)
+
+    async def _in_time(self, splits: list[Split]) -> Outcomes:
+        """The candidate's answers, or after the deadline the champion's in its place."""
+        taken = [one for one in splits if one.candidate]
+        if not taken:
+            return [[] for _ in splits]
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self.threads, from_candidate, taken)
+        try:
+            found = await asyncio.wait_for(asyncio.shield(work), self.deadline)
+        except TimeoutError:
+            found = await loop.run_in_executor(self.threads, stood_in, taken)
+        by_split = dict(zip(map(id, taken), found, strict=True))
+        return [by_split.get(id(one), []) for one in splits]
+
+    def _finish(self, batch: list[_Waiting], answers: Outcomes) -> None:
+        for one, said in zip(batch, answers, strict=True):
+            if not isinstance(said, Exception):
+                self.sink(one.asked, said)
+            _give(one, said)
+
+
+def _give(one: _Waiting, said: list[Answer] | Exception) -> None:
+    if one.answered.done():
+        return  # whoever asked has gone
+    if isinstance(said, Exception):
+        one.answered.set_exception(said)
+    else:
+        one.answered.set_result(said)

@@ -1,0 +1,166 @@
+"""The Open Inference Protocol: what a request holds, in JSON and as bytes, and what is refused."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.apps.gateway.protocol import request_of, response_of, rows_of
+from tidegate.domain.answer import Answer
+from tidegate.domain.errors import DataError, WrongUsage
+
+
+def tensor(name="v", shape=(1,), data=(1.0,), datatype="FP64", **more):
+    return {"name": name, "shape": list(shape), "datatype": datatype, "data": list(data), **more}
+
+
+def read(*tensors, inputs=None, tail=b"", **told):
+    head = json.dumps({"inputs": list(tensors), **told}).encode()
+    return request_of(head + tail, len(head) if tail else None, inputs)
+
+
+def frame(*tensors):
+    return read(*tensors).asked.frame()
+
+
+def test_a_column_of_vectors_is_flat_or_a_list_a_row():
+    flat = frame(tensor(shape=[2, 3], data=[1, 2, 3, 4, None, 6]))["v"]
+    assert flat.dtype == pl.Array(pl.Float64, 3)
+    assert flat.to_list() == [[1, 2, 3], [4, None, 6]]
+    nested = frame(tensor(shape=[2, 3], data=[[1, 2, 3], [4, None, 6]]))["v"]
+    assert nested.to_list() == flat.to_list()
+    gone = frame(tensor(shape=[2, 2], data=[[1, 2], None]))["v"]
+    assert gone.to_list() == [[1, 2], [None, None]]
+
+
+def test_a_column_of_one_number_a_row_is_no_vector():
+    for shape, data in (([2], [1, None]), ([2, 1], [1, None]), ([2, 1], [[1], None])):
+        asked = read(tensor(shape=shape, data=data)).asked
+        assert asked.frame()["v"].to_list() == [1, None]
+        assert asked.numbers(("v",)).tolist() == [[1.0], [pytest.approx(np.nan, nan_ok=True)]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "data"),
+    [([2, 2], [1, 2, 3]), ([2, 0], []), ([1, 2, 2], [1, 2, 3, 4]), ([2, 2], [[1, 2], [3]]),
+     ([2], [1.0]), ([1], []), ([-1], [1.0]), ([], [1.0])],
+)  # fmt: skip
+def test_what_does_not_fit_its_shape_is_refused(shape, data):
+    with pytest.raises(DataError, match="has shape"):
+        read(tensor(shape=shape, data=data), tensor("w", [shape[0] if shape else 1], [1.0]))
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value"),
+    [("FP64", "1.5"), ("FP64", True), ("INT64", 1.5), ("BOOL", 1), ("BYTES", 3), ("FP32", {}),
+     ("FP64", [1.0])],
+)  # fmt: skip
+def test_what_is_not_of_its_datatype_is_refused(datatype, value):
+    with pytest.raises(DataError):
+        read(tensor(data=[value], datatype=datatype), tensor("w"))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b"", b"[]", b"{", b'{"inputs": 3}', b'{"inputs": []}', b'{"inputs": [3]}',
+     b'{"inputs": [{"shape": [1], "datatype": "FP64", "data": [1.0]}]}',
+     b'{"inputs": [{"name": "v", "shape": [1], "datatype": "FP64", "data": [1.0]}],'
+     b' "outputs": [7]}',
+     b'{"inputs": [{"name": "v", "shape": [1], "datatype": "FP64", "data": [1.0]}],'
+     b' "parameters": 7}'],
+)  # fmt: skip
+def test_what_is_no_request_is_refused(told):
+    with pytest.raises(WrongUsage):
+        request_of(told, None, None)
+
+
+def test_a_column_twice_is_refused():
+    for tensors in ([tensor(), tensor()], [tensor(datatype="BYTES", data=["a"])] * 2):
+        with pytest.raises(DataError, match="given twice"):
+            read(*tensors)
+
+
+def test_one_tensor_of_all_columns_is_read_in_the_models_order():
+    asked = read(tensor("input-0", [2, 2], [[1, 2], [3, None]]), inputs=("a", "b")).asked
+    assert asked.names == ("a", "b")
+    assert asked.record(0) == {"a": 1.0, "b": 2.0}
+    assert np.isnan(asked.record(1)["b"])
+    assert asked.numbers(("b", "a"))[0].tolist() == [2.0, 1.0]
+    # A column of that name is itself, and other widths are no columns.
+    assert read(tensor("a", [1, 2], [1, 2]), inputs=("a", "b")).asked.names == ("a",)
+    assert read(tensor("x", [1, 3], [1, 2, 3]), inputs=("a", "b")).asked.names == ("x",)
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=20))
+def test_bytes_say_what_json_says(values):
+    raw = np.array(values, "<f8").tobytes()
+    told = {"name": "v", "shape": [len(values)], "datatype": "FP64",
+            "parameters": {"binary_data_size": len(raw)}}  # fmt: skip
+    assert read(told, tail=raw).asked.numbers(("v",))[:, 0].tolist() == values
+
+
+def test_texts_and_truth_values_as_bytes():
+    texts = b"".join(len(one).to_bytes(4, "little") + one for one in (b"ab", "价".encode()))
+    told = [
+        {"name": "t", "shape": [2], "datatype": "BYTES",
+         "parameters": {"binary_data_size": len(texts)}},
+        {"name": "b", "shape": [2], "datatype": "BOOL", "parameters": {"binary_data_size": 2}},
+    ]  # fmt: skip
+    found = read(*told, tail=texts + b"\x01\x00").asked.frame()
+    assert found.to_dict(as_series=False) == {"t": ["ab", "价"], "b": [True, False]}
+
+
+@pytest.mark.parametrize(
+    ("size", "tail"),
+    [(8, b"1234567"), (7, b"1234567"), (-1, b"1"), ("8", b"12345678"), (8, b"123456789")],
+)
+def test_bytes_that_do_not_fit_are_refused(size, tail):
+    told = {"name": "v", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": size}}
+    with pytest.raises(DataError):
+        read(told, tail=tail)
+
+
+def test_rows_by_name_may_miss_columns_and_hold_texts():
+    asked, keys = rows_of({"rows": [{"a": 1, "b": 2.5}, {"a": 3}], "keys": ["x", "y"]})
+    assert keys == ["x", "y"]
+    assert asked.record(1) == {"a": 3, "b": None}
+    assert asked.numbers(("a", "b"))[0].tolist() == [1.0, 2.5]
+    texts, _ = rows_of({"rows": [{"a": "x"}]})
+    assert texts.numbers(("a",)) is None
+    for bad in ({}, {"rows": []}, {"rows": [3]}, {"rows": [{"a": 1}], "keys": "x"}):
+        with pytest.raises(WrongUsage):
+            rows_of(bad)
+
+
+def answer(**changed):
+    facts = {
+        "request_id": "r", "model": "m", "version": 2, "arm": "candidate", "prediction": "yes",
+        "classes": ["no", "yes"], "shares": [0.25, 0.75], "key": None, "update_id": "m-2",
+        "step": 0, "failed": False, "latency_ms": 1.0, "params": "p", "epoch": 3,
+    }  # fmt: skip
+    return Answer(**(facts | changed))
+
+
+def test_a_response_says_who_answered():
+    request = read(tensor(), id="7")
+    body, head = response_of("m", request, [answer(), answer(version=1, arm="champion")])
+    told = json.loads(body)
+    assert head is None
+    assert (told["id"], told["model_version"]) == ("7", "1,2")
+    assert told["parameters"]["arms"] == ["candidate", "champion"]
+    assert (told["parameters"]["params"], told["parameters"]["epoch"]) == (["p"], 3)
+    assert told["outputs"][1]["data"] == [0.25, 0.75] * 2
+
+
+def test_outputs_as_bytes_lie_behind_the_json():
+    request = read(
+        tensor(), outputs=[{"name": "probabilities", "parameters": {"binary_data": True}}]
+    )
+    body, head = response_of("m", request, [answer()])
+    told = json.loads(body[:head])
+    assert [one["name"] for one in told["outputs"]] == ["probabilities"]
+    assert told["outputs"][0]["parameters"]["binary_data_size"] == 16
+    assert np.frombuffer(body[head:], "<f8").tolist() == [0.25, 0.75]

@@ -1,0 +1,65 @@
+"""Answers written off the request path: all of them, soon; and what is lost is counted."""
+
+import threading
+
+from tidegate.domain.answer import Answer, Asked
+from tidegate.monitoring.log_writer import LogWriter
+
+
+def answer(request_id):
+    return Answer(
+        request_id, "m", 1, "champion", 7, None, None, None, None, None, False, 1.0, "p", 1
+    )
+
+
+class Log:
+    """Keeps what is written, once it may."""
+
+    def __init__(self, *, open_=True):
+        self.rows, self.may = [], threading.Event()
+        if open_:
+            self.may.set()
+
+    def write(self, rows):
+        if not self.may.is_set():
+            raise OSError("the disk is full")
+        self.rows += rows
+
+
+def put(writer, count, start=0):
+    for number in range(start, start + count):
+        asked = Asked(("x",), 1, columns={"x": [number]})
+        writer.put(asked, [answer(str(number))])
+
+
+def test_all_are_written_in_order():
+    log = Log()
+    writer = LogWriter(log, lambda: "now")
+    put(writer, 5000)
+    assert writer.flush()
+    assert [row.request_id for row in log.rows] == [str(number) for number in range(5000)]
+    assert log.rows[3].features == '{"x":3}'
+    writer.close()
+
+
+def test_closing_writes_what_waits():
+    log = Log()
+    writer = LogWriter(log, lambda: "now")
+    put(writer, 10)
+    writer.close()
+    assert len(log.rows) == 10
+
+
+def test_what_finds_no_room_is_counted_and_the_rest_is_kept(monkeypatch):
+    monkeypatch.setattr("tidegate.monitoring.log_writer.PAUSE_SECONDS", 0.02)
+    log = Log(open_=False)
+    writer = LogWriter(log, lambda: "now", most_waiting=100)
+    put(writer, 130)
+    assert writer.lost == 30
+    assert not writer.flush(0.2)
+    log.may.set()
+    assert writer.flush()
+    assert len(log.rows) == 100
+    put(writer, 1, start=500)
+    writer.close()
+    assert log.rows[-1].request_id == "500"

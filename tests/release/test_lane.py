@@ -1,0 +1,141 @@
+"""A lane: what arrives together is one call, what is late is stood in for, what is too much waits
+no longer."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tidegate.domain.answer import Asked
+from tidegate.domain.errors import Busy, DataError
+from tidegate.domain.predictor import Predictions
+from tidegate.release.gateway import Route, Served
+from tidegate.release.lane import Lane
+
+
+class Adds:
+    """Adds to every number; counts its calls and their rows."""
+
+    inputs = ("x",)
+
+    def __init__(self, to=0.0, refuses=None, sleeps=0.0):
+        self.to, self.refuses, self.sleeps, self.calls = to, refuses, sleeps, []
+
+    def predict(self, rows):
+        return self.predict_numbers(rows["x"].to_numpy()[:, None])
+
+    def predict_numbers(self, block):
+        self.calls.append(len(block))
+        time.sleep(self.sleeps)
+        if self.refuses is not None and (block == self.refuses).any():
+            raise DataError("no such number", do="take another one")
+        return Predictions(block[:, 0] + self.to)
+
+
+def asked(value):
+    return Asked(("x",), 1, columns={"x": [value]}, block=np.array([[float(value)]]))
+
+
+def lane_of(champion, candidate=None, *, quick=True, **more):
+    def served(number, how):
+        return Served(number, how, inputs=how.inputs, quick=quick)
+
+    route = Route(
+        "m",
+        served(1, champion),
+        candidate=served(2, candidate) if candidate else None,
+        share=1.0 if candidate else 0.0,
+        release_id="m-2",
+    )
+    log = []
+    lane = Lane(
+        lambda: route, lambda a, answers: log.append(answers), ThreadPoolExecutor(3), **more
+    )
+    return lane, log
+
+
+def run(lane, requests):
+    async def all_of_them():
+        return await asyncio.gather(*map(lane.ask, requests), return_exceptions=True)
+
+    return asyncio.run(all_of_them())
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_arrives_together_is_one_call(quick):
+    champion = Adds(10)
+    lane, log = lane_of(champion, quick=quick)
+    answers = run(lane, [asked(n) for n in range(40)])
+    assert [one[0].prediction for one in answers] == [10.0 + n for n in range(40)]
+    assert champion.calls == [40]
+    assert len(log) == 40
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_one_bad_request_harms_no_other(quick):
+    lane, log = lane_of(Adds(10, refuses=3), quick=quick)
+    answers = run(lane, [asked(n) for n in range(6)])
+    assert isinstance(answers[3], DataError)
+    assert [one[0].prediction for n, one in enumerate(answers) if n != 3] == [10, 11, 12, 14, 15]
+    assert len(log) == 5
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_candidate_that_refuses_one_row_fails_that_one(quick):
+    lane, _ = lane_of(Adds(10), Adds(100, refuses=3), quick=quick)
+    answers = [one[0] for one in run(lane, [asked(n) for n in range(5)])]
+    assert [one.prediction for one in answers] == [100, 101, 102, 13, 104]
+    assert [one.version for one in answers] == [2, 2, 2, 1, 2]
+    assert [one.failed for one in answers] == [False, False, False, True, False]
+
+
+def test_a_candidate_that_is_late_is_stood_in_for():
+    lane, _ = lane_of(Adds(10), Adds(100, sleeps=0.5), quick=False, deadline=0.05)
+    (answers,) = run(lane, [asked(1)])
+    assert (answers[0].prediction, answers[0].version, answers[0].failed) == (11, 1, True)
+    assert answers[0].arm == "candidate"
+
+
+def test_more_than_may_wait_are_sent_away():
+    lane, _ = lane_of(Adds(), most_waiting=5)
+    answers = run(lane, [asked(n) for n in range(8)])
+    assert [isinstance(one, Busy) for one in answers] == [False] * 5 + [True] * 3
+
+
+def test_while_a_slow_call_runs_what_arrives_is_the_next_one():
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Waits(Adds):
+        def predict_numbers(self, block):
+            begun.set()
+            go_on.wait(5)
+            return super().predict_numbers(block)
+
+    champion = Waits()
+    lane, _ = lane_of(champion, quick=False)
+
+    async def story():
+        first = asyncio.ensure_future(lane.ask(asked(1)))
+        await asyncio.to_thread(begun.wait, 5)
+        others = [asyncio.ensure_future(lane.ask(asked(n))) for n in range(7)]
+        await asyncio.sleep(0.05)
+        go_on.set()
+        return await asyncio.gather(first, *others)
+
+    assert len(asyncio.run(story())) == 8
+    assert champion.calls == [1, 7]
+
+
+def test_rows_that_are_no_numbers_are_answered_from_frames():
+    class Texts:
+        def predict(self, rows):
+            return Predictions(np.array([f"{one}!" for one in rows["t"]], dtype=object))
+
+    route = Route("m", Served(1, Texts()))
+    lane = Lane(lambda: route, lambda _a, _b: None, ThreadPoolExecutor(1))
+    requests = [Asked.of(pl.DataFrame({"t": [text]})) for text in ("a", "b")]
+    assert [one[0].prediction for one in run(lane, requests)] == ["a!", "b!"]

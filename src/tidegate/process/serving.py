@@ -13,6 +13,7 @@ import polars as pl
 
 from tidegate.domain.answer import Answer, Asked
 from tidegate.domain.errors import Conflict
+from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import NumbersPredictor
 from tidegate.domain.rollout import Deployment, ReleaseStatus
 from tidegate.domain.stage import Stage
@@ -65,6 +66,10 @@ class Serving:
         self.route(model)
         return self._gateway.infer(model, rows, keys)
 
+    def routed(self, model: str) -> Route | None:
+        """Who answers for a model, as far as that is known without looking."""
+        return self._gateway.route(model)
+
     def route(self, model: str) -> Route:
         """Who answers for a model; raises Conflict where nothing answers for it here."""
         route = self._gateway.route(model)
@@ -100,9 +105,22 @@ class Serving:
             size = reader.size()
         self._read = time.monotonic()
         if size != self._followed:
-            for model in self._gateway.models():
-                self.refresh(model)
+            self._route_all()
             self._followed = size
+
+    def _route_all(self) -> None:
+        """Route every model; what cannot be loaded leaves its model as it was routed, and the
+        first such problem is raised when the others are done."""
+        with self._home.journal.read() as reader:
+            models = [spec.model for spec in reader.all(ModelSpec) if spec.trains]
+        problems = []
+        for model in models:
+            try:
+                self.refresh(model)
+            except Exception as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
 
     def close(self) -> None:
         """Write what waits."""

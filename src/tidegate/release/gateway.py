@@ -149,10 +149,6 @@ class Gateway:
         """The route of a model; None where there is none."""
         return self._routes.get(model)
 
-    def models(self) -> list[str]:
-        """The models that have a route."""
-        return list(self._routes)
-
     def set_route(self, route: Route) -> None:
         """Answer by ``route`` from the next request on."""
         self._routes[route.model] = route

@@ -20,7 +20,7 @@ def serve(folder: Path | None, actor: str | None, *, host: str, port: int, worke
         )
     Workspace(folder, actor=actor).close()  # what is wrong with it is told before we listen
     app = make_app(folder, actor, worker=worker)
-    uvicorn.run(app, host=host, port=port, log_level="info", access_log=False)
+    uvicorn.run(app, host=host, port=port, log_level="info", access_log=False, proxy_headers=False)
 
 
 def _is_loopback(host: str) -> bool:

@@ -104,7 +104,7 @@ class GatewayApp:
     # What is asked
 
     async def _infer(self, name: str, body: bytes, headers: Headers) -> Reply:
-        lane, route = self._lane(name)
+        lane, route = await self._lane(name)
         asked = request_of(body, _header_length(headers), _inputs(route))
         answers = await _answers(lane, asked.asked, asked.keys)
         reply, head = response_of(name, asked, answers)
@@ -115,7 +115,7 @@ class GatewayApp:
         return reply, [kind, length, _versions(answers)]
 
     async def _predict(self, name: str, body: bytes, _headers: Headers) -> Reply:
-        lane, _ = self._lane(name)
+        lane, _ = await self._lane(name)
         asked, keys = rows_of(document(body))
         answers = await _answers(lane, asked, keys)
         told = [
@@ -176,9 +176,11 @@ class GatewayApp:
     async def _metrics(self, *_: Any) -> Reply:
         return self.metrics.page()
 
-    def _lane(self, name: str) -> tuple[Lane, Route]:
+    async def _lane(self, name: str) -> tuple[Lane, Route]:
         serving = self._of_process()
-        route = serving.route(name)
+        route = serving.routed(name)
+        if route is None:  # it is loaded first, and that takes time
+            route = await asyncio.to_thread(serving.route, name)
         lane = self._lanes.get(name)
         if lane is None:
             lane = Lane(lambda: serving.route(name), self._sink, serving.threads)

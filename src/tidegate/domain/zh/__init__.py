@@ -4,6 +4,7 @@ from tidegate.domain.zh.apps import APPS
 from tidegate.domain.zh.contract import CONTRACT
 from tidegate.domain.zh.data import DATA
 from tidegate.domain.zh.domain import DOMAIN
+from tidegate.domain.zh.gateway import GATEWAY
 from tidegate.domain.zh.governance import GOVERNANCE
 from tidegate.domain.zh.ledger import LEDGER
 from tidegate.domain.zh.monitoring import MONITORING
@@ -20,6 +21,7 @@ ZH: dict[str, str] = {
     **CONTRACT,
     **DATA,
     **DOMAIN,
+    **GATEWAY,
     **GOVERNANCE,
     **LEDGER,
     **MONITORING,

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from tidegate.domain.answer import Asked
-from tidegate.domain.errors import Busy, DataError
+from tidegate.domain.errors import Busy, Conflict, DataError
 from tidegate.domain.predictor import Predictions
 from tidegate.release.gateway import Route, Served
 from tidegate.release.lane import Lane
@@ -139,3 +139,17 @@ def test_rows_that_are_no_numbers_are_answered_from_frames():
     lane = Lane(lambda: route, lambda _a, _b: None, ThreadPoolExecutor(1))
     requests = [Asked.of(pl.DataFrame({"t": [text]})) for text in ("a", "b")]
     assert [one[0].prediction for one in run(lane, requests)] == ["a!", "b!"]
+
+
+def test_whoever_tries_a_version_out_names_the_arm_and_is_not_counted():
+    lane, _ = lane_of(Adds(10), Adds(100))
+
+    async def story():
+        return [(await lane.ask(asked(1), arm=arm))[0] for arm in ("champion", "candidate", None)]
+
+    answers = asyncio.run(story())
+    assert [one.prediction for one in answers] == [11, 101, 101]
+    assert [one.update_id for one in answers] == [None, None, "m-2"]
+    alone, _ = lane_of(Adds(10))
+    with pytest.raises(Conflict, match="no candidate on traffic"):
+        asyncio.run(alone.ask(asked(1), arm="candidate"))

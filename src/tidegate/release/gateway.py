@@ -97,7 +97,10 @@ def no_version(model: str) -> Conflict:
 
 @dataclass(slots=True)
 class Split:
-    """One request, its ids and keys, and which of its rows each arm takes (None: all of them)."""
+    """One request, its ids and keys, and which of its rows each arm takes (None: all of them).
+
+    ``chosen``: whoever asked named the arm, so the answers say nothing of the release.
+    """
 
     route: Route
     asked: Asked
@@ -105,12 +108,16 @@ class Split:
     ids: list[str]
     champion: list[int] | None = None
     candidate: list[int] = field(default_factory=list)
+    chosen: bool = False
 
 
-def split(route: Route, asked: Asked, keys: Sequence[str] | None = None) -> Split:
+def split(
+    route: Route, asked: Asked, keys: Sequence[str] | None = None, arm: Arm | None = None
+) -> Split:
     """Who takes which row; rows of one key stay together, rows without one are split by chance.
 
-    Raises Conflict where no version is in production, DataError for keys that fit no rows.
+    ``arm``: takes all of them, for whoever tries a version out. Raises Conflict where no version is
+    in production, or no candidate on traffic, DataError for keys that fit no rows.
     """
     if route.champion is None:
         raise no_version(route.model)
@@ -125,7 +132,17 @@ def split(route: Route, asked: Asked, keys: Sequence[str] | None = None) -> Spli
             rows=asked.rows,
         )
     made = Split(route, asked, keys, [_IDS.next() for _ in range(asked.rows)])
-    if route.candidate is not None and route.release_id is not None:
+    if arm is not None:
+        made.chosen = True
+        if arm == "candidate":
+            if route.candidate is None:
+                raise Conflict(
+                    "model '{model}' has no candidate on traffic",
+                    do="leave the header Tidegate-Arm out, or start a release",
+                    model=route.model,
+                )
+            made.champion, made.candidate = [], list(range(asked.rows))
+    elif route.candidate is not None and route.release_id is not None:
         told, share, release = made.ids if keys is None else keys, route.share, route.release_id
         taken = [takes_candidate(release, key, share) for key in told]
         made.candidate = [row for row, took in enumerate(taken) if took]
@@ -290,7 +307,8 @@ def _told(
         Answer(
             parts.ids[row], route.model, served.version, arm, value, classes,
             None if shares is None else shares[at], None if keys is None else keys[row],
-            route.release_id, route.step, failed, latency, served.params, route.epoch,
+            None if parts.chosen else route.release_id,
+            None if parts.chosen else route.step, failed, latency, served.params, route.epoch,
         )
         for at, (row, value) in enumerate(
             zip(range(parts.asked.rows) if rows is None else rows, said.values.tolist(),

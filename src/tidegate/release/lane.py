@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tidegate.domain.answer import Answer, Asked
+from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy
 from tidegate.release.gateway import (
     Outcomes,
@@ -31,6 +31,7 @@ DEADLINE_SECONDS = 1.0
 class _Waiting:
     asked: Asked
     keys: Sequence[str] | None
+    arm: Arm | None
     answered: asyncio.Future[list[Answer]]
 
 
@@ -52,8 +53,10 @@ class Lane:
     _elsewhere: asyncio.Task[None] | None = None
     _called: bool = False
 
-    async def ask(self, asked: Asked, keys: Sequence[str] | None = None) -> list[Answer]:
-        """An answer for every row, in order.
+    async def ask(
+        self, asked: Asked, keys: Sequence[str] | None = None, arm: Arm | None = None
+    ) -> list[Answer]:
+        """An answer for every row, in order; from one ``arm``, where it is named.
 
         Raises Busy where too many wait already, and what the champion raises where it cannot
         answer.
@@ -65,7 +68,7 @@ class Lane:
                 count=len(self._waiting),
             )
         loop = asyncio.get_running_loop()
-        one = _Waiting(asked, keys, loop.create_future())
+        one = _Waiting(asked, keys, arm, loop.create_future())
         self._waiting.append(one)
         if not self._called and self._elsewhere is None:
             self._called = True
@@ -80,7 +83,7 @@ class Lane:
             while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= MOST_ROWS):
                 one = self._waiting.popleft()
                 try:
-                    splits.append(split(route, one.asked, one.keys))
+                    splits.append(split(route, one.asked, one.keys, one.arm))
                 except Exception as error:
                     _give(one, error)
                     continue

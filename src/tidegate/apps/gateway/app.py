@@ -20,7 +20,7 @@ from tidegate.apps.gateway.protocol import (
 )
 from tidegate.apps.http import guard
 from tidegate.apps.http.problems import from_error, language_of, problem, unexpected
-from tidegate.domain.answer import Answer, Asked
+from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy, Conflict, DataError, TidegateError, WrongUsage
 from tidegate.process.serving import Serving
 from tidegate.release.gateway import Route
@@ -106,7 +106,7 @@ class GatewayApp:
     async def _infer(self, name: str, body: bytes, headers: Headers) -> Reply:
         lane, route = await self._lane(name)
         asked = request_of(body, _header_length(headers), _inputs(route))
-        answers = await _answers(lane, asked.asked, asked.keys)
+        answers = await _answers(lane, asked.asked, asked.keys, headers)
         reply, head = response_of(name, asked, answers)
         if head is None:
             return reply, [_JSON, _versions(answers)]
@@ -114,10 +114,10 @@ class GatewayApp:
         kind = (b"content-type", b"application/octet-stream")
         return reply, [kind, length, _versions(answers)]
 
-    async def _predict(self, name: str, body: bytes, _headers: Headers) -> Reply:
+    async def _predict(self, name: str, body: bytes, headers: Headers) -> Reply:
         lane, _ = await self._lane(name)
         asked, keys = rows_of(document(body))
-        answers = await _answers(lane, asked, keys)
+        answers = await _answers(lane, asked, keys, headers)
         told = [
             {
                 "request_id": answer.request_id,
@@ -200,10 +200,21 @@ class _Refused(Exception):
         super().__init__(detail)
 
 
-async def _answers(lane: Lane, asked: Asked, keys: list[str] | None) -> list[Answer]:
+async def _answers(
+    lane: Lane, asked: Asked, keys: list[str] | None, headers: Headers
+) -> list[Answer]:
+    arm: Arm | None = None
+    told = headers.get(b"tidegate-arm")
+    if told is not None:
+        if told not in (b"champion", b"candidate"):
+            raise WrongUsage(
+                "Tidegate-Arm names no arm",
+                do="send champion or candidate, or leave the header out",
+            )
+        arm = "champion" if told == b"champion" else "candidate"
     if asked.rows == 0:
         raise Conflict("there are no rows to answer", do="give at least one row")
-    return await lane.ask(asked, keys)
+    return await lane.ask(asked, keys, arm)
 
 
 async def _body(headers: Headers, receive: Receive) -> bytes:

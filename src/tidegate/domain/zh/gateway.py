@@ -1,6 +1,10 @@
 """What the gateway says, in Chinese."""
 
 GATEWAY = {
+    "Tidegate-Arm names no arm": "Tidegate-Arm 没有指明哪一侧",
+    "leave the header Tidegate-Arm out, or start a release": "请省略请求头 Tidegate-Arm，或开始一次发布",
+    "model '{model}' has no candidate on traffic": "模型“{model}”没有承接流量的候选版本",
+    "send champion or candidate, or leave the header out": "请发送 champion 或 candidate，或省略该请求头",
     "Inference-Header-Content-Length is no number of bytes": "Inference-Header-Content-Length 不是字节数",
     "an input has no name": "有一个输入没有名称",
     'give "inputs": a list of tensors, one a column': '请给出 "inputs"：张量的列表，一列一个',

@@ -46,6 +46,13 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
     ``inputs``: the model's columns where all are numbers; a single tensor ``[rows, columns]`` is
     then all of them, in this order. Raises DataError or WrongUsage for what is no request.
     """
+    if header_length is not None and header_length > len(body):
+        raise DataError(
+            "the JSON is said to be {length} bytes, and the body is {size}",
+            do="give the length of the JSON before the tensors, or leave it out",
+            length=header_length,
+            size=len(body),
+        )
     told = document(body if header_length is None else body[:header_length])
     tensors = told.get("inputs")
     if not isinstance(tensors, list) or not tensors:

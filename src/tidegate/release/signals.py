@@ -1,0 +1,91 @@
+"""What counts as an event: slow answers, answers that are rare for the champion, late labels."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tidegate.release.judge import Floats, log_evidence, log_mean, log_shift
+
+#: Quantiles of the champion's latencies beyond which an answer is slow: most answers, the slower
+#: tenth, and the tail that users complain of.
+LATENCY_QUANTILES = (0.5, 0.9, 0.99)
+#: How many times as often a band of answers may come before that counts as another distribution:
+#: a new version is meant to answer differently, and twice as often is more than was meant.
+BEYOND = 2.0
+
+
+def slow_above(
+    latencies_ms: ArrayLike, quantiles: Sequence[float] = LATENCY_QUANTILES
+) -> list[float]:
+    """Limits in milliseconds, one a quantile, from the champion's latencies before the release.
+
+    They are frozen: were they taken anew while the candidate answers, its own load on the machine
+    would move them. How well they are estimated does not touch the judge's validity, since a
+    limit's base rate cancels. Raises ValueError for no latencies.
+    """
+    known = np.asarray(latencies_ms, dtype=float)
+    if known.size == 0:
+        raise ValueError("no latency of the champion is known")
+    return [float(limit) for limit in np.quantile(known, quantiles)]
+
+
+def log_slow(candidate: ArrayLike, champion: ArrayLike, share: ArrayLike) -> Floats:
+    """Evidence that the candidate is slower, from counts of slow answers ``(..., quantiles)``.
+
+    The mean of one e-process a quantile: the shift of a whole distribution shows at its middle,
+    that of its tail at the top.
+    """
+    ours, theirs = np.asarray(candidate)[..., None], np.asarray(champion)[..., None]
+    return log_mean(log_evidence(ours, theirs, share))
+
+
+def log_bands(
+    candidate: ArrayLike, champion: ArrayLike, share: ArrayLike, beyond: float = BEYOND
+) -> Floats:
+    """Evidence that answers are distributed otherwise, from counts of answers ``(..., bands)``.
+
+    ``bands`` are classes, or ranges between quantiles of the champion's answers frozen before the
+    release. Were both alike, the answers in each band would fall on the candidate at its share,
+    whatever the inputs of the hour (Lindon and Malek 2022, arXiv:2011.03567). The mean of one
+    two-sided e-process a band. That a candidate answers otherwise is no harm by itself, so a band
+    counts only from ``beyond`` times (or one ``beyond``-th) as often.
+    """
+    ours, theirs = np.asarray(candidate)[..., None], np.asarray(champion)[..., None]
+    return log_mean(log_shift(ours, theirs, share, beyond))
+
+
+def band_of(value: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
+    """In which band an answer lies: ``edges``, ascending, part the numbers into one band more."""
+    return np.asarray(np.searchsorted(np.asarray(edges), np.asarray(value), side="right"))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A label as it was told: when its request was answered, when it came (seconds), and more."""
+
+    answered: float
+    told: float
+    arm: str
+    bad: bool
+
+
+def matured(labels: Iterable[Told], window: float, now: float) -> Iterator[Told]:
+    """Labels, given in the order they were told, in the order their requests mature, up to ``now``.
+
+    Labels are counted as they come wherever the arm does not touch how long they take. Where it
+    does (one version's errors are complained of sooner), the faster side would look worse for a
+    while. With a window every request is looked at when it is exactly ``window`` seconds old: a
+    label told later is left out, on either side, so that how soon within it no longer matters.
+    Called again with more labels and a later ``now``, it begins with the same ones.
+    """
+    waiting: list[tuple[float, int, Told]] = []
+    for number, label in enumerate(labels):
+        while waiting and waiting[0][0] + window <= label.told:
+            yield heappop(waiting)[2]
+        if label.told - label.answered <= window:
+            heappush(waiting, (label.answered, number, label))
+    while waiting and waiting[0][0] + window <= now:
+        yield heappop(waiting)[2]

@@ -1,6 +1,6 @@
 """Rules that end a canary, on simulated traffic: ``make bench-canary``.
 
-Writes the section in docs/benchmarks.md. Needs nothing but Tidegate's own environment.
+Writes the section in docs/benchmarks.md, and docs/canary.svg; needs no other environment.
 """
 
 import argparse
@@ -8,8 +8,8 @@ import sys
 import time
 
 import numpy as np
-from benchmarks.canary import plans, rows, tables
-from benchmarks.page import write
+from benchmarks.canary import picture, plans, rows, tables
+from benchmarks.page import ROOT, write
 
 #: How often the candidate of a plan is wrong, as a multiple of the champion's.
 CANDIDATES = {
@@ -57,4 +57,5 @@ if __name__ == "__main__":
     text = tables.page(found, held, shadowed(options.runs), options.runs)
     if not options.dry:
         write("canary", text)
+        (ROOT / "docs" / "canary.svg").write_text(picture.drawn(found), encoding="utf-8")
     print(text)

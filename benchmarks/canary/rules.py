@@ -43,7 +43,8 @@ def judge(traffic: Traffic, *, by_entity: bool = True) -> Stops:
             ours, theirs = seen.first
         ours, theirs = ours.cumsum(axis=1)[..., None], theirs.cumsum(axis=1)[..., None]
         logs.append(log_evidence(ours, theirs, SHARE))
-    logs.append(log_slow(traffic.slow[0].cumsum(axis=1), traffic.slow[1].cumsum(axis=1), SHARE))
+    ours, theirs = (counts.cumsum(axis=1)[..., None] for counts in traffic.slow)
+    logs.append(log_slow(ours, theirs, SHARE))
     return first(log_mean(np.stack(logs, axis=-1)) >= np.log(1 / ALPHA), 1)
 
 

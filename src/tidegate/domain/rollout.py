@@ -8,10 +8,14 @@ from tidegate.domain.messages import Frozen, Message
 
 
 class Step(Frozen):
-    """One step: ``share`` of requests to the candidate, until ``min_labels`` are in (both arms)."""
+    """One step: ``share`` of requests to the candidate, until ``min_labels`` are in (both arms).
+
+    It also lasts at least ``min_minutes``: a night shows what a minute does not.
+    """
 
     share: float = Field(gt=0, le=1)
     min_labels: int = Field(ge=1)
+    min_minutes: float = Field(0.0, ge=0)
 
 
 class Tally(Frozen):
@@ -32,6 +36,8 @@ class Tally(Frozen):
     candidate_bad_entities: int | None = None
     champion_first_bad: int | None = None
     candidate_first_bad: int | None = None
+    champion_slow: tuple[int, ...] = ()  # entities with an answer beyond each limit of latency
+    candidate_slow: tuple[int, ...] = ()
 
     @property
     def labels(self) -> int:
@@ -81,7 +87,8 @@ class Release(Frozen):
 
     ``bad_above``: a row's loss above this counts as a bad answer (0 for classes: any wrong one).
     ``tallies`` holds one entry a step begun; ``labels_seen`` is the order number of the last
-    label they count.
+    label they count. ``alpha`` is this release's chance of a false rollback, ``spent`` what it and
+    those before it have taken of the budget. ``cleared`` is the last step that a person let begin.
     """
 
     update: str
@@ -94,7 +101,15 @@ class Release(Frozen):
     started_at: str
     tallies: list[Tally]
     labels_seen: int = 0
+    matured_seen: int = 0  # with a maturity window: how many labels they count, in its order
     harm: float = 0.0  # the e-value against "no harm" when last judged
+    as_good: float | None = None  # the e-value for "no worse than the margin", where one is asked
+    alpha: float | None = None
+    spent: float = 0.0
+    slow_above: list[float] = []  # limits in ms, one a quantile of the champion's latencies
+    step_at: str | None = None  # when the present step began
+    cleared: int = 0
+    waits: Message | None = None  # what the present step waits for
     ended_at: str | None = None
     promoted_by: str | None = None  # who promoted by hand
     closed_by: str | None = None  # who ended the observation by hand

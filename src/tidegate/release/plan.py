@@ -1,6 +1,6 @@
 """How much evidence a plan must allow for, so that a good candidate is not held back."""
 
-from math import ceil, log
+from math import ceil, log, sqrt
 from statistics import NormalDist
 
 from tidegate.release.judge import AS_GOOD
@@ -26,5 +26,5 @@ def labels_needed(
     d = (ours - theirs) ** 2 * share * (1 - share)
     line = log(1 / alpha) + log(len(AS_GOOD))
     z = NormalDist().inv_cdf(power)
-    root = (z * d**0.5 + (z * z * d + 4 * g * line) ** 0.5) / (2 * g)
+    root = (z * sqrt(d) + sqrt(z * z * d + 4 * g * line)) / (2 * g)
     return ceil(root**2 / bad_rate)

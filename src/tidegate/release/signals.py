@@ -1,13 +1,15 @@
 """What counts as an event: slow answers, answers that are rare for the champion, late labels."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tidegate.release.judge import Floats, log_evidence, log_mean, log_shift
+
+Label = TypeVar("Label")
 
 #: Quantiles of the champion's latencies beyond which an answer is slow: most answers, the slower
 #: tenth, and the tail that users complain of.
@@ -33,19 +35,18 @@ def slow_above(
 
 
 def log_slow(candidate: ArrayLike, champion: ArrayLike, share: ArrayLike) -> Floats:
-    """Evidence that the candidate is slower, from counts of slow answers ``(..., quantiles)``.
+    """Evidence that the candidate is slower, from slow answers ``(..., quantiles, steps)``.
 
-    The mean of one e-process a quantile: the shift of a whole distribution shows at its middle,
-    that of its tail at the top.
+    Shares and result as in ``log_evidence``. The mean of one e-process a quantile: the shift of a
+    whole distribution shows at its middle, that of its tail at the top.
     """
-    ours, theirs = np.asarray(candidate)[..., None], np.asarray(champion)[..., None]
-    return log_mean(log_evidence(ours, theirs, share))
+    return log_mean(log_evidence(candidate, champion, share))
 
 
 def log_bands(
     candidate: ArrayLike, champion: ArrayLike, share: ArrayLike, beyond: float = BEYOND
 ) -> Floats:
-    """Evidence that answers are distributed otherwise, from counts of answers ``(..., bands)``.
+    """Evidence that answers are distributed otherwise, from counts ``(..., bands, steps)``.
 
     ``bands`` are classes, or ranges between quantiles of the champion's answers frozen before the
     release. Were both alike, the answers in each band would fall on the candidate at its share,
@@ -53,8 +54,7 @@ def log_bands(
     two-sided e-process a band. That a candidate answers otherwise is no harm by itself, so a band
     counts only from ``beyond`` times (or one ``beyond``-th) as often.
     """
-    ours, theirs = np.asarray(candidate)[..., None], np.asarray(champion)[..., None]
-    return log_mean(log_shift(ours, theirs, share, beyond))
+    return log_mean(log_shift(candidate, champion, share, beyond))
 
 
 def band_of(value: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
@@ -62,30 +62,26 @@ def band_of(value: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(np.searchsorted(np.asarray(edges), np.asarray(value), side="right"))
 
 
-@dataclass(frozen=True)
-class Told:
-    """A label as it was told: when its request was answered, when it came (seconds), and more."""
-
-    answered: float
-    told: float
-    arm: str
-    bad: bool
-
-
-def matured(labels: Iterable[Told], window: float, now: float) -> Iterator[Told]:
+def matured(
+    labels: Iterable[tuple[float, float, Label]], window: float, now: float
+) -> Iterator[Label]:
     """Labels, given in the order they were told, in the order their requests mature, up to ``now``.
 
-    Labels are counted as they come wherever the arm does not touch how long they take. Where it
-    does (one version's errors are complained of sooner), the faster side would look worse for a
-    while. With a window every request is looked at when it is exactly ``window`` seconds old: a
-    label told later is left out, on either side, so that how soon within it no longer matters.
-    Called again with more labels and a later ``now``, it begins with the same ones.
+    Each comes with two times: when its request was answered, and when it was told (one unit, as
+    ``window`` and ``now``). Labels are counted as they come wherever the arm does not touch how
+    long they take. Where it does (one version's errors are complained of sooner), the faster side
+    would look worse for a while. With a window every request is looked at when it is exactly
+    ``window`` old: a label told later is left out, on either side, so that how soon within it no
+    longer matters. Called again with more labels and a later ``now``, it begins with the same ones.
+
+    >>> list(matured([(0, 5, "slow"), (4, 6, "quick"), (1, 20, "late")], window=8, now=30))
+    ['slow', 'quick']
     """
-    waiting: list[tuple[float, int, Told]] = []
-    for number, label in enumerate(labels):
-        while waiting and waiting[0][0] + window <= label.told:
+    waiting: list[tuple[float, int, Label]] = []
+    for number, (answered, told, label) in enumerate(labels):
+        while waiting and waiting[0][0] + window <= told:
             yield heappop(waiting)[2]
-        if label.told - label.answered <= window:
-            heappush(waiting, (label.answered, number, label))
+        if told - answered <= window:
+            heappush(waiting, (answered, number, label))
     while waiting and waiting[0][0] + window <= now:
         yield heappop(waiting)[2]

@@ -5,6 +5,7 @@ public documentation says, with its own example values; none of their programs r
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from benchmarks.canary.world import RATE, SECONDS, SHARE, Seen, Traffic
@@ -20,8 +21,9 @@ Stops = np.ndarray
 #: a 99% success rate, 17% wrong labels the champion's 15% and a margin of two points; its example
 #: of a 99% quantile of latencies is 500 ms.
 LIMITS = {"errors": 0.01, "labels": 0.17, "latency": 500.0}
-#: Above so many times the champion's, a threshold on the ratio fails.
+#: Above so many times the champion's, a threshold on the ratio fails; and one that bears more.
 RATIOS = {"errors": 2.0, "labels": 1.2, "latency": 1.25}
+TOLERANT = {"errors": 3.0, "labels": 1.3, "latency": 1.4}
 #: Failed checks that end it. Argo Rollouts ends it when more than failureLimit have failed.
 FLAGGER, ARGO = 5, 3 + 1
 #: Kayenta: confidence, tolerance as a share of the estimated shift, and minutes between judgements.
@@ -71,10 +73,12 @@ def _windows(counts: np.ndarray, seconds: int) -> np.ndarray:
     return counts.reshape(len(counts), -1, seconds).sum(axis=2)
 
 
-def threshold(traffic: Traffic, signal: str, *, failures: int, seconds: int, ratio: bool) -> Stops:
+def threshold(
+    traffic: Traffic, signal: str, *, failures: int, seconds: int, ratios: dict[str, float] | None
+) -> Stops:
     """A metric compared with a limit, or with the champion's, until so many checks have failed."""
     candidate, champion, _ = _rates(traffic, signal, seconds)
-    failed = candidate > (RATIOS[signal] * champion if ratio else LIMITS[signal])
+    failed = candidate > (LIMITS[signal] if ratios is None else ratios[signal] * champion)
     return first(failed.cumsum(axis=1) >= failures, seconds)
 
 
@@ -119,20 +123,16 @@ def rules(sticky: bool) -> dict[str, Callable[[Traffic, str], Stops]]:
     if sticky:
         ours["Tidegate, counted per request"] = lambda t, _s: judge(t, by_entity=False)
         ours[f"Tidegate, and a cap of {CAP} bad answers"] = lambda t, _s: capped(t, CAP)
+    kinds = (("absolute", None), ("ratio to champion", RATIOS), ("larger ratio", TOLERANT))
     for name, failures in (("Flagger", FLAGGER), ("Argo Rollouts", ARGO)):
-        for ratio in (False, True):
+        for kind, ratios in kinds:
             for seconds in (10, 60):
-                kind = "ratio to champion" if ratio else "absolute"
-                ours[f"{name}, {kind}, {seconds} s"] = _bound(failures, seconds, ratio)
+                ours[f"{name}, {kind}, {seconds} s"] = partial(
+                    threshold, failures=failures, seconds=seconds, ratios=ratios
+                )
     ours["Kayenta, Mann-Whitney"] = kayenta
     ours["z-test, peeked at"] = peeked
     return ours
-
-
-def _bound(failures: int, seconds: int, ratio: bool) -> Callable[[Traffic, str], Stops]:
-    return lambda traffic, signal: threshold(
-        traffic, signal, failures=failures, seconds=seconds, ratio=ratio
-    )
 
 
 #: Bad answers beyond the champion's share: forty seconds of nothing but errors at a 5% share.

@@ -46,9 +46,7 @@ def covered(rows, stays, together):
         block = deal(rows, seed, block_length(series) if together else 1)
         sums = np.column_stack([np.bincount(block), np.bincount(block, weights=series)])
         drawn = draws(sums.astype(float), seed)
-        found = percentile(
-            series.mean(), drawn[:, 1] / drawn[:, 0], 0.95, int(block.max()) + 1
-        )
+        found = percentile(series.mean(), drawn[:, 1] / drawn[:, 0], 0.95, int(block.max()) + 1)
         hits += found.low <= 0 <= found.high
     return hits / 100
 

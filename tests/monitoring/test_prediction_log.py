@@ -132,29 +132,3 @@ def test_features_that_json_cannot_say_are_kept_as_it_can():
 def test_writing_nothing_is_fine(log):
     log.write([])
     assert log.counts("m").answers == 0
-
-
-def test_slow_answers_count_once_an_entity_by_step_and_arm(log):
-    log.write(
-        [
-            replace(ANSWER, request_id="a", key="ann", latency_ms=20.0),
-            replace(ANSWER, request_id="b", key="ann", latency_ms=90.0, step=1),
-            replace(ANSWER, request_id="c", key="bob", latency_ms=30.0, arm="candidate"),
-            replace(ANSWER, request_id="d", key=None, latency_ms=30.0, arm="candidate"),
-            replace(ANSWER, request_id="e", key=None, latency_ms=30.0, arm="candidate"),
-            replace(ANSWER, request_id="f", key="eve", latency_ms=99.0, update_id="m-3"),
-        ]
-    )
-    assert log.slow("m-2", [10.0, 50.0]) == {
-        (0, "champion"): [1, 0],
-        (1, "champion"): [0, 1],
-        (0, "candidate"): [3, 0],
-    }
-    assert log.slow("m-9", [10.0]) == {}
-
-
-def test_latencies_are_those_of_the_newest_answers_that_did_not_fail(log):
-    log.write([replace(ANSWER, request_id=f"r{n}", latency_ms=float(n)) for n in range(5)])
-    log.write([replace(ANSWER, request_id="x", failed=True, latency_ms=99.0)])
-    log.write([replace(ANSWER, request_id="y", version=2, latency_ms=98.0)])
-    assert log.latencies("m", 1, limit=3) == [4.0, 3.0, 2.0]

@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain.policy import RolloutPolicy
-from tidegate.domain.rollout import ReleaseStatus, Step
+from tidegate.domain.rollout import ReleaseStatus, Step, Tally
 from tidegate.release.controller import (
     Move,
     apply,
     decide,
     record,
     start,
+    with_events,
     with_failures,
-    with_slow,
 )
 
 POLICY = RolloutPolicy(
@@ -223,15 +223,32 @@ def test_after_many_releases_it_takes_more_to_stop_one():
 
 
 def test_slow_answers_are_harm():
+    def slow(theirs, ours):
+        return {(0, "champion"): [400, theirs], (0, "candidate"): [100, ours]}
+
     release = begun(slow_above=(5.0, 9.0))
-    alike = with_slow(release, {(0, "champion"): [400, 80], (0, "candidate"): [100, 20]})
+    alike = with_events(release, "slow", slow(80, 20), 2)
     assert decide(alike, POLICY).move is Move.WAIT
-    slower = with_slow(release, {(0, "champion"): [400, 80], (0, "candidate"): [100, 90]})
+    slower = with_events(release, "slow", slow(80, 90), 2)
     assert slower.tallies[0].candidate_slow == (100, 90)
     assert decide(slower, POLICY).move is Move.ROLL_BACK
 
 
 def test_a_step_that_saw_nothing_slow_yet_is_no_hindrance():
-    release = with_slow(begun(slow_above=(5.0,)), {})
+    release = with_events(begun(slow_above=(5.0,)), "slow", {}, 1)
     assert release.tallies[0].candidate_slow == (0,)
     assert decide(release, POLICY).harm == 1.0
+
+
+def test_a_step_that_has_only_begun_counts_for_nothing():
+    release = with_events(begun(slow_above=(5.0,)), "slow", {(0, "candidate"): [7]}, 1)
+    two = release.model_copy(update={"tallies": [*release.tallies, Tally(share=0.5)]})
+    assert decide(two.model_copy(update={"step": 1}), POLICY).harm == decide(release, POLICY).harm
+
+
+def test_answers_of_another_kind_are_harm_where_policy_says_so():
+    counts = {(0, "champion"): [800, 16], (0, "candidate"): [200, 80]}
+    release = with_events(begun(bands=("down", "up")), "bands", counts, 2)
+    assert decide(release, policy(answers_beyond=2)).move is Move.ROLL_BACK
+    assert decide(release, policy(answers_beyond=30)).move is Move.WAIT
+    assert decide(release, POLICY).move is Move.WAIT

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.release.judge import log_evidence
-from tidegate.release.signals import LATENCY_QUANTILES, band_of, log_bands, log_slow, matured
+from tidegate.release.signals import (
+    LATENCY_QUANTILES,
+    classes,
+    edges,
+    log_bands,
+    log_slow,
+    matured,
+)
 from tidegate.release.signals import slow_above as limits_of
 
 ALPHA, LINE, SHARE = 0.05, np.log(20), 0.1
@@ -41,12 +48,21 @@ def test_a_longer_tail_is_found():
     assert (log >= LINE).any(axis=1).mean() >= 0.9
 
 
-@given(st.floats(-10, 10), st.lists(st.floats(-5, 5), max_size=5).map(sorted))
-def test_every_answer_has_one_band(answer, edges):
-    band = int(band_of(answer, edges))
-    assert 0 <= band <= len(edges)
-    assert all(edge <= answer for edge in edges[:band])
-    assert all(edge > answer for edge in edges[band:])
+@given(st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), min_size=1))
+def test_the_most_frequent_classes_are_counted(answers):
+    counted = classes(answers)
+    assert counted == sorted(set(counted))
+    assert len(counted) == min(20, len(set(answers)))
+    rarest = min(answers.count(name) for name in counted)
+    assert all(answers.count(name) <= rarest for name in set(answers) - set(counted))
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=30))
+def test_edges_ascend_between_the_champions_answers(answers):
+    found = edges(answers)
+    assert found == sorted(set(found))
+    assert min(answers) <= found[0]
+    assert found[-1] <= max(answers)
 
 
 def bands(rng, champion, candidate, runs, requests):

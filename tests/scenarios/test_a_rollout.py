@@ -9,6 +9,7 @@ from tidegate.domain.errors import Conflict
 from tidegate.domain.rollout import ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome
+from tidegate.release.splitter import takes_candidate
 
 
 @pytest.fixture
@@ -132,3 +133,45 @@ def test_each_release_takes_of_the_budget(team, canary, make_rows):
     second = team.ws.deployment("m").release
     assert first.alpha == second.alpha == 0.01
     assert second.spent == pytest.approx(0.9 * first.spent + 0.01)
+
+
+@pytest.fixture
+def watched(team, make_rows, monkeypatch):
+    """A canary whose champion gave two hundred answers before, under a policy that uses them."""
+    monkeypatch.setattr("tidegate.process.stages.release.MIN_KNOWN", 100)
+
+    def started(**rollout):
+        changed = copy.deepcopy(team.model)
+        changed["policy"]["rollout"] |= rollout
+        with team.as_("root") as root:
+            root.apply_model(changed)
+        team.approved(make_rows(1))
+        team.ws.serving().infer("m", make_rows(7, 200).drop("y"))
+        return team.approved(make_rows(2))
+
+    return started
+
+
+def test_limits_of_latency_come_from_the_champions_answers_before(team, watched, make_rows):
+    watched(latency=True)
+    assert len(team.ws.deployment("m").release.slow_above) == 3
+    team.ws.serving().infer("m", make_rows(7, 200).drop("y"))
+    (tally,) = team.ws.deployment_now("m").release.tallies
+    assert (len(tally.champion_slow), len(tally.candidate_slow)) == (3, 3)
+
+
+def test_other_answers_are_harm_where_policy_says_so(team, watched, make_rows):
+    """The candidate is asked for one class only; nobody tells a single label."""
+    update = watched(answers_beyond=1.5)
+    serving, rows = team.ws.serving(), make_rows(7, 200).drop("y")
+    assert team.ws.deployment("m").release.bands == [0, 1]
+    for _ in range(3):
+        serving.infer("m", rows)
+    release = team.ws.deployment_now("m").release
+    counted = release.tallies[0].champion_bands + release.tallies[0].candidate_bands
+    assert (sum(counted), release.status) == (600, ReleaseStatus.CANARY)
+    keys = [f"u{n}" for n in range(4000)]
+    ours = [key for key in keys if takes_candidate(update.id, key, 0.3)][:200]
+    serving.infer("m", rows.with_columns(a=5.0, b=-5.0), ours)
+    serving.tend("m")
+    assert team.ws.update(update.id).outcome is Outcome.ROLLED_BACK

@@ -150,6 +150,10 @@ class RolloutPolicy(Frozen):
         False, description="Whether slow answers are evidence of harm, by quantiles of the "
         "champion's latencies before the release. Off by default: rows asked together are slow "
         "together, which only suits requests of one row.")  # fmt: skip
+    answers_beyond: float | None = Field(
+        None, ge=1, description="How many times as often, or as seldom, a class or a range of "
+        "answers may come before that is evidence of harm. A new version is meant to answer "
+        "otherwise, so it is off by default; 2 bears a doubling.")  # fmt: skip
     maturity_minutes: float | None = Field(
         None, gt=0, description="Age at which an answer is judged, its label being in or never "
         "counted. Off by default, and labels count as they come: that suits all cases but the one "

@@ -1,6 +1,7 @@
 """The rollout plan, and the state of a model's release."""
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -38,6 +39,8 @@ class Tally(Frozen):
     candidate_first_bad: int | None = None
     champion_slow: tuple[int, ...] = ()  # entities with an answer beyond each limit of latency
     candidate_slow: tuple[int, ...] = ()
+    champion_bands: tuple[int, ...] = ()  # entities with an answer in each class, or range
+    candidate_bands: tuple[int, ...] = ()
 
     @property
     def labels(self) -> int:
@@ -107,6 +110,7 @@ class Release(Frozen):
     alpha: float | None = None
     spent: float = 0.0
     slow_above: list[float] = []  # limits in ms, one a quantile of the champion's latencies
+    bands: list[Any] = []  # the champion's classes, or edges between ranges of its answers
     step_at: str | None = None  # when the present step began
     cleared: int = 0
     waits: Message | None = None  # what the present step waits for

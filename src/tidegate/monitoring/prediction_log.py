@@ -183,42 +183,6 @@ class PredictionLog:
         with self._database.read() as connection:
             return {row.step: row.answers for row in connection.execute(wanted)}
 
-    def latencies(self, model: str, version: int, limit: int = 10_000) -> list[float]:
-        """Milliseconds that a version's newest answers took, ``limit`` of them at most."""
-        wanted = (
-            sa.select(_predictions.c.latency_ms)
-            .where(_predictions.c.model == model, _predictions.c.version == version)
-            .where(sa.not_(_predictions.c.failed))
-            .order_by(_predictions.c.id.desc())
-            .limit(limit)
-        )
-        with self._database.read() as connection:
-            return list(connection.execute(wanted).scalars())
-
-    def slow(self, update_id: str, above_ms: Sequence[float]) -> dict[tuple[int, str], list[int]]:
-        """How many answers of a release took longer than each limit, by step and arm.
-
-        Only the first such answer of an entity counts, where requests name theirs.
-        """
-        entity = sa.func.coalesce(_predictions.c.key, _predictions.c.request_id)
-        found: dict[tuple[int, str], list[int]] = {}
-        for place, limit in enumerate(above_ms):
-            firsts = (
-                sa.select(sa.func.min(_predictions.c.id))
-                .where(_predictions.c.update_id == update_id, _predictions.c.latency_ms > limit)
-                .group_by(entity)
-            )
-            wanted = (
-                sa.select(_predictions.c.step, _predictions.c.arm, sa.func.count().label("answers"))
-                .where(_predictions.c.id.in_(firsts))
-                .group_by(_predictions.c.step, _predictions.c.arm)
-            )
-            with self._database.read() as connection:
-                for row in connection.execute(wanted):
-                    counts = found.setdefault((row.step, row.arm), [0] * len(above_ms))
-                    counts[place] = row.answers
-        return found
-
     def _rows(self, connection: sa.Connection, request_ids: list[str]) -> Iterator[sa.Row[Any]]:
         for at in range(0, len(request_ids), PORTION):
             some = request_ids[at : at + PORTION]

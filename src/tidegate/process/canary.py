@@ -5,12 +5,13 @@ from datetime import datetime
 
 import numpy as np
 
-from tidegate.domain.metrics import losses
+from tidegate.domain.metrics import Task, losses
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Release, ReleaseStatus
+from tidegate.monitoring import events
 from tidegate.monitoring.prediction_log import Labelled
 from tidegate.process.home import Home
-from tidegate.release.controller import apply, decide, record, with_failures, with_slow
+from tidegate.release.controller import apply, decide, record, with_events, with_failures
 from tidegate.release.entities import FirstPerEntity
 from tidegate.release.signals import matured
 
@@ -39,9 +40,7 @@ def catch_up(home: Home, spec: ModelSpec, release: Release) -> Release:
         if release.status is not ReleaseStatus.CANARY:
             return release
     release = with_failures(release, home.log.failures(release.update))
-    if release.slow_above:
-        release = with_slow(release, home.log.slow(release.update, release.slow_above))
-    return _settle(home, spec, release)
+    return _settle(home, spec, _with_events(home, spec, release))
 
 
 def is_bad(spec: ModelSpec, release: Release, answer: Labelled) -> bool:
@@ -49,6 +48,18 @@ def is_bad(spec: ModelSpec, release: Release, answer: Labelled) -> bool:
     assert spec.task is not None  # noqa: S101 - only models that are trained are served
     truth, predicted = np.array([answer.label]), np.array([answer.prediction])
     return answer.failed or bool(losses(spec.task, truth, predicted)[0] > release.bad_above)
+
+
+def _with_events(home: Home, spec: ModelSpec, release: Release) -> Release:
+    """The release with slow answers and bands of answers counted, where policy counts them."""
+    if release.slow_above:
+        counts = events.slow(home.database, release.update, release.slow_above)
+        release = with_events(release, "slow", counts, len(release.slow_above))
+    if release.bands:
+        numbers = spec.task is Task.REGRESSION
+        counts = events.in_bands(home.database, release.update, release.bands, numbers=numbers)
+        release = with_events(release, "bands", counts, len(release.bands) + numbers)
+    return release
 
 
 class _Known:

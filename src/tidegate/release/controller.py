@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.policy import RolloutPolicy
 from tidegate.domain.rollout import Release, ReleaseStatus, Tally
 from tidegate.release.budget import KEEP, alpha_left, spend
-from tidegate.release.judge import as_good_e_value, harm_e_value, value
-from tidegate.release.signals import log_slow
+from tidegate.release.judge import Floats, as_good_e_value, harm_e_value, value
+from tidegate.release.signals import log_bands, log_slow
 
 
 class Move(StrEnum):
@@ -45,11 +46,13 @@ def start(
     now: str,
     spent: float = 0.0,
     slow_above: Sequence[float] = (),
+    bands: Sequence[Any] = (),
 ) -> Release:
     """A release at its first step; promoted at once where there is no champion to compare with.
 
     ``spent`` is what earlier releases of the model took of the budget of false rollbacks,
-    ``slow_above`` the limits in milliseconds beyond which an answer is slow.
+    ``slow_above`` the limits in milliseconds beyond which an answer is slow, ``bands`` the classes
+    of answers, or edges of ranges, that are counted.
     """
     compared = champion is not None
     alpha = alpha_left(spent, alpha=policy.alpha, budget=policy.false_rollbacks)
@@ -66,6 +69,7 @@ def start(
         alpha=alpha,
         spent=spend(spent, alpha) if compared else KEEP * spent,
         slow_above=list(slow_above) if compared else [],
+        bands=list(bands) if compared else [],
         step_at=now,
         ended_at=None if compared else now,
     )
@@ -101,12 +105,18 @@ def with_failures(release: Release, failures: Mapping[int, int]) -> Release:
     return release
 
 
-def with_slow(release: Release, slow: Mapping[tuple[int, str], Sequence[int]]) -> Release:
-    """The release with slow answers beyond each limit, by step and arm, as the log counts them."""
-    none = (0,) * len(release.slow_above)
+def with_events(
+    release: Release, kind: str, counts: Mapping[tuple[int, str], Sequence[int]], length: int
+) -> Release:
+    """The release with entities that had an event, by step and arm, as the log counts them.
+
+    ``kind`` is ``slow``, a count for each of ``length`` limits, or ``bands``, one for each band.
+    """
+    none = (0,) * length
     for step, tally in enumerate(release.tallies):
         counted = {
-            f"{arm}_slow": tuple(slow.get((step, arm), none)) for arm in ("champion", "candidate")
+            f"{arm}_{kind}": tuple(counts.get((step, arm), none))
+            for arm in ("champion", "candidate")
         }
         release = _with_tally(release, step, tally.model_copy(update=counted))
     return release
@@ -122,7 +132,7 @@ def decide(release: Release, policy: RolloutPolicy, now: str | None = None) -> D
 
     ``now`` (ISO 8601) is needed where a step lasts a minimum of minutes.
     """
-    harm = _harm(release)
+    harm = _harm(release, policy)
     as_good = None
     if policy.margin is not None:
         as_good = as_good_e_value(release.tallies, policy.margin)
@@ -150,14 +160,27 @@ def decide(release: Release, policy: RolloutPolicy, now: str | None = None) -> D
     return Decision(move=Move.PROMOTE if last else Move.STEP, harm=harm, as_good=as_good)
 
 
-def _harm(release: Release) -> float:
-    """Evidence of harm in labels and, where it counts, in latency: one budget for both."""
+def _harm(release: Release, policy: RolloutPolicy) -> float:
+    """Evidence of harm in labels, latency and answers, where these count: one budget for all."""
+    share = [tally.share for tally in release.tallies]
     values = [harm_e_value(release.tallies)]
-    if release.slow_above and all(t.candidate_slow and t.champion_slow for t in release.tallies):
-        ours = np.array([tally.candidate_slow for tally in release.tallies]).T
-        theirs = np.array([tally.champion_slow for tally in release.tallies]).T
-        values.append(value(log_slow(ours, theirs, [tally.share for tally in release.tallies])))
+    if release.slow_above:
+        values.append(value(log_slow(*_events(release, "slow"), share)))
+    if release.bands and policy.answers_beyond is not None:
+        beyond = policy.answers_beyond
+        values.append(value(log_bands(*_events(release, "bands"), share, beyond)))
     return float(np.mean(values))
+
+
+def _events(release: Release, kind: str) -> tuple[Floats, Floats]:
+    """Counts of the candidate and of the champion, (limits or bands, steps)."""
+    ours, theirs = (
+        [getattr(tally, f"{arm}_{kind}") for tally in release.tallies]
+        for arm in ("candidate", "champion")
+    )
+    length = max(map(len, ours))  # a step that has only begun was not counted yet
+    both = [[each or (0,) * length for each in side] for side in (ours, theirs)]
+    return np.array(both[0], dtype=float).T, np.array(both[1], dtype=float).T
 
 
 def _back(release: Release, policy: RolloutPolicy, harm: float, line: float) -> Message | None:

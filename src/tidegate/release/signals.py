@@ -1,11 +1,12 @@
 """What counts as an event: slow answers, answers that are rare for the champion, late labels."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tidegate.release.judge import Floats, log_evidence, log_mean, log_shift
 
@@ -17,6 +18,10 @@ LATENCY_QUANTILES = (0.5, 0.9, 0.99)
 #: How many times as often a band of answers may come before that counts as another distribution:
 #: a new version is meant to answer differently, and twice as often is more than was meant.
 BEYOND = 2.0
+#: Classes whose answers are counted; more would thin out what each can show.
+MAX_CLASSES = 20
+#: Quantiles of the champion's numbers that part them into ranges.
+EDGES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
 def slow_above(
@@ -57,9 +62,15 @@ def log_bands(
     return log_mean(log_shift(candidate, champion, share, beyond))
 
 
-def band_of(value: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
-    """In which band an answer lies: ``edges``, ascending, part the numbers into one band more."""
-    return np.asarray(np.searchsorted(np.asarray(edges), np.asarray(value), side="right"))
+def classes(answers: Sequence[Any]) -> list[Any]:
+    """The champion's classes that are counted: its ``MAX_CLASSES`` most frequent ones, sorted."""
+    known = Counter(answers).most_common(MAX_CLASSES)
+    return sorted((name for name, _ in known), key=str)
+
+
+def edges(answers: ArrayLike) -> list[float]:
+    """Edges between the ranges of the champion's numbers: rare at either end, common between."""
+    return sorted({float(edge) for edge in np.quantile(np.asarray(answers), EDGES)})
 
 
 def matured(

@@ -12,9 +12,11 @@ from tidegate.domain.evidence import (
     ValidateEvidence,
 )
 from tidegate.domain.messages import Message, say
+from tidegate.domain.metrics import Task
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, promoted
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
+from tidegate.monitoring import events
 from tidegate.params.checkout import load_manifest
 from tidegate.params.repack import shorten
 from tidegate.process.canary import catch_up
@@ -23,10 +25,10 @@ from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.loading import load_version
 from tidegate.release.controller import start
-from tidegate.release.signals import slow_above
+from tidegate.release.signals import classes, edges, slow_above
 
-#: Fewer latencies do not tell where the slowest hundredth begins.
-MIN_LATENCIES = 500
+#: Fewer answers of the champion do not tell where its slowest, or rarest, hundredth begins.
+MIN_KNOWN = 500
 
 
 def run(case: Case) -> Done | Waiting:
@@ -140,6 +142,7 @@ def _start(case: Case, deployment: Deployment) -> Deployment:
             now=tx.now,
             spent=before.spent if before is not None else 0.0,
             slow_above=_slow_above(case),
+            bands=_bands(case),
         )
         started = deployment.model_copy(update={"release": release})
         was = deployment if tx.get(Deployment, update.model) is not None else None
@@ -152,8 +155,19 @@ def _slow_above(case: Case) -> list[float]:
     update = case.update
     if not update.spec.policy.rollout.latency or update.champion is None:
         return []
-    known = case.home.log.latencies(update.model, update.champion)
-    return slow_above(known) if len(known) >= MIN_LATENCIES else []
+    known = events.latencies(case.home.database, update.model, update.champion)
+    return slow_above(known) if len(known) >= MIN_KNOWN else []
+
+
+def _bands(case: Case) -> list[Any]:
+    """Classes, or edges of ranges, of the champion's answers so far; none where those are few."""
+    update = case.update
+    if update.spec.policy.rollout.answers_beyond is None or update.champion is None:
+        return []
+    known = events.answers(case.home.database, update.model, update.champion)
+    if len(known) < MIN_KNOWN:
+        return []
+    return edges(known) if update.spec.task is Task.REGRESSION else classes(known)
 
 
 def _end(case: Case, deployment: Deployment, release: Release) -> Done:

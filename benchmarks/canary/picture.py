@@ -22,16 +22,21 @@ def drawn(results: Mapping[str, Mapping[str, Outcome]]) -> str:
         "false stops in the worst row without harm</text>",
         *_axes(),
     ]
-    rules = list(results[ROW])
-    for number, rule in enumerate(rules, 1):
+    named: dict[tuple[int, int], tuple[float, float, list[int]]] = {}
+    for number, rule in enumerate(results[ROW], 1):
         worst = max(row[rule].stopped for name, row in results.items() if name in _rows())
         x, y = _x(worst), _y(results[ROW][rule].delay)
         colour = OURS if rule.startswith("Tidegate") else THEIRS
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{colour}" opacity="0.85"/>')
-        parts.append(f'<text x="{x + 8:.1f}" y="{y - 6 + 4 * (number % 4):.1f}">{number}</text>')
         at = TOP + 20 + 24 * number
         parts.append(f'<text x="{WIDTH - RIGHT + 40}" y="{at}" fill="{colour}">{number} '
                      f"{escape(rule)}</text>")  # fmt: skip
+        named.setdefault((round(x / 16), round(y / 16)), (x, y, []))[2].append(number)
+    for x, y, numbers in named.values():  # dots that cover each other share a label
+        told = ", ".join(map(str, numbers))
+        parts.append(f'<text x="{x - 10:.1f}" y="{y + 4:.1f}" text-anchor="end">{told}</text>'
+                     if x > WIDTH - RIGHT - 40
+                     else f'<text x="{x + 10:.1f}" y="{y + 4:.1f}">{told}</text>')  # fmt: skip
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

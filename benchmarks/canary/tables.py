@@ -24,18 +24,14 @@ def _cell(number: float, digits: int = 1) -> str:
     return "never" if not np.isfinite(number) else f"{number:,.{digits}f}"
 
 
-def kept(results: Results) -> list[str]:
-    """Rules of others that stop falsely at most 5 times of 100 in every row without harm."""
+def kept(results: Results, *, sticky: bool) -> list[str]:
+    """Rules of others that stop falsely at most 5 times of 100 in every row without harm.
+
+    Where not ``sticky``, the row of sticky entities is left out.
+    """
     peers = [rule for rule in results["0.5% errors"] if not rule.startswith(OURS)]
-    rows = [row for row, rates in NULL.items() if not rates.late]
+    rows = [row for row, rates in NULL.items() if not rates.late and sticky >= rates.sticky]
     return [rule for rule in peers if all(results[row][rule].stopped <= KEEPS for row in rows)]
-
-
-def quietest(results: Results) -> str:
-    """The rule of others whose worst row without harm is best: to compare with where none keeps."""
-    rows = [row for row, rates in NULL.items() if not rates.late]
-    peers = [rule for rule in results[rows[0]] if not rule.startswith(OURS)]
-    return min(peers, key=lambda rule: max(results[row][rule].stopped for row in rows))
 
 
 def reached(results: Results, held: Mapping[str, plans.Held], shadow: Mapping[str, float]) -> str:
@@ -49,12 +45,12 @@ def reached(results: Results, held: Mapping[str, plans.Held], shadow: Mapping[st
         false = results[name][OURS].stopped
         row(name, "stopped falsely, of 100", f"≤ {100 * ALPHA:g}", _cell(false, 2),
             false <= 100 * ALPHA)  # fmt: skip
-    fair = kept(results) or [quietest(results)]
+    fair = kept(results, sticky=True) or kept(results, sticky=False)
     for name in HARM:
         ours = results[name][OURS]
         row(name, "found, of 100", "≥ 99", _cell(ours.stopped, 2), ours.stopped >= 99)
         least = min(results[name][rule].suffered for rule in fair)
-        row(name, f"requests harmed at the median, against {', '.join(fair)}",
+        row(name, "requests harmed at the median, against the best of the quiet rules below",
             f"< {least:,.0f}", _cell(ours.suffered, 0), ours.suffered < least)  # fmt: skip
     more = results[_LATE][OURS].stops - results["accuracy 5 points worse"][OURS].stops
     delay, late = 10_000 / RATE, float(np.median(more[np.isfinite(more)]))
@@ -119,14 +115,14 @@ def page(
     results: Results, held: Mapping[str, plans.Held], shadow: Mapping[str, float], runs: int
 ) -> str:
     """The whole section."""
-    fair = kept(results)
-    told = ", ".join(fair) if fair else "none"
-    aside = "" if fair else f"; the table above compares with the quietest, {quietest(results)}"
+    quiet = ", ".join(kept(results, sticky=True)) or "none"
+    nearly = "; ".join(kept(results, sticky=False)) or "none"
     least = ", ".join(f"{labels:,}" for labels in plans.minimum())
     return "\n\n".join([
         reached(results, held, shadow),
         f"Rules of others that stop falsely in at most {KEEPS:g} of 100 runs in every row without "
-        f"harm: {told}{aside}.",
+        f"harm: {quiet}. In every such row but that of sticky entities: {nearly}. Against the best "
+        "of the former, or of the latter where there is none, harm is compared above.",
         every_rule(results),
         f"Releases by a plan of three steps ({', '.join(f'{s:.0%}' for s in plans.SHARES)}), which "
         f"ask for {least} labels; the champion is wrong on {plans.WRONG:.0%}, and the candidate "

@@ -252,3 +252,50 @@ def test_answers_of_another_kind_are_harm_where_policy_says_so():
     assert decide(release, policy(answers_beyond=2)).move is Move.ROLL_BACK
     assert decide(release, policy(answers_beyond=30)).move is Move.WAIT
     assert decide(release, POLICY).move is Move.WAIT
+
+
+OFFICE = {"days": ["mon", "tue"], "begin": "09:00", "end": "17:00"}
+
+
+@pytest.mark.parametrize(
+    ("now", "move"),
+    [
+        ("2026-01-05T09:00:00+00:00", Move.STEP),  # a Monday
+        ("2026-01-05T08:59:59+00:00", Move.WAIT),
+        ("2026-01-05T16:59:59+00:00", Move.STEP),
+        ("2026-01-05T17:00:00+00:00", Move.WAIT),
+        ("2026-01-05T17:30:00+01:00", Move.STEP),  # 16:30 UTC
+        ("2026-01-06T12:00:00+00:00", Move.STEP),
+        ("2026-01-07T12:00:00+00:00", Move.WAIT),
+        ("2026-01-10T22:00:00+00:00", Move.STEP),  # the other window, a Saturday night
+    ],
+)
+def test_a_step_begins_in_a_window(now, move):
+    timed = policy(windows=[OFFICE, {"days": ["sat"], "begin": "22:00"}])
+    release = labelled(begun(policy=timed), 10)
+    decision = decide(release, timed, now)
+    assert decision.move is move
+    assert (decision.reason is None) == (move is Move.STEP)
+
+
+def test_going_back_waits_for_no_window():
+    timed = policy(windows=[OFFICE])
+    release = labelled(begun(policy=timed), 30, arm="candidate", bad=True)
+    assert decide(release, timed, "2026-01-10T03:00:00+00:00").move is Move.ROLL_BACK
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"begin": "17:00", "end": "09:00"},
+        {"begin": "9:00"},
+        {"end": "25:00"},
+        {"days": []},
+        {"days": ["monday"]},
+    ],
+)
+def test_a_window_that_is_none_is_no_policy(given):
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError):
+        RolloutPolicy(windows=[given])

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tidegate.domain.drift import Grade
 from tidegate.domain.messages import Frozen
-from tidegate.domain.rollout import Step
+from tidegate.domain.rollout import Step, Window
 from tidegate.domain.training_policy import TrainingPolicy
 
 Share = float
@@ -158,6 +158,10 @@ class RolloutPolicy(Frozen):
         None, gt=0, description="Age at which an answer is judged, its label being in or never "
         "counted. Off by default, and labels count as they come: that suits all cases but the one "
         "where a version's mistakes are told sooner, or later, than the other's.")  # fmt: skip
+    windows: list[Window] = Field(
+        default=[], description="When a step, or full traffic, may begin: only in one of these "
+        "windows, such as office hours. None: at any time. Going back is always at once.",
+    )  # fmt: skip
     by_hand: bool = Field(
         False, description="Whether a person lets each next step begin, once it is due: tidegate "
         "release promote MODEL --step. Going back is never by hand only.")  # fmt: skip

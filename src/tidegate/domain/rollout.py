@@ -1,9 +1,10 @@
 """The rollout plan, and the state of a model's release."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tidegate.domain.messages import Frozen, Message
 
@@ -17,6 +18,32 @@ class Step(Frozen):
     share: float = Field(gt=0, le=1)
     min_labels: int = Field(ge=1)
     min_minutes: float = Field(0.0, ge=0)
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
+
+
+class Window(Frozen):
+    """When a step may begin: on these days, from ``begin`` to before ``end`` (HH:MM, UTC)."""
+
+    days: list[Day] = Field(default=list(DAYS[:5]), min_length=1)
+    begin: str = Field("00:00", pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    end: str = Field("24:00", pattern="^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "Window":
+        if self.begin >= self.end:
+            raise ValueError(
+                f"a window begins before it ends, not at {self.begin} and {self.end}: "
+                "give two windows for one that goes over midnight"
+            )
+        return self
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether ``moment``, which knows its zone, lies in it."""
+        at = moment.astimezone(UTC)
+        return DAYS[at.weekday()] in self.days and self.begin <= f"{at:%H:%M}" < self.end
 
 
 class Tally(Frozen):

@@ -130,7 +130,7 @@ def _with_tally(release: Release, step: int, tally: Tally) -> Release:
 def decide(release: Release, policy: RolloutPolicy, now: str | None = None) -> Decision:
     """What policy says to do on what was seen: first whether to go back, then whether to go on.
 
-    ``now`` (ISO 8601) is needed where a step lasts a minimum of minutes.
+    ``now`` (ISO 8601) is needed where a step lasts minutes, or may begin in windows only.
     """
     harm = _harm(release, policy)
     as_good = None
@@ -143,7 +143,7 @@ def decide(release: Release, policy: RolloutPolicy, now: str | None = None) -> D
     last = release.step == len(release.steps) - 1
     if release.tallies[release.step].labels < release.steps[release.step].min_labels:
         return Decision(move=Move.WAIT, harm=harm, as_good=as_good)
-    held = _held(release, now)
+    held = _held(release, policy, now)
     if held is None and last and as_good is not None and as_good < line:
         held = say(
             "that it is no worse is not shown yet: the evidence is {as_good:.3g} to 1, and "
@@ -209,15 +209,18 @@ def _back(release: Release, policy: RolloutPolicy, harm: float, line: float) -> 
     return None
 
 
-def _held(release: Release, now: str | None) -> Message | None:
+def _held(release: Release, policy: RolloutPolicy, now: str | None) -> Message | None:
     """What a step with enough labels waits for by the clock, or None."""
+    if now is None:
+        return None
     least = release.steps[release.step].min_minutes
-    if not least or now is None or release.step_at is None:
-        return None
-    gone = datetime.fromisoformat(now) - datetime.fromisoformat(release.step_at)
-    if gone.total_seconds() >= 60 * least:
-        return None
-    return say("the step lasts at least {minutes:g} minutes", minutes=least)
+    if least and release.step_at is not None:
+        gone = datetime.fromisoformat(now) - datetime.fromisoformat(release.step_at)
+        if gone.total_seconds() < 60 * least:
+            return say("the step lasts at least {minutes:g} minutes", minutes=least)
+    if policy.windows and not any(w.holds(datetime.fromisoformat(now)) for w in policy.windows):
+        return say("the step is done; the next one begins in one of policy's windows")
+    return None
 
 
 def apply(release: Release, decision: Decision, now: str) -> Release:

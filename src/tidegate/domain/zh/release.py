@@ -4,6 +4,7 @@ RELEASE = {
     "the evidence of harm is {harm:.3g} to 1, and policy acts at {line:g} to 1": "有害的证据是 {harm:.3g} 比 1，策略在 {line:g} 比 1 时出手",
     "that it is no worse is not shown yet: the evidence is {as_good:.3g} to 1, and policy asks for {line:g} to 1": "还没有证据表明它不比现役版本差：证据是 {as_good:.3g} 比 1，策略要求 {line:g} 比 1",
     "the step is done; the next one begins by hand: tidegate release promote MODEL --step": "这一步已完成，下一步须由人放行：tidegate release promote 模型 --step",
+    "the step is done; the next one begins in one of policy's windows": "这一步已完成，下一步要等到策略允许的时段才开始",
     "the candidate gave {excess:.0f} bad answers more than the champion would have; policy allows {limit}": "候选版本比现役版本多给出了 {excess:.0f} 个差应答，策略只允许 {limit} 个",
     "the step lasts at least {minutes:g} minutes": "这一步至少持续 {minutes:g} 分钟",
     "version {candidate} answers {share:.0%} of requests, step {step} of {steps}: {why}": "版本 {candidate} 应答 {share:.0%} 的请求，第 {step} 步（共 {steps} 步）：{why}",

@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 
-.PHONY: demo test lint format lock docs reports bench-backtest bench-params bench-data bench-training clean help
+.PHONY: demo test lint format lock docs reports bench-backtest bench-params bench-data bench-training bench-canary clean help
 
 help:  ## what can be made here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,9 @@ $(RIVER)/.built: benchmarks/training/peers.txt
 bench-training: $(DEV) $(RIVER)/.built  ## policy against fixed schedules and River; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.training.limits
+
+bench-canary: $(RUN)  ## rules that end a canary, simulated; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks.canary
 
 format: $(DEV)  ## put the code in the house style
 	$(BIN)/ruff format .

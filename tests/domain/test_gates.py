@@ -249,6 +249,28 @@ def test_release(evidence, refused):
     assert codes(gate(STANDARD, evidence)) == refused
 
 
+@pytest.mark.parametrize(
+    ("evidence", "rollout", "codes_"),
+    [
+        (released(harm=100.0, alpha=0.005), {}, set()),
+        (released(harm=200.0, alpha=0.005), {}, {"harm"}),
+        (released(as_good=99.0), {}, set()),
+        (released(as_good=99.0), {"margin": 0.25}, {"not_shown"}),
+        (released(as_good=100.0), {"margin": 0.25}, set()),
+        (released(), {"margin": 0.25}, {"not_shown"}),
+        (released(promoted_by="oli"), {"margin": 0.25}, set()),
+        (released(tallies=[], steps=[], champion=None, validated_against=None), {"margin": 0.25},
+         set()),
+        (released(tallies=[Tally(share=0.5, champion_labels=20, candidate_bad=11)]),
+         {"max_harm": 10}, {"max_harm"}),
+        (released(tallies=[Tally(share=0.5, champion_labels=20, champion_bad=1, candidate_bad=11)]),
+         {"max_harm": 10}, set()),
+    ],
+)  # fmt: skip
+def test_release_by_what_policy_asks(evidence, rollout, codes_):
+    assert codes(gate(spec(rollout=rollout), evidence)) == codes_
+
+
 def observed(low, high, **changed):
     live = Interval(value=(low + high) / 2, low=low, high=high)
     return ObserveEvidence(labels=200, metric="accuracy", live=live, expected=0.9, **changed)

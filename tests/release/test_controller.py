@@ -5,8 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain.policy import RolloutPolicy
-from tidegate.domain.rollout import ReleaseStatus, Step
-from tidegate.release.controller import Move, apply, decide, record, start, with_failures
+from tidegate.domain.rollout import ReleaseStatus, Step, Tally
+from tidegate.release.controller import (
+    Move,
+    apply,
+    decide,
+    record,
+    start,
+    with_events,
+    with_failures,
+)
 
 POLICY = RolloutPolicy(
     steps=[Step(share=0.2, min_labels=10), Step(share=0.5, min_labels=10)], max_failures=2
@@ -100,3 +108,194 @@ def test_a_rollout_without_steps_or_with_wrong_ones_is_no_policy(given):
 
     with pytest.raises(ValidationError):
         RolloutPolicy(steps=given)
+
+
+def policy(**changed):
+    return RolloutPolicy(**(POLICY.model_dump() | changed))
+
+
+def test_a_step_lasts_its_minutes():
+    timed = policy(steps=[{"share": 0.2, "min_labels": 5, "min_minutes": 30}])
+    release = labelled(begun(policy=timed, now="2026-01-01T10:00:00+00:00"), 5)
+    waits = decide(release, timed, "2026-01-01T10:29:59+00:00")
+    assert (waits.move, "30 minutes" in waits.reason.text()) == (Move.WAIT, True)
+    assert decide(release, timed, "2026-01-01T10:30:00+00:00").move is Move.PROMOTE
+
+
+def test_each_step_has_its_own_clock():
+    timed = policy(
+        steps=[
+            {"share": 0.2, "min_labels": 5},
+            {"share": 0.5, "min_labels": 5, "min_minutes": 30},
+        ]
+    )
+    later, end = "2026-01-01T12:00:00+00:00", "2026-01-01T12:10:00+00:00"
+    release = labelled(begun(policy=timed, now="2026-01-01T10:00:00+00:00"), 5)
+    release = labelled(apply(release, decide(release, timed, later), later), 5)
+    assert (release.step, decide(release, timed, end).move) == (1, Move.WAIT)
+
+
+def test_harm_does_not_wait_for_the_clock():
+    timed = policy(steps=[{"share": 0.2, "min_labels": 5, "min_minutes": 30}])
+    release = labelled(begun(policy=timed), 30, arm="candidate", bad=True)
+    assert decide(release, timed, "2026-01-01T10:00:00+00:00").move is Move.ROLL_BACK
+
+
+def test_the_limit_on_harm_counts_beyond_the_champions_share():
+    limited = policy(alpha=1e-9, max_harm=10)
+    release = labelled(labelled(begun(policy=limited), 15, arm="candidate", bad=True), 20, bad=True)
+    assert decide(release, limited).move is Move.STEP  # 15 of its own, 20 * 0.2 / 0.8 expected
+    stopped = decide(labelled(release, 1, arm="candidate", bad=True), limited)
+    assert stopped.move is Move.ROLL_BACK
+    assert "11 bad answers more" in stopped.reason.text()
+    assert stopped.harm < 1e9
+
+
+def test_with_a_margin_labels_are_not_enough():
+    strict = policy(steps=[{"share": 0.5, "min_labels": 10}], margin=0.25)
+    release = labelled(labelled(begun(policy=strict), 50), 50, arm="candidate")
+    held = decide(release, strict)
+    assert (held.move, held.as_good) == (Move.WAIT, 1.0)
+    assert "no worse" in held.reason.text()
+    assert apply(release, held, "t1").waits == held.reason
+    shown = decide(labelled(release, 60, bad=True), strict)
+    assert shown.move is Move.PROMOTE
+    assert shown.as_good >= 1 / strict.alpha
+
+
+def test_a_margin_is_asked_for_at_the_last_step_only():
+    strict = policy(margin=0.25)
+    release = labelled(begun(policy=strict), 10)
+    assert decide(release, strict).move is Move.STEP
+
+
+def test_by_hand_each_step_waits_for_a_person():
+    handled = policy(by_hand=True)
+    release = labelled(begun(policy=handled), 10)
+    held = decide(release, handled)
+    assert (held.move, "by hand" in held.reason.text()) == (Move.WAIT, True)
+    cleared = release.model_copy(update={"cleared": 1})
+    assert decide(cleared, handled).move is Move.STEP
+    second = labelled(apply(cleared, decide(cleared, handled), "t1"), 10)
+    assert (second.step, decide(second, handled).move) == (1, Move.WAIT)
+    assert decide(second.model_copy(update={"cleared": 2}), handled).move is Move.PROMOTE
+
+
+def test_one_entitys_bad_answers_are_one_piece_of_evidence():
+    release = begun()
+    for number in range(40):
+        first = number == 0
+        release = record(release, step=0, arm="candidate", bad=True, first=first, first_bad=first)
+    (tally,) = release.tallies
+    assert (tally.candidate_bad, tally.bad_entities, tally.first_bad) == (40, (0, 1), (0, 1))
+    assert decide(release, POLICY).harm < 10
+    assert tally.excess == 40
+
+
+def test_an_entity_whose_later_answer_is_bad_counts_for_harm_and_not_for_being_as_good():
+    release = record(begun(), step=0, arm="candidate", bad=False)
+    release = record(release, step=0, arm="candidate", bad=True, first=False, first_bad=True)
+    assert (release.tallies[0].bad_entities, release.tallies[0].first_bad) == ((0, 1), (0, 0))
+
+
+def test_a_release_of_before_entities_goes_on_where_it_was():
+    release = begun()
+    old = release.tallies[0].model_copy(update={"candidate_bad": 3, "candidate_labels": 3})
+    release = record(
+        release.model_copy(update={"tallies": [old]}), step=0, arm="candidate", bad=True
+    )
+    assert release.tallies[0].bad_entities == (0, 4)
+
+
+def test_after_many_releases_it_takes_more_to_stop_one():
+    first, spent = begun(), 0.0
+    assert first.alpha == POLICY.alpha
+    for _ in range(30):
+        release = begun(spent=spent)
+        spent = release.spent
+    assert release.alpha < first.alpha
+    harm = labelled(first, 9, arm="candidate", bad=True)
+    value = decide(harm, POLICY).harm
+    assert 1 / first.alpha <= value < 1 / (release.alpha / 100)
+    assert decide(harm, POLICY).move is Move.ROLL_BACK
+    strict = harm.model_copy(update={"alpha": 0.9 / value})
+    assert decide(strict, POLICY).move is Move.WAIT
+
+
+def test_slow_answers_are_harm():
+    def slow(theirs, ours):
+        return {(0, "champion"): [400, theirs], (0, "candidate"): [100, ours]}
+
+    release = begun(slow_above=(5.0, 9.0))
+    alike = with_events(release, "slow", slow(80, 20), 2)
+    assert decide(alike, POLICY).move is Move.WAIT
+    slower = with_events(release, "slow", slow(80, 90), 2)
+    assert slower.tallies[0].candidate_slow == (100, 90)
+    assert decide(slower, POLICY).move is Move.ROLL_BACK
+
+
+def test_a_step_that_saw_nothing_slow_yet_is_no_hindrance():
+    release = with_events(begun(slow_above=(5.0,)), "slow", {}, 1)
+    assert release.tallies[0].candidate_slow == (0,)
+    assert decide(release, POLICY).harm == 1.0
+
+
+def test_a_step_that_has_only_begun_counts_for_nothing():
+    release = with_events(begun(slow_above=(5.0,)), "slow", {(0, "candidate"): [7]}, 1)
+    two = release.model_copy(update={"tallies": [*release.tallies, Tally(share=0.5)]})
+    assert decide(two.model_copy(update={"step": 1}), POLICY).harm == decide(release, POLICY).harm
+
+
+def test_answers_of_another_kind_are_harm_where_policy_says_so():
+    counts = {(0, "champion"): [800, 16], (0, "candidate"): [200, 80]}
+    release = with_events(begun(bands=("down", "up")), "bands", counts, 2)
+    assert decide(release, policy(answers_beyond=2)).move is Move.ROLL_BACK
+    assert decide(release, policy(answers_beyond=30)).move is Move.WAIT
+    assert decide(release, POLICY).move is Move.WAIT
+
+
+OFFICE = {"days": ["mon", "tue"], "begin": "09:00", "end": "17:00"}
+
+
+@pytest.mark.parametrize(
+    ("now", "move"),
+    [
+        ("2026-01-05T09:00:00+00:00", Move.STEP),  # a Monday
+        ("2026-01-05T08:59:59+00:00", Move.WAIT),
+        ("2026-01-05T16:59:59+00:00", Move.STEP),
+        ("2026-01-05T17:00:00+00:00", Move.WAIT),
+        ("2026-01-05T17:30:00+01:00", Move.STEP),  # 16:30 UTC
+        ("2026-01-06T12:00:00+00:00", Move.STEP),
+        ("2026-01-07T12:00:00+00:00", Move.WAIT),
+        ("2026-01-10T22:00:00+00:00", Move.STEP),  # the other window, a Saturday night
+    ],
+)
+def test_a_step_begins_in_a_window(now, move):
+    timed = policy(windows=[OFFICE, {"days": ["sat"], "begin": "22:00"}])
+    release = labelled(begun(policy=timed), 10)
+    decision = decide(release, timed, now)
+    assert decision.move is move
+    assert (decision.reason is None) == (move is Move.STEP)
+
+
+def test_going_back_waits_for_no_window():
+    timed = policy(windows=[OFFICE])
+    release = labelled(begun(policy=timed), 30, arm="candidate", bad=True)
+    assert decide(release, timed, "2026-01-10T03:00:00+00:00").move is Move.ROLL_BACK
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"begin": "17:00", "end": "09:00"},
+        {"begin": "9:00"},
+        {"end": "25:00"},
+        {"days": []},
+        {"days": ["monday"]},
+    ],
+)
+def test_a_window_that_is_none_is_no_policy(given):
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError):
+        RolloutPolicy(windows=[given])

@@ -306,6 +306,8 @@ class ReleaseEvidence(Frozen):
     steps: list[Step] = []
     tallies: list[Tally] = []
     harm: float = 0.0
+    as_good: float | None = None  # the e-value for "no worse than the margin", where one is asked
+    alpha: float | None = None  # what the budget of false rollbacks left; None: policy's
     promoted_by: str | None = None  # who promoted by hand, before the steps were done
     stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None

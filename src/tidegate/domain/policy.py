@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tidegate.domain.drift import Grade
 from tidegate.domain.messages import Frozen
-from tidegate.domain.rollout import Step
+from tidegate.domain.rollout import Step, Window
 from tidegate.domain.training_policy import TrainingPolicy
 
 Share = float
@@ -133,6 +133,42 @@ class RolloutPolicy(Frozen):
     max_failures: int = Field(
         5, ge=0, description="Requests a candidate may fail (the champion answers them) before "
         "it is withdrawn.")  # fmt: skip
+    max_harm: int | None = Field(
+        None, ge=1, description="Bad answers of the candidate, beyond what the champion's share of "
+        "them would bring, before it stops at once, counted per request. A limit on harm and no "
+        "test: set it well above chance. Off by default.")  # fmt: skip
+    margin: float | None = Field(
+        None, gt=0, description="How much more often, relatively, the candidate may answer badly: "
+        "it is promoted only on evidence of staying below. 0.25 takes some 2,000 bad answers at "
+        "half of the requests, so it is off by default, and the labels alone decide.",
+    )  # fmt: skip
+    count_per: Literal["entity", "request"] = Field(
+        "entity", description="Whether a user's second bad answer is evidence. Users stay on one "
+        "side, so a few busy ones would look like harm; where no key is known the two are the "
+        "same.")  # fmt: skip
+    latency: bool = Field(
+        False, description="Whether slow answers are evidence of harm, by quantiles of the "
+        "champion's latencies before the release. Off by default: rows asked together are slow "
+        "together, which only suits requests of one row.")  # fmt: skip
+    answers_beyond: float | None = Field(
+        None, ge=1, description="How many times as often, or as seldom, a class or a range of "
+        "answers may come before that is evidence of harm. A new version is meant to answer "
+        "otherwise, so it is off by default; 2 bears a doubling.")  # fmt: skip
+    maturity_minutes: float | None = Field(
+        None, gt=0, description="Age at which an answer is judged, its label being in or never "
+        "counted. Off by default, and labels count as they come: that suits all cases but the one "
+        "where a version's mistakes are told sooner, or later, than the other's.")  # fmt: skip
+    windows: list[Window] = Field(
+        default=[], description="When a step, or full traffic, may begin: only in one of these "
+        "windows, such as office hours. None: at any time. Going back is always at once.",
+    )  # fmt: skip
+    by_hand: bool = Field(
+        False, description="Whether a person lets each next step begin, once it is due: tidegate "
+        "release promote MODEL --step. Going back is never by hand only.")  # fmt: skip
+    false_rollbacks: float = Field(
+        0.05, gt=0, description="False rollbacks to be expected among successive releases, older "
+        "ones counted less by a tenth each. Six in a row have an alpha of 0.01, and then each a "
+        "little less, down to 0.005.")  # fmt: skip
     bad_quantile: float = Field(
         0.9, gt=0, lt=1, description="For regression, an answer is bad when its error exceeds "
         "this quantile of the champion's errors on the hold-out.")  # fmt: skip

@@ -1,21 +1,58 @@
 """The rollout plan, and the state of a model's release."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tidegate.domain.messages import Frozen, Message
 
 
 class Step(Frozen):
-    """One step: ``share`` of requests to the candidate, until ``min_labels`` are in (both arms)."""
+    """One step: ``share`` of requests to the candidate, until ``min_labels`` are in (both arms).
+
+    It also lasts at least ``min_minutes``: a night shows what a minute does not.
+    """
 
     share: float = Field(gt=0, le=1)
     min_labels: int = Field(ge=1)
+    min_minutes: float = Field(0.0, ge=0)
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
+
+
+class Window(Frozen):
+    """When a step may begin: on these days, from ``begin`` to before ``end`` (HH:MM, UTC)."""
+
+    days: list[Day] = Field(default=list(DAYS[:5]), min_length=1)
+    begin: str = Field("00:00", pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    end: str = Field("24:00", pattern="^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "Window":
+        if self.begin >= self.end:
+            raise ValueError(
+                f"a window begins before it ends, not at {self.begin} and {self.end}: "
+                "give two windows for one that goes over midnight"
+            )
+        return self
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether ``moment``, which knows its zone, lies in it."""
+        at = moment.astimezone(UTC)
+        return DAYS[at.weekday()] in self.days and self.begin <= f"{at:%H:%M}" < self.end
 
 
 class Tally(Frozen):
-    """What one step saw: labelled answers and bad answers of each arm, at its ``share``."""
+    """What one step saw: labelled answers and bad answers of each arm, at its ``share``.
+
+    Where requests name their entity, the evidence rests on entities and not on requests:
+    ``*_bad_entities`` count those that had their first bad answer, ``*_first_bad`` those whose
+    first labelled answer was bad. None: every request is an entity of its own.
+    """
 
     share: float
     champion_labels: int = 0
@@ -23,11 +60,48 @@ class Tally(Frozen):
     candidate_labels: int = 0
     candidate_bad: int = 0
     candidate_failures: int = 0  # it raised; the champion answered; counted as bad as well
+    champion_bad_entities: int | None = None
+    candidate_bad_entities: int | None = None
+    champion_first_bad: int | None = None
+    candidate_first_bad: int | None = None
+    champion_slow: tuple[int, ...] = ()  # entities with an answer beyond each limit of latency
+    candidate_slow: tuple[int, ...] = ()
+    champion_bands: tuple[int, ...] = ()  # entities with an answer in each class, or range
+    candidate_bands: tuple[int, ...] = ()
 
     @property
     def labels(self) -> int:
         """Labelled answers of both arms."""
         return self.champion_labels + self.candidate_labels
+
+    @property
+    def bad_entities(self) -> tuple[int, int]:
+        """Entities that had a bad answer: the champion's, the candidate's."""
+        return _else(self.champion_bad_entities, self.champion_bad), _else(
+            self.candidate_bad_entities, self.candidate_bad
+        )
+
+    @property
+    def first_bad(self) -> tuple[int, int]:
+        """Entities whose first labelled answer was bad: the champion's, the candidate's."""
+        return _else(self.champion_first_bad, self.champion_bad), _else(
+            self.candidate_first_bad, self.candidate_bad
+        )
+
+    @property
+    def excess(self) -> float:
+        """Bad answers of the candidate beyond what the champion's say its share would bring.
+
+        Counted by request: so many users have suffered. At full share there is nothing to compare
+        with, and every bad answer counts.
+        """
+        if self.share == 1:
+            return float(self.candidate_bad)
+        return self.candidate_bad - self.champion_bad * self.share / (1 - self.share)
+
+
+def _else(entities: int | None, requests: int) -> int:
+    return requests if entities is None else entities
 
 
 class ReleaseStatus(StrEnum):
@@ -43,7 +117,8 @@ class Release(Frozen):
 
     ``bad_above``: a row's loss above this counts as a bad answer (0 for classes: any wrong one).
     ``tallies`` holds one entry a step begun; ``labels_seen`` is the order number of the last
-    label they count.
+    label they count. ``alpha`` is this release's chance of a false rollback, ``spent`` what it and
+    those before it have taken of the budget. ``cleared`` is the last step that a person let begin.
     """
 
     update: str
@@ -56,7 +131,16 @@ class Release(Frozen):
     started_at: str
     tallies: list[Tally]
     labels_seen: int = 0
+    matured_seen: int = 0  # with a maturity window: how many labels they count, in its order
     harm: float = 0.0  # the e-value against "no harm" when last judged
+    as_good: float | None = None  # the e-value for "no worse than the margin", where one is asked
+    alpha: float | None = None
+    spent: float = 0.0
+    slow_above: list[float] = []  # limits in ms, one a quantile of the champion's latencies
+    bands: list[Any] = []  # the champion's classes, or edges between ranges of its answers
+    step_at: str | None = None  # when the present step began
+    cleared: int = 0
+    waits: Message | None = None  # what the present step waits for
     ended_at: str | None = None
     promoted_by: str | None = None  # who promoted by hand
     closed_by: str | None = None  # who ended the observation by hand

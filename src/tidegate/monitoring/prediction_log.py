@@ -68,6 +68,7 @@ class Labelled:
     arm: str
     update_id: str | None
     step: int | None
+    key: str | None
     prediction: Any
     label: Any
     failed: bool
@@ -223,6 +224,7 @@ def _labelled(row: sa.Row[Any]) -> Labelled:
         arm=row.arm,
         update_id=row.update_id,
         step=row.step,
+        key=row.key,
         prediction=json.loads(row.prediction),
         label=json.loads(row.label),
         failed=row.failed,

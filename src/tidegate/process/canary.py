@@ -1,33 +1,46 @@
 """A canary's judgement, brought up to date with the labels that have come in."""
 
+from collections.abc import Iterator
+from datetime import datetime
+
 import numpy as np
 
-from tidegate.domain.metrics import losses
+from tidegate.domain.metrics import Task, losses
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Release, ReleaseStatus
+from tidegate.monitoring import events
 from tidegate.monitoring.prediction_log import Labelled
 from tidegate.process.home import Home
-from tidegate.release.controller import apply, decide, record, with_failures
+from tidegate.release.controller import apply, decide, record, with_events, with_failures
+from tidegate.release.entities import FirstPerEntity
+from tidegate.release.signals import matured
 
 
 def catch_up(home: Home, spec: ModelSpec, release: Release) -> Release:
     """The release after every label since it was last saved, judged after each one.
 
-    Judging label by label in the order they came makes the result the same however often, and
-    in whatever portions, this is called. It stops at the first decision to end the canary.
+    Judging label by label in one order makes the result the same however often, and in whatever
+    portions, this is called. It stops at the first decision to end the canary.
     """
     if release.status is not ReleaseStatus.CANARY or not spec.trains:
         return _settle(home, spec, release)
-    for answer in home.log.labelled(
-        spec.model, update_id=release.update, after=release.labels_seen
-    ):
+    known, before = _Known(spec), release
+    for number, answer in enumerate(_told(home, spec, release), 1):
+        bad = is_bad(spec, release, answer)
+        first, first_bad = known.take(answer, bad=bad)
+        if _counted(spec, before, number, answer):
+            continue
         release = record(
-            release, step=answer.step or 0, arm=answer.arm, bad=is_bad(spec, release, answer)
-        ).model_copy(update={"labels_seen": answer.seq})
+            release, step=answer.step or 0, arm=answer.arm, bad=bad,
+            first=first, first_bad=first_bad,
+        ).model_copy(
+            update={"labels_seen": max(answer.seq, release.labels_seen), "matured_seen": number}
+        )  # fmt: skip
         release = _settle(home, spec, release)
         if release.status is not ReleaseStatus.CANARY:
             return release
-    return _settle(home, spec, with_failures(release, home.log.failures(release.update)))
+    release = with_failures(release, home.log.failures(release.update))
+    return _settle(home, spec, _with_events(home, spec, release))
 
 
 def is_bad(spec: ModelSpec, release: Release, answer: Labelled) -> bool:
@@ -37,8 +50,56 @@ def is_bad(spec: ModelSpec, release: Release, answer: Labelled) -> bool:
     return answer.failed or bool(losses(spec.task, truth, predicted)[0] > release.bad_above)
 
 
+def _with_events(home: Home, spec: ModelSpec, release: Release) -> Release:
+    """The release with slow answers and bands of answers counted, where policy counts them."""
+    if release.slow_above:
+        counts = events.slow(home.database, release.update, release.slow_above)
+        release = with_events(release, "slow", counts, len(release.slow_above))
+    if release.bands:
+        numbers = spec.task is Task.REGRESSION
+        counts = events.in_bands(home.database, release.update, release.bands, numbers=numbers)
+        release = with_events(release, "bands", counts, len(release.bands) + numbers)
+    return release
+
+
+class _Known:
+    """Which entities were seen in this release, at all and with a bad answer."""
+
+    def __init__(self, spec: ModelSpec):
+        by_entity = spec.policy.rollout.count_per == "entity"
+        self._all = FirstPerEntity() if by_entity else None
+        self._bad = FirstPerEntity() if by_entity else None
+
+    def take(self, answer: Labelled, *, bad: bool) -> tuple[bool, bool]:
+        """Whether it is the entity's first labelled answer, and whether its first bad one."""
+        if self._all is None or self._bad is None or answer.key is None:
+            return True, bad
+        return self._all.first(answer.key), bad and self._bad.first(answer.key)
+
+
+def _told(home: Home, spec: ModelSpec, release: Release) -> Iterator[Labelled]:
+    """The release's labelled answers from its beginning, in the order they are judged in."""
+    answers = home.log.labelled(spec.model, update_id=release.update)
+    minutes = spec.policy.rollout.maturity_minutes
+    if minutes is None:
+        return answers
+    timed = ((_seconds(a.answered_at), _seconds(a.at), a) for a in answers)
+    return matured(timed, 60 * minutes, _seconds(home.journal.now()))
+
+
+def _counted(spec: ModelSpec, release: Release, number: int, answer: Labelled) -> bool:
+    """Whether the release's saved tallies have this label: with a window the order is its own."""
+    if spec.policy.rollout.maturity_minutes is None:
+        return answer.seq <= release.labels_seen
+    return number <= release.matured_seen
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
 def _settle(home: Home, spec: ModelSpec, release: Release) -> Release:
     if release.status is not ReleaseStatus.CANARY:
         return release
-    decision = decide(release, spec.policy.rollout)
-    return apply(release, decision, home.journal.now())
+    now = home.journal.now()
+    return apply(release, decide(release, spec.policy.rollout, now), now)

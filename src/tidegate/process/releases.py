@@ -30,6 +30,30 @@ def promote(home: Home, model: str) -> str:
     return update.id
 
 
+def clear_step(home: Home, model: str) -> str:
+    """Let the next step of the canary begin, once it is due; gives the update's id.
+
+    The record keeps who did it. The runner takes the step. Raises Conflict where the canary goes
+    on by itself, or is over.
+    """
+    with home.journal.write(home.actor) as tx:
+        home.require(tx, Role.OPERATOR)
+        spec = home.spec(tx, model)
+        deployment, release, update = _under_way(tx, model)
+        if release.status is not ReleaseStatus.CANARY or not spec.policy.rollout.by_hand:
+            raise Conflict(
+                "no step of model '{model}' waits for a person",
+                do="leave out --step to end the canary, or the observation, by hand",
+                model=model,
+            )
+        changed = deployment.model_copy(
+            update={"release": release.model_copy(update={"cleared": release.step + 1})}
+        )
+        note = {"update": update.id, "step": release.step + 1}
+        tx.put(changed, "release.step_cleared", was=deployment, note=note)
+    return update.id
+
+
 def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> str | None:
     """Take the candidate off traffic, or go back to an earlier version.
 

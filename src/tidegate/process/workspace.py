@@ -328,9 +328,10 @@ class Workspace:
         release = catch_up(self.home, self.model(model), deployment.release)
         return deployment.model_copy(update={"release": release})
 
-    def promote(self, model: str) -> Update:
-        """End the canary, or the observation, by hand."""
-        return run(self.home, releases.promote(self.home, model), self._watch)
+    def promote(self, model: str, *, step: bool = False) -> Update:
+        """End the canary, or the observation, by hand; ``step`` only lets the next step begin."""
+        by_hand = releases.clear_step if step else releases.promote
+        return run(self.home, by_hand(self.home, model), self._watch)
 
     def rollback(self, model: str, *, reason: str, to: int | None = None) -> Deployment:
         """Take the candidate off traffic, or go back to an earlier version."""

@@ -1,34 +1,133 @@
-"""The sequential judge: whether bad answers fall on the candidate more often than its share."""
+"""The sequential judge: one always-valid kernel for every signal of a release.
+
+A bad answer falls on the candidate with probability ``share*R / (share*R + 1 - share)``, where R
+is the risk ratio: how many times as often the candidate answers badly as the champion. How often
+that is, and whether it changes for both at once, cancels. What is judged is R alone.
+"""
 
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tidegate.domain.rollout import Tally
 
-#: Risk ratios, candidate over champion, that the evidence is averaged over: from a harm that
-#: only many labels show to one that a handful does.
+Floats = NDArray[np.float64]
+
+#: Risk ratios, candidate over champion, that the evidence of harm is averaged over: from a harm
+#: that only many labels show to one that a handful does.
 RISK_RATIOS = np.array([1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0])
+#: Those that the evidence of "no worse than the margin" is averaged over: much better to as good.
+AS_GOOD = np.array([0.3, 0.5, 0.7, 0.85, 1.0])
+
+
+def log_evidence(
+    candidate: ArrayLike,
+    champion: ArrayLike,
+    share: ArrayLike,
+    ratios: Floats = RISK_RATIOS,
+    null: float = 1.0,
+) -> Floats:
+    """How much likelier bad answers fall as they do under ``ratios`` than under ``null``, as a log.
+
+    ``candidate`` and ``champion`` count bad answers, ``(..., steps)``, each at its step's
+    ``share`` (0 to 1, ``(steps,)`` or a number); the result has the leading shape. It is the
+    likelihood ratio of each risk ratio to ``null``, multiplied over the steps and averaged over
+    ``ratios``. With all ``ratios`` above ``null`` it is an e-process for "R is at most null",
+    with all below it for "R is at least null": the chance that it ever reaches 1/alpha is then at
+    most alpha, however often one looks (Ville 1939; Howard, Ramdas, McAuliffe and Sekhon 2021,
+    doi:10.1214/20-AOS1991; for counts in canaries: Lindon and Malek 2022, arXiv:2011.03567).
+    Answers must be split independently of each other: see ``entities``.
+
+    >>> round(value(log_evidence([2], [0], 0.5, np.array([3.0]))), 9)  # (0.75 / 0.5) ** 2
+    2.25
+    """
+    ours = np.asarray(candidate, dtype=float)[..., None]
+    all_bad = ours + np.asarray(champion, dtype=float)[..., None]
+    at = np.asarray(share, dtype=float)[..., None]
+    as_often = np.log((at * ratios + 1 - at) / (at * null + 1 - at))
+    return log_mean((ours * np.log(ratios / null) - all_bad * as_often).sum(axis=-2))
+
+
+def log_mean(logs: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """The logarithm of the (weighted) mean of what ``logs``, ``(..., n)``, are logarithms of.
+
+    A weighted mean of e-processes, weights fixed beforehand, is one too, whatever ties them
+    together (Vovk and Wang 2021, doi:10.1214/20-AOS2020): this is how signals, quantiles and
+    segments share one alpha. ``weights`` are relative; equal ones by default.
+
+    >>> round(value(log_mean(np.log([1.0, 9.0]), [3, 1])), 9)
+    3.0
+    """
+    values = np.asarray(logs, dtype=float)
+    given = np.ones(values.shape[-1]) if weights is None else np.asarray(weights, dtype=float)
+    top = values.max(axis=-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        mean = np.log((np.exp(values - top) * given).sum(axis=-1) / given.sum())
+    return np.asarray(mean + top[..., 0])
+
+
+def log_shift(candidate: ArrayLike, champion: ArrayLike, share: ArrayLike, beyond: float) -> Floats:
+    """Evidence that something happens more, or less, often than ``beyond`` times as often.
+
+    ``beyond`` is at least 1, which tolerates no difference; 2 tolerates up to a doubling and a
+    halving. Shapes and validity as ``log_evidence``: the mean of one e-process each way.
+    """
+    more = log_evidence(candidate, champion, share, beyond * RISK_RATIOS, beyond)
+    less = log_evidence(candidate, champion, share, 1 / (beyond * RISK_RATIOS), 1 / beyond)
+    return log_mean(np.stack([more, less], axis=-1))
+
+
+def log_paired(candidate_only: ArrayLike, champion_only: ArrayLike) -> Floats:
+    """Evidence of harm from requests that both answered, as in a shadow: a sequential McNemar test.
+
+    Only pairs with one bad answer tell the two apart, and with no difference such a pair's bad
+    answer is the candidate's as often as not: the kernel at a share of one half. Counts of those
+    pairs, ``(...)``, give values of the same shape. (McNemar 1947, doi:10.1007/BF02295996.)
+    """
+    ours, theirs = np.asarray(candidate_only)[..., None], np.asarray(champion_only)[..., None]
+    return log_evidence(ours, theirs, 0.5)
+
+
+def value(log: ArrayLike) -> float:
+    """An e-value from its logarithm, finite however large."""
+    return float(np.exp(min(float(np.asarray(log)), 700.0)))
 
 
 def harm_e_value(tallies: Iterable[Tally]) -> float:
     """Evidence against "the candidate answers badly no more often than the champion".
 
-    Were both alike, a bad answer would be the candidate's with probability equal to its share of
-    the requests, whatever their common rate. The value is the likelihood ratio of "so many times
-    as often" to that, averaged over ``RISK_RATIOS``: an e-process, so the chance that it ever
-    reaches 1/alpha on a harmless candidate is at most alpha, however often one looks (Ville
-    1939; Howard, Ramdas, McAuliffe and Sekhon 2021, doi:10.1214/20-AOS1991). Each bad answer
-    counts at the share it was given under, so shares may change. It takes requests to be split
-    independently of each other: many by one user, who stays on one side, count too much.
+    Counts the first bad answer of an entity, at the share it was given under, so shares may
+    change. Under no difference, which side an entity is on says nothing of when its answers go
+    bad, so the kernel holds for entities of any size; where the candidate is better its events
+    come later still.
 
     >>> harm_e_value([])
     1.0
     """
-    log = np.zeros(len(RISK_RATIOS))
-    for tally in tallies:
-        under = tally.share * RISK_RATIOS + (1 - tally.share)  # a bad answer at all, relatively
-        log += tally.candidate_bad * np.log(RISK_RATIOS / under)
-        log -= tally.champion_bad * np.log(under)
-    top = float(log.max())
-    return float(np.exp(min(top, 700.0)) * np.exp(log - top).mean())
+    seen = [(t.share, *t.bad_entities) for t in tallies]
+    return value(log_evidence(*_columns(seen)))
+
+
+def as_good_e_value(tallies: Iterable[Tally], margin: float) -> float:
+    """Evidence against "the candidate answers badly at least 1 + ``margin`` times as often".
+
+    At 1/alpha a candidate may be promoted: one that is worse than the margin ever gets there with
+    probability at most alpha. Counts the bad ones among the *first* answers of entities, good or
+    bad: were it their first bad answers, the worse side would run out of entities first and look
+    better than it is. Raises ValueError for a margin that is not above 0.
+
+    >>> as_good_e_value([Tally(share=0.5, champion_bad=40, candidate_bad=20)], 0.25) > 100
+    True
+    """
+    if not margin > 0:
+        raise ValueError(f"a margin must be above 0, not {margin}")
+    seen = [(t.share, *t.first_bad) for t in tallies]
+    return value(log_evidence(*_columns(seen), ratios=AS_GOOD, null=1 + margin))
+
+
+def _columns(seen: list[tuple[float, int, int]]) -> tuple[Floats, Floats, Floats]:
+    """Candidate's counts, champion's counts and shares, ``(steps,)`` each."""
+    share, champion, candidate = np.array(seen, dtype=float).reshape(-1, 3).T
+    return candidate, champion, share

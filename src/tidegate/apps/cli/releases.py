@@ -80,14 +80,18 @@ def _standing(deployment: Deployment, *, served: bool) -> Message:
 
 
 @group.command("promote")
-def promote(context: typer.Context, model: str) -> None:
+def promote(
+    context: typer.Context,
+    model: str,
+    step: bool = typer.Option(False, "--step", help="Only let the next step begin, once due."),
+) -> None:
     """End the canary by hand, or after it the observation; the record keeps who did.
 
     A second call ends the observation that the first one began.
     """
     s = session(context)
     with s.workspace() as ws:
-        code = show_standing(s, ws, ws.promote(model))
+        code = show_standing(s, ws, ws.promote(model, step=step))
     raise typer.Exit(code)
 
 

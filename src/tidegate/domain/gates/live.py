@@ -37,13 +37,28 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
             refuse("failures", "the candidate failed {failures} requests; policy allows {limit}",
                     failures=failures, limit=policy.max_failures)
         )  # fmt: skip
-    if e.harm >= 1 / policy.alpha:
-        found.append(_harm(e, policy.alpha))
+    excess = sum(tally.excess for tally in e.tallies)
+    if policy.max_harm is not None and excess > policy.max_harm:
+        found.append(
+            refuse(
+                "max_harm",
+                "the candidate gave {excess:.0f} bad answers more than the champion would have; "
+                "policy allows {limit}",
+                excess=excess,
+                limit=policy.max_harm,
+            )
+        )
+    alpha = e.alpha or policy.alpha
+    if e.harm >= 1 / alpha:
+        found.append(_harm(e, alpha))
     short = [t for t, s in zip(e.tallies, e.steps, strict=False) if t.labels < s.min_labels]
     unfinished = len(e.tallies) < len(e.steps) or bool(short)
     # Parameters that are not served here meet no traffic: there are no steps to finish.
     if spec.trains and e.champion is not None and unfinished and not found:
         found.append(_by_hand(e))
+    compared = e.champion is not None and bool(e.tallies)
+    if policy.margin is not None and compared and not found:
+        found += _as_good(e, policy.margin, 1 / alpha)
     if not found:
         found.append(_canary_note(spec, e))
     return found
@@ -56,6 +71,32 @@ def _by_hand(e: ReleaseEvidence) -> Finding:
         "by_hand", "{person} promoted it before the steps had the labels they need",
         person=e.promoted_by,
     )  # fmt: skip
+
+
+def _as_good(e: ReleaseEvidence, margin: float, line: float) -> list[Finding]:
+    """That it is no worse than the margin is shown, or a person promoted it all the same."""
+    as_good = e.as_good or 0.0
+    if as_good >= line:
+        return []
+    values = {"margin": margin, "as_good": as_good, "line": line}
+    if e.promoted_by is None:
+        return [
+            refuse(
+                "not_shown",
+                "that it is bad at most {margin:.0%} more often is not shown: the evidence is "
+                "{as_good:.3g} to 1, and policy asks for {line:g} to 1",
+                **values,
+            )
+        ]
+    return [
+        warn(
+            "by_hand",
+            "{person} promoted it though the evidence that it is bad at most {margin:.0%} more "
+            "often is {as_good:.3g} to 1, and policy asks for {line:g} to 1",
+            person=e.promoted_by,
+            **values,
+        )
+    ]
 
 
 def _rates(e: ReleaseEvidence) -> dict[str, float]:

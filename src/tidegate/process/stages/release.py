@@ -12,9 +12,11 @@ from tidegate.domain.evidence import (
     ValidateEvidence,
 )
 from tidegate.domain.messages import Message, say
+from tidegate.domain.metrics import Task
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, promoted
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
+from tidegate.monitoring import events
 from tidegate.params.checkout import load_manifest
 from tidegate.params.repack import shorten
 from tidegate.process.canary import catch_up
@@ -23,6 +25,10 @@ from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.loading import load_version
 from tidegate.release.controller import start
+from tidegate.release.signals import classes, edges, slow_above
+
+#: Fewer answers of the champion do not tell where its slowest, or rarest, hundredth begins.
+MIN_KNOWN = 500
 
 
 def run(case: Case) -> Done | Waiting:
@@ -101,6 +107,15 @@ def _same_parameters(home: Home, update: Update, champion: int | None) -> bool:
 
 def waiting_for(release: Release) -> Message:
     """What a canary's present step needs, in a sentence."""
+    if release.waits is not None:
+        return say(
+            "version {candidate} answers {share:.0%} of requests, step {step} of {steps}: {why}",
+            candidate=release.candidate,
+            share=release.share,
+            step=release.step + 1,
+            steps=len(release.steps),
+            why=release.waits,
+        )
     return say(
         "version {candidate} answers {share:.0%} of requests; step {step} of {steps} needs "
         "{needed} labelled answers",
@@ -115,6 +130,7 @@ def waiting_for(release: Release) -> Message:
 def _start(case: Case, deployment: Deployment) -> Deployment:
     update = case.update
     validated = case.earlier(Stage.VALIDATE, ValidateEvidence)
+    before = deployment.release
     with case.home.journal.write(case.home.actor) as tx:
         release = start(
             update.id,
@@ -124,11 +140,34 @@ def _start(case: Case, deployment: Deployment) -> Deployment:
             policy=update.spec.policy.rollout,
             bad_above=validated.bad_above,
             now=tx.now,
+            spent=before.spent if before is not None else 0.0,
+            slow_above=_slow_above(case),
+            bands=_bands(case),
         )
         started = deployment.model_copy(update={"release": release})
         was = deployment if tx.get(Deployment, update.model) is not None else None
         tx.put(started, "release.started", was=was, note={"update": update.id})
     return started
+
+
+def _slow_above(case: Case) -> list[float]:
+    """Limits of latency, from the champion's answers so far; none where those are too few."""
+    update = case.update
+    if not update.spec.policy.rollout.latency or update.champion is None:
+        return []
+    known = events.latencies(case.home.database, update.model, update.champion)
+    return slow_above(known) if len(known) >= MIN_KNOWN else []
+
+
+def _bands(case: Case) -> list[Any]:
+    """Classes, or edges of ranges, of the champion's answers so far; none where those are few."""
+    update = case.update
+    if update.spec.policy.rollout.answers_beyond is None or update.champion is None:
+        return []
+    known = events.answers(case.home.database, update.model, update.champion)
+    if len(known) < MIN_KNOWN:
+        return []
+    return edges(known) if update.spec.task is Task.REGRESSION else classes(known)
 
 
 def _end(case: Case, deployment: Deployment, release: Release) -> Done:
@@ -160,6 +199,8 @@ def _evidence(
             "steps": release.steps,
             "tallies": release.tallies,
             "harm": release.harm,
+            "as_good": release.as_good,
+            "alpha": release.alpha,
             "promoted_by": release.promoted_by,
             "stopped_by": release.stopped_by,
             "reason": release.reason,

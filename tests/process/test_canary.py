@@ -1,0 +1,88 @@
+"""A canary brought up to date: in whatever portions it is called, the same comes out."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.domain.model import ModelSpec
+from tidegate.monitoring.prediction_log import Labelled
+from tidegate.process.canary import catch_up
+from tidegate.release.controller import start
+
+BEGAN = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def spec(**rollout):
+    steps = [{"share": 0.3, "min_labels": 8}, {"share": 0.6, "min_labels": 1000}]
+    return ModelSpec.model_validate({
+        "model": "m", "task": "binary", "target": "y", "adapter": "sklearn.logistic_regression",
+        "policy": {"rollout": {"steps": steps, **rollout}},
+    })  # fmt: skip
+
+
+def moment(seconds):
+    return (BEGAN + timedelta(seconds=seconds)).isoformat()
+
+
+def labels(events):
+    """Labels told a second apart; an answer is as many seconds older than its label as it says."""
+    return [
+        Labelled(
+            seq=number, request_id=f"r{number}", model="m", version=2 if ours else 1,
+            arm="candidate" if ours else "champion", update_id="m-2", step=0, key=key,
+            prediction=1, label=0 if bad else 1, failed=False,
+            answered_at=moment(number - age), at=moment(number),
+        )
+        for number, (key, ours, bad, age) in enumerate(events, 1)
+    ]  # fmt: skip
+
+
+def home(told, now):
+    """What ``catch_up`` needs of a workspace: the labels told by ``now``, in seconds."""
+    known = [label for label in told if label.seq <= now]
+    log = SimpleNamespace(labelled=lambda model, update_id: iter(known), failures=lambda _: {})
+    return SimpleNamespace(log=log, journal=SimpleNamespace(now=lambda: moment(now)))
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from([None, "ann", "bob", "eve"]), st.booleans(), st.booleans(),
+        st.integers(0, 20),
+    ),
+    max_size=60,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rollout", [{}, {"count_per": "request"}, {"maturity_minutes": 0.1}])
+@given(events=EVENTS, stops=st.lists(st.integers(0, 80), max_size=4))
+def test_in_whatever_portions_it_is_called_the_tallies_are_the_same(rollout, events, stops):
+    given_spec, told = spec(**rollout), labels(events)
+    begun = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0),
+    )  # fmt: skip
+    at_once = catch_up(home(told, 100), given_spec, begun)
+    bit_by_bit = begun
+    for now in sorted([*stops, 100]):
+        bit_by_bit = catch_up(home(told, now), given_spec, bit_by_bit)
+    assert bit_by_bit.tallies == at_once.tallies
+    assert (bit_by_bit.status, bit_by_bit.harm) == (at_once.status, at_once.harm)
+
+
+@given(events=EVENTS)
+def test_an_entity_counts_once_and_every_request_is_in_the_tally(events):
+    given_spec, told = spec(alpha=1e-9), labels(events)
+    begun = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0),
+    )  # fmt: skip
+    tally = catch_up(home(told, 100), given_spec, begun).tallies[0]
+    assert tally.labels == len(events)
+    assert tally.candidate_bad + tally.champion_bad == sum(bad for _, _, bad, _ in events)
+    once = {key for key, _, bad, _ in events if bad and key is not None}
+    alone = sum(bad for key, _, bad, _ in events if key is None)
+    assert sum(tally.bad_entities) == len(once) + alone
+    assert all(b <= a for a, b in zip(tally.bad_entities, tally.first_bad, strict=True))

@@ -68,12 +68,12 @@ class Labelled:
     arm: str
     update_id: str | None
     step: int | None
-    key: str | None
     prediction: Any
     label: Any
     failed: bool
     answered_at: str
     at: str
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -224,12 +224,12 @@ def _labelled(row: sa.Row[Any]) -> Labelled:
         arm=row.arm,
         update_id=row.update_id,
         step=row.step,
-        key=row.key,
         prediction=json.loads(row.prediction),
         label=json.loads(row.label),
         failed=row.failed,
         answered_at=row.at,
         at=row.told_at,
+        key=row.key,
     )
 
 

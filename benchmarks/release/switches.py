@@ -1,0 +1,157 @@
+"""Versions switched under load: plainly, slowly, with loads that fail, bytes that are damaged, and
+tensors of the wrong shape. And the same of a peer."""
+
+import http.client
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from benchmarks.release import arms, canary, servers, trying_adapter
+from benchmarks.release.arms import Bench
+from benchmarks.release.timeline import Timeline
+from safetensors.numpy import load_file, save_file
+
+from tidegate.domain.errors import TidegateError
+
+#: Every second switch is a plain one, to a version that loads.
+KINDS = ("plain", "slow", "plain", "failing", "plain", "corrupt", "plain", "wrong shape")
+VERSIONS = 4
+BEFORE, AFTER = 0.3, 2.0
+
+
+class Switching:
+    """A workspace with versions to go back to, and a gateway on it under load."""
+
+    def __init__(self, bench: Bench, folder: Path):
+        self._bench, self._folder = bench, folder
+        self._env = trying_adapter.install(folder / "announced")
+        sys.path.insert(0, str(folder / "announced"))
+        self._loads = Path(self._env["BENCH_LOADS"])
+        self._house = canary.House(folder, trying_adapter.NAME)
+        self._objects = folder / "workspace" / "objects"
+        self._versions, self._files = [], {}
+        for part in range(VERSIONS):
+            before = set(self._stored())
+            number = self._house.released(part)
+            self._versions.append(number)
+            self._files[number] = sorted(set(self._stored()) - before)
+
+    def _stored(self):
+        return (path for path in self._objects.rglob("*") if path.is_file())
+
+    def go(self, count: int) -> dict:
+        """So many switches on one gateway; its memory after the first and after the last."""
+        found, answering = [], self._versions[-1]
+        with self._house.gateway(self._env) as (port, process):
+            before = 0.0
+            for number in range(count):
+                kind = KINDS[number % len(KINDS)]
+                target = self._versions[(self._versions.index(answering) + 1) % VERSIONS]
+                one = self._switch(port, kind, answering, target)
+                answering = target if one["moved"] else answering
+                found.append(one)
+                before = before or servers.rss_mib(process.pid)
+                self._bench.say(f"switch {number + 1} of {count}: {one}")
+            after = servers.rss_mib(process.pid)
+        self._house.close()
+        done = Path(f"{self._loads}.done")
+        loads = done.read_text().split("\n") if done.exists() else []
+        return {
+            "switches": found,
+            "rss_before": before,
+            "rss_after": after,
+            "loads": {kind: loads.count(kind) for kind in ("plain", "slow", "failing")},
+        }
+
+    def _switch(self, port: int, kind: str, old: int, target: int) -> dict:
+        bench, file = self._bench, self._bench.folder / "timeline"
+        bench.load.start(**bench.order(
+            port, canary.PATH, "columns", "tidegate", self._house.expected,
+            timeline=str(file), seconds=60.0,
+        ))  # fmt: skip
+        time.sleep(BEFORE)
+        with self._made(kind, target):
+            decided = time.monotonic()
+            refused = self._ordered(kind, target)
+            returned = time.monotonic()
+            time.sleep(AFTER)
+        bench.load.stop()
+        run, line = bench.load.result(), Timeline.read(file)
+        first = line.first_answer(target)
+        usual, during = line.before_and_after(decided, first or returned)
+        return {
+            "kind": kind,
+            "requests": run["requests"],
+            "failures": run["failed"],
+            "failed": line.failed,
+            "refused": refused,
+            "moved": first is not None,
+            "ms": None if first is None else 1000 * (first - decided),
+            "wrong": line.neither(old, target)
+            + (0 if first is None else line.sent_after(first, not_by=target)),
+            "usual_p99": usual,
+            "during_p99": during,
+        }
+
+    def _ordered(self, kind: str, target: int) -> str:
+        """The switch itself; gives why it was refused, or nothing."""
+        try:
+            if kind == "wrong shape":
+                self._house.ws.import_params("bench", self._misshapen(), reason="benchmark")
+            else:
+                self._house.ws.rollback("bench", reason="benchmark", to=target)
+        except TidegateError as error:
+            return type(error).__name__
+        return ""
+
+    def _misshapen(self) -> Path:
+        """The parameters of a version with a feature too many."""
+        file = self._folder / "misshapen.safetensors"
+        self._house.ws.checkout(f"bench@{self._versions[0]}", file)
+        tensors = load_file(file)
+        tensors["coef"] = np.hstack([tensors["coef"], tensors["coef"][:, :1]])
+        save_file(tensors, file)
+        return file
+
+    @contextmanager
+    def _made(self, kind: str, target: int):
+        """Loads, or the stored bytes of ``target``, as ``kind`` wants them, and then as before."""
+        self._loads.write_text(kind)
+        damaged = self._files[target] if kind == "corrupt" else []
+        kept = {file: file.read_bytes() for file in damaged}
+        for file, data in kept.items():
+            file.write_bytes(bytes(byte ^ 0xFF for byte in data))
+        try:
+            yield
+        finally:
+            for file, data in kept.items():
+                file.write_bytes(data)
+            self._loads.write_text("plain")
+
+
+def of_mlserver(bench: Bench, count: int) -> dict:
+    """The model loaded anew through MLServer's repository API, which takes half a second."""
+    path, body = "/v2/repository/models/bench/load", b"{}"
+    slow = arms.Peer("MLServer", "mlserver", "mlserver_app.py", canary.PATH, "matrix", "protocol")
+    found = []
+    try:
+        with arms.serving(bench, slow, str(trying_adapter.SLOW_SECONDS)) as order:
+            for number in range(count):
+                bench.load.start(**{**order, "seconds": 60.0})
+                time.sleep(BEFORE)
+                began = time.monotonic()
+                with suppress(OSError, http.client.HTTPException):
+                    status = servers.post(order["port"], path, body)[0]
+                took = time.monotonic() - began
+                time.sleep(0.5)
+                bench.load.stop()
+                run = bench.load.result()
+                failed = sum(run["failed"].values())
+                found.append({"requests": run["requests"], "failed": failed, "status": status,
+                              "failures": run["failed"], "ms": 1000 * took})  # fmt: skip
+                bench.say(f"MLServer, load {number + 1} of {count}: {found[-1]}")
+    except servers.Unavailable as why:
+        return {"error": str(why)}
+    return {"switches": found}

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STARTING = 120.0
+STARTING = 90.0
 
 
 class Unavailable(Exception):
@@ -69,9 +69,8 @@ def running(program: list[str], log: Path, ready, env: dict | None = None):
 
 
 def end(process: subprocess.Popen) -> None:
-    """Ask the process, then make its whole group, to stop."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+    """Ask the process to stop, which is its chance to end what it started; then end its group."""
+    process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(10)
     with suppress(ProcessLookupError):

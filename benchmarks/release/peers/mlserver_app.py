@@ -28,4 +28,5 @@ if __name__ == "__main__":
     }))  # fmt: skip
     os.environ["BENCH_LOAD_SECONDS"] = seconds or "0"
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)
-    os.execv(sys.executable, [sys.executable, "-m", "mlserver", "start", str(folder)])
+    program = str(Path(sys.executable).with_name("mlserver"))
+    os.execv(program, [program, "start", str(folder)])

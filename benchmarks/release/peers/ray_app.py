@@ -1,6 +1,6 @@
 """Ray Serve: one replica behind its HTTP proxy."""
 
-import time
+import signal
 
 import ray
 from model import fitted, port
@@ -20,9 +20,11 @@ class Predict:
 
 
 if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": port()},
                 logging_config={"enable_access_log": False})  # fmt: skip
     serve.run(Predict.bind(), name="bench", route_prefix="/predict")
-    while True:
-        time.sleep(3600)
+    signal.sigwait([signal.SIGTERM])
+    serve.shutdown()
+    ray.shutdown()

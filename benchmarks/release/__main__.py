@@ -28,7 +28,7 @@ class Amount:
 
 
 FULL = Amount(seconds=8.0, rounds=3, rollbacks=100, switches=100, reloads=10)
-QUICK = Amount(seconds=2.0, rounds=1, rollbacks=5, switches=8, reloads=2)
+QUICK = Amount(seconds=2.0, rounds=1, rollbacks=5, switches=10, reloads=2)
 PARTS = ("peers", "tidegate", "rollback", "switches")
 
 
@@ -36,8 +36,8 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def measured(options: argparse.Namespace, folder: Path, kept: dict) -> dict:
-    """Everything asked for, over what ``kept`` holds of an earlier run."""
+def measured(options: argparse.Namespace, folder: Path, found: dict) -> None:
+    """Everything asked for, put into ``found``."""
     amount = QUICK if options.quick else FULL
     load = servers.Load()
     bench = arms.Bench(
@@ -45,7 +45,7 @@ def measured(options: argparse.Namespace, folder: Path, kept: dict) -> dict:
         plain=bodies.expected_labels(folder), labels=bodies.labels_file(folder),
         seconds=amount.seconds, rounds=amount.rounds, say=say,
     )  # fmt: skip
-    found = {**kept, "amount": vars(amount), "versions": tables.versions(options.peers)}
+    found |= {"amount": vars(amount), "versions": tables.versions(options.peers)}
     try:
         if "peers" in options.only:
             found["peers"] = arms.peers(bench)
@@ -66,7 +66,6 @@ def measured(options: argparse.Namespace, folder: Path, kept: dict) -> dict:
             found["switches"] = switches.Switching(bench, own).go(amount.switches)
     finally:
         load.close()
-    return found
 
 
 if __name__ == "__main__":
@@ -79,10 +78,12 @@ if __name__ == "__main__":
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
     results = options.scratch / "release.json"
-    kept = json.loads(results.read_text()) if results.exists() else {}
+    found = json.loads(results.read_text()) if options.only != PARTS and results.exists() else {}
     with tempfile.TemporaryDirectory(dir=options.scratch.resolve()) as scratch:
-        found = measured(options, Path(scratch), kept if options.only != PARTS else {})
-    results.write_text(json.dumps(found))
+        try:
+            measured(options, Path(scratch), found)
+        finally:
+            results.write_text(json.dumps(found))
     if options.only == PARTS:
         text = tables.page(found)
         write("release", text)

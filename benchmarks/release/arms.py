@@ -67,8 +67,11 @@ class Bench:
 def serving(bench: Bench, peer: Peer, *arguments: str) -> Iterator[dict]:
     """The order for a peer that has answered a request; raises Unavailable where it cannot."""
     python = bench.peers / peer.env / "bin" / "python"
+    broken = bench.peers / peer.env / ".failed"
+    if broken.exists():
+        raise servers.Unavailable(f"could not be installed: {servers.last_line(broken)}")
     if not python.exists():
-        raise servers.Unavailable("its environment could not be built")
+        raise servers.Unavailable("has no environment: make builds it")
     port = servers.free_port()
     order = bench.order(port, peer.path, peer.body, peer.form, bench.plain)
     body = first_body(order)

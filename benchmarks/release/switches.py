@@ -1,5 +1,5 @@
-"""Versions switched under load: plainly, slowly, with loads that fail, bytes that are damaged, and
-tensors of the wrong shape. And the same of a peer."""
+"""Versions switched under load: plainly, slowly, with loads that fail, stored bytes that are
+damaged, and tensors of the wrong shape, loaded or imported. And a version change of a peer."""
 
 import http.client
 import sys
@@ -16,9 +16,14 @@ from safetensors.numpy import load_file, save_file
 from tidegate.domain.errors import TidegateError
 
 #: Every second switch is a plain one, to a version that loads.
-KINDS = ("plain", "slow", "plain", "failing", "plain", "corrupt", "plain", "wrong shape")
+KINDS = ("plain", "slow", "plain", "failing", "plain", "corrupt", "plain", "wrong shape", "plain",
+         "import")  # fmt: skip
+#: Those that must end with the version that answered before.
+IN_VAIN = ("failing", "corrupt", "wrong shape", "import")
+#: Versions switched among, beside the one released last, which a gateway may keep ready.
 VERSIONS = 4
-BEFORE, AFTER = 0.3, 2.0
+#: Full load before the switch and after it; a gateway reads the record again every second today.
+BEFORE, AFTER, AGAIN = 0.3, 2.0, 1.2
 
 
 class Switching:
@@ -32,7 +37,7 @@ class Switching:
         self._house = canary.House(folder, trying_adapter.NAME)
         self._objects = folder / "workspace" / "objects"
         self._versions, self._files = [], {}
-        for part in range(VERSIONS):
+        for part in range(VERSIONS + 1):
             before = set(self._stored())
             number = self._house.released(part)
             self._versions.append(number)
@@ -50,7 +55,7 @@ class Switching:
                 kind = KINDS[number % len(KINDS)]
                 target = self._versions[(self._versions.index(answering) + 1) % VERSIONS]
                 one = self._switch(port, kind, answering, target)
-                answering = target if one["moved"] else answering
+                answering = answering if kind in IN_VAIN else target
                 found.append(one)
                 before = before or servers.rss_mib(process.pid)
                 self._bench.say(f"switch {number + 1} of {count}: {one}")
@@ -62,7 +67,7 @@ class Switching:
             "switches": found,
             "rss_before": before,
             "rss_after": after,
-            "loads": {kind: loads.count(kind) for kind in ("plain", "slow", "failing")},
+            "loads": {kind: loads.count(kind) for kind in dict.fromkeys(KINDS) if kind in loads},
         }
 
     def _switch(self, port: int, kind: str, old: int, target: int) -> dict:
@@ -77,8 +82,11 @@ class Switching:
             refused = self._ordered(kind, target)
             returned = time.monotonic()
             time.sleep(AFTER)
-        bench.load.stop()
-        run, line = bench.load.result(), Timeline.read(file)
+            bench.load.stop()
+            run, line = bench.load.result(), Timeline.read(file)
+            if kind in IN_VAIN:  # nothing may load by itself once it can
+                self._house.ws.rollback("bench", reason="benchmark", to=old)
+                time.sleep(AGAIN)
         first = line.first_answer(target)
         usual, during = line.before_and_after(decided, first or returned)
         return {
@@ -98,7 +106,7 @@ class Switching:
     def _ordered(self, kind: str, target: int) -> str:
         """The switch itself; gives why it was refused, or nothing."""
         try:
-            if kind == "wrong shape":
+            if kind == "import":
                 self._house.ws.import_params("bench", self._misshapen(), reason="benchmark")
             else:
                 self._house.ws.rollback("bench", reason="benchmark", to=target)
@@ -107,7 +115,7 @@ class Switching:
         return ""
 
     def _misshapen(self) -> Path:
-        """The parameters of a version with a feature too many."""
+        """A file with the parameters of a version and a feature too many."""
         file = self._folder / "misshapen.safetensors"
         self._house.ws.checkout(f"bench@{self._versions[0]}", file)
         tensors = load_file(file)

@@ -188,11 +188,13 @@ def switching(found: dict) -> str:
             f"{quantile(moved, 0.5):.0f} / {max(moved):.0f}" if moved else "",
             f"{sum(one['requests'] for one in some):,}",
             str(sum(one["failed"] for one in some)), str(sum(one["wrong"] for one in some)),
+            f"{quantile([one['usual_p99'] for one in some], 0.5):.1f} / "
+            f"{quantile([one['during_p99'] for one in some], 0.5):.1f}",
             failures(refused) if refused else "",
         ])  # fmt: skip
     peer = found["mlserver"]
     if "error" in peer:
-        rows.append(["MLServer: slow", f"not run: {peer['error']}", *[""] * 6])
+        rows.append(["MLServer: slow", f"not run: {peer['error']}", *[""] * 7])
     else:
         some = peer["switches"]
         ms = [one["ms"] for one in some]
@@ -200,12 +202,14 @@ def switching(found: dict) -> str:
             "MLServer: slow", str(len(some)), str(sum(one["status"] == 200 for one in some)),
             f"{quantile(ms, 0.5):.0f} / {max(ms):.0f}",
             f"{sum(one['requests'] for one in some):,}",
-            str(sum(one["failed"] for one in some)), "no versions told", "",
+            str(sum(one["failed"] for one in some)), "no versions told", "", "",
         ])  # fmt: skip
     loads, mib = found["switches"]["loads"], found["switches"]
     return markdown(["switch", "ordered", "moved", "ms until the new one answers, median / most",
-                     "requests", "failed", "wrong", "refused as"], rows) + (
-        f"\n\nLoads in the gateway that were slow: {loads['slow']}, that were made to fail: "
-        f"{loads['failing']}. The gateway's memory after the first switch: "
-        f"{mib['rss_before']:.0f} MiB, after the last: {mib['rss_after']:.0f} MiB."
+                     "requests", "failed", "wrong",
+                     "p99 in ms, else / while switching", "refused as"], rows) + (
+        "\n\nLoads in the gateway, by what they were told to be: "
+        f"{', '.join(f'{count} {kind}' for kind, count in loads.items())}. The gateway's memory "
+        f"after the first switch: {mib['rss_before']:.0f} MiB, after the last: "
+        f"{mib['rss_after']:.0f} MiB."
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""An adapter whose loads can be made slow, or made to fail, from outside.
+"""An adapter whose loads can be made slow, made to fail, or given wrong shapes, from outside.
 
 Tidegate finds it as it finds every adapter of an installed package: by its entry point, which the
 benchmark writes into a folder on the path. What the next loads are to do stands in the file that
@@ -7,8 +7,11 @@ benchmark writes into a folder on the path. What the next loads are to do stands
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
+
+import numpy as np
 
 from tidegate.training.adapters.logistic import LogisticRegression
 
@@ -32,6 +35,9 @@ class TryingRegression(LogisticRegression):
                 time.sleep(SLOW_SECONDS)
             elif told == "failing":
                 raise RuntimeError("the benchmark made this load fail")
+            elif told == "wrong shape":
+                wide = np.hstack([state.tensors["coef"], state.tensors["coef"][:, :1]])
+                state = replace(state, tensors={**state.tensors, "coef": wide})
         return super().load(state)
 
 

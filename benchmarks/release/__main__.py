@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.page import write
-from benchmarks.release import arms, bodies, canary, rollback, servers, switches, tables
+from benchmarks.release import (
+    arms,
+    bodies,
+    canary,
+    rollback,
+    servers,
+    switches,
+    tables,
+    trying_adapter,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ def say(text: str) -> None:
 def measured(options: argparse.Namespace, folder: Path, found: dict) -> None:
     """Everything asked for, put into ``found``."""
     amount = QUICK if options.quick else FULL
+    env = trying_adapter.install(folder / "announced")
     load = servers.Load()
     bench = arms.Bench(
         load=load, bodies=bodies.written(folder), folder=folder, peers=options.peers,
@@ -63,7 +73,7 @@ def measured(options: argparse.Namespace, folder: Path, found: dict) -> None:
         if "switches" in options.only:
             own = folder / "switches"
             own.mkdir()
-            found["switches"] = switches.Switching(bench, own).go(amount.switches)
+            found["switches"] = switches.Switching(bench, own, env).go(amount.switches)
     finally:
         load.close()
 

@@ -2,7 +2,7 @@
 damaged, and tensors of the wrong shape, loaded or imported. And a version change of a peer."""
 
 import http.client
-import sys
+import json
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,10 +29,8 @@ BEFORE, AFTER, AGAIN = 0.3, 2.0, 1.2
 class Switching:
     """A workspace with versions to go back to, and a gateway on it under load."""
 
-    def __init__(self, bench: Bench, folder: Path):
-        self._bench, self._folder = bench, folder
-        self._env = trying_adapter.install(folder / "announced")
-        sys.path.insert(0, str(folder / "announced"))
+    def __init__(self, bench: Bench, folder: Path, env: dict[str, str]):
+        self._bench, self._folder, self._env = bench, folder, env
         self._loads = Path(self._env["BENCH_LOADS"])
         self._house = canary.House(folder, trying_adapter.NAME)
         self._objects = folder / "workspace" / "objects"
@@ -140,26 +138,42 @@ class Switching:
 
 
 def of_mlserver(bench: Bench, count: int) -> dict:
-    """The model loaded anew through MLServer's repository API, which takes half a second."""
-    path, body = "/v2/repository/models/bench/load", b"{}"
-    slow = arms.Peer("MLServer", "mlserver", "mlserver_app.py", canary.PATH, "matrix", "protocol")
+    """MLServer told through its repository API to load, which takes half a second: the version
+    that it has, or a new one, whose number stands in the model's settings."""
     found = []
+    folder = bench.folder / "mlserver"
+    folder.mkdir()
+    settings = folder / "model-settings.json"
     try:
-        with arms.serving(bench, slow, str(trying_adapter.SLOW_SECONDS)) as order:
-            for number in range(count):
-                bench.load.start(**{**order, "seconds": 60.0})
-                time.sleep(BEFORE)
-                began = time.monotonic()
-                with suppress(OSError, http.client.HTTPException):
-                    status = servers.post(order["port"], path, body)[0]
-                took = time.monotonic() - began
-                time.sleep(0.5)
-                bench.load.stop()
-                run = bench.load.result()
-                failed = sum(run["failed"].values())
-                found.append({"requests": run["requests"], "failed": failed, "status": status,
-                              "failures": run["failed"], "ms": 1000 * took})  # fmt: skip
-                bench.say(f"MLServer, load {number + 1} of {count}: {found[-1]}")
+        slow = (str(trying_adapter.SLOW_SECONDS), str(folder))
+        with arms.serving(bench, arms.MLSERVER, *slow) as order:
+            for number in range(2 * count):
+                kind = "the same version again" if number < count else "a new version"
+                if number >= count:
+                    told = json.loads(settings.read_text())
+                    told["parameters"]["version"] = f"v{number - count + 2:03}"
+                    settings.write_text(json.dumps(told))
+                found.append({"kind": kind, **_reloaded(bench, order)})
+                bench.say(f"MLServer, load {number + 1} of {2 * count}: {found[-1]}")
     except servers.Unavailable as why:
         return {"error": str(why)}
     return {"switches": found}
+
+
+def _reloaded(bench: Bench, order: dict) -> dict:
+    bench.load.start(**{**order, "seconds": 60.0})
+    time.sleep(BEFORE)
+    began, status = time.monotonic(), 0
+    with suppress(OSError, http.client.HTTPException):
+        status, _, _ = servers.post(order["port"], "/v2/repository/models/bench/load", b"{}")
+    took = time.monotonic() - began
+    time.sleep(BEFORE)
+    bench.load.stop()
+    run = bench.load.result()
+    return {
+        "requests": run["requests"],
+        "failed": sum(run["failed"].values()),
+        "failures": run["failed"],
+        "status": status,
+        "ms": 1000 * took,
+    }

@@ -194,15 +194,15 @@ def switching(found: dict) -> str:
         ])  # fmt: skip
     peer = found["mlserver"]
     if "error" in peer:
-        rows.append(["MLServer: slow", f"not run: {peer['error']}", *[""] * 7])
-    else:
-        some = peer["switches"]
+        rows.append(["MLServer", f"not run: {peer['error']}", *[""] * 7])
+    for kind in dict.fromkeys(one["kind"] for one in peer.get("switches", [])):
+        some = [one for one in peer["switches"] if one["kind"] == kind]
         ms = [one["ms"] for one in some]
         rows.append([
-            "MLServer: slow", str(len(some)), str(sum(one["status"] == 200 for one in some)),
+            f"MLServer: {kind}, slow", str(len(some)), str(sum(o["status"] == 200 for o in some)),
             f"{quantile(ms, 0.5):.0f} / {max(ms):.0f}",
             f"{sum(one['requests'] for one in some):,}",
-            str(sum(one["failed"] for one in some)), "no versions told", "", "",
+            str(sum(one["failed"] for one in some)), "not told", "", "",
         ])  # fmt: skip
     loads, mib = found["switches"]["loads"], found["switches"]
     return markdown(["switch", "ordered", "moved", "ms until the new one answers, median / most",

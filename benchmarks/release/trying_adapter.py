@@ -6,6 +6,7 @@ benchmark writes into a folder on the path. What the next loads are to do stands
 """
 
 import os
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +43,8 @@ class TryingRegression(LogisticRegression):
 
 
 def install(folder: Path) -> dict[str, str]:
-    """Announce the adapter in ``folder``; gives the environment in which it is found."""
+    """Announce the adapter in ``folder``, before any other is asked for; gives the environment in
+    which another process finds it."""
     info = folder / "bench_adapters-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-adapters\nVersion: 1.0\n")
@@ -52,6 +54,7 @@ def install(folder: Path) -> dict[str, str]:
     root = Path(__file__).resolve().parents[2]
     loads = folder / "loads"
     loads.write_text("plain")
+    sys.path.insert(0, str(folder))
     known = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([str(folder), str(root), *([known] if known else [])])
     return {"PYTHONPATH": path, "BENCH_LOADS": str(loads)}

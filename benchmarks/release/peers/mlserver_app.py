@@ -1,6 +1,7 @@
-"""MLServer with its scikit-learn runtime, in one process: ``mlserver_app.py PORT [SECONDS]``.
+"""MLServer with its scikit-learn runtime in one process: ``mlserver_app.py PORT [SECONDS FOLDER]``.
 
-With SECONDS the runtime is one that takes so long to load, as a version from afar does.
+With SECONDS the runtime is one that takes so long to load, as a version from afar does, and the
+model lies in FOLDER, where the caller may give it another version.
 """
 
 import json
@@ -13,8 +14,8 @@ import joblib
 from model import fitted, port
 
 if __name__ == "__main__":
-    seconds = sys.argv[2] if len(sys.argv) > 2 else None
-    folder = Path(tempfile.mkdtemp(prefix="bench-mlserver-"))
+    seconds, folder = sys.argv[2:] or (None, tempfile.mkdtemp(prefix="bench-mlserver-"))
+    folder = Path(folder)
     joblib.dump(fitted(), folder / "model.joblib")
     at = port()
     (folder / "settings.json").write_text(json.dumps({
@@ -24,7 +25,7 @@ if __name__ == "__main__":
     runtime = "mlserver_sklearn.SKLearnModel" if seconds is None else "mlserver_slow.Slow"
     (folder / "model-settings.json").write_text(json.dumps({
         "name": "bench", "implementation": runtime,
-        "parameters": {"uri": "./model.joblib", "version": "v1"},
+        "parameters": {"uri": "./model.joblib", "version": "v001"},
     }))  # fmt: skip
     os.environ["BENCH_LOAD_SECONDS"] = seconds or "0"
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)

@@ -78,7 +78,7 @@ def serving(bench: Bench, peer: Peer, *arguments: str) -> Iterator[dict]:
 
     def ready() -> str | None:
         status, _, said = servers.post(port, peer.path, body)
-        return None if status == 200 else f"HTTP {status}: {said[:80]!r}"
+        return None if status == 200 else servers.refusal(status, said)
 
     program = [str(python.absolute()), str(HERE / "peers" / peer.script), str(port), *arguments]
     bin_first = {"PATH": f"{python.absolute().parent}:/usr/local/bin:/usr/bin:/bin"}
@@ -131,9 +131,11 @@ def tidegate(bench: Bench, house: canary.House) -> dict[str, dict]:
                 name = f"Tidegate, canary{name}"
                 order = bench.order(port, canary.PATH, body, "tidegate", house.expected)
                 try:
-                    status = servers.post(port, canary.PATH, first_body(order), order["headers"])
-                    if status[0] != 200:
-                        raise servers.Unavailable(f"HTTP {status[0]}: {status[2][:100]!r}")
+                    status, _, said = servers.post(
+                        port, canary.PATH, first_body(order), order["headers"]
+                    )
+                    if status != 200:
+                        raise servers.Unavailable(servers.refusal(status, said))
                     found[name] = throughput(bench, order)
                 except servers.Unavailable as why:
                     found[name] = {"error": str(why)}

@@ -103,7 +103,7 @@ class House:
 
         def ready() -> str | None:
             status, _, said = servers.post(port, PATH, body)
-            return None if status == 200 else f"HTTP {status}: {said[:80]!r}"
+            return None if status == 200 else servers.refusal(status, said)
 
         with servers.running(program, self.folder / "gateway.log", ready, env) as process:
             yield port, process

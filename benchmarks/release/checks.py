@@ -119,6 +119,15 @@ def read(run, order):
     return versions, failed
 
 
+def moved(run, versions):
+    """How many of the distinct requests, each of one entity, more than one version answered."""
+    first, more = {}, set()
+    for which, version in zip(run.which[: run.done], versions, strict=True):
+        if version > 0 and first.setdefault(which, version) != version:
+            more.add(which)
+    return len(more)
+
+
 def summary(run, order, seconds, used):
     """Rates, latencies in ms, failures by kind and answers by version; ``used``: CPU seconds.
 
@@ -144,5 +153,6 @@ def summary(run, order, seconds, used):
         "p50": quantile(0.5),
         "p99": quantile(0.99),
         "failed": dict(failed),
+        "moved": moved(run, versions),
         "versions": {str(v): n for v, n in Counter(versions).items() if v > 0},
     }

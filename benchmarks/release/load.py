@@ -76,7 +76,7 @@ class Run:
             self._poll(0.1)
         for connection in self.open.values():
             if connection.busy:
-                self._record(connection, b"no answer in time")
+                self._record(connection.due, connection.which, b"no answer in time")
             connection.socket.close()
         self.epoll.close()
         return min(last, max(self.got[: self.done], default=last)) - began, (
@@ -95,6 +95,8 @@ class Run:
             ahead = due - clock()
             # epoll waits in whole milliseconds; nearer than two it is asked again and again.
             self._poll(ahead - 0.001 if ahead > 0.002 else 0)
+        for due in list(self.late)[: self.most - self.begun]:
+            self._record(due, 0, b"no connection was free in time")
 
     def _send(self, connection, due):
         connection.which = self.begun % len(self.requests)
@@ -127,14 +129,14 @@ class Run:
                 connection.buffer = data
                 continue
             if connection.busy:
-                self._record(connection, data)
+                self._record(connection.due, connection.which, data)
+                connection.busy = False
                 self._next(connection)
 
-    def _record(self, connection, data):
+    def _record(self, due, which, data):
         at = self.done
-        self.sent[at], self.got[at] = connection.due, clock()
-        self.which[at], self.answers[at] = connection.which, data
-        connection.busy = False
+        self.sent[at], self.got[at] = due, clock()
+        self.which[at], self.answers[at] = which, data
         self.done = at + 1
 
     def _next(self, connection):
@@ -150,7 +152,7 @@ class Run:
         del self.open[handle]
         connection.socket.close()
         if connection.busy:
-            self._record(connection, b"hung up")
+            self._record(connection.due, connection.which, b"hung up")
         try:
             self._connect()
         except OSError:

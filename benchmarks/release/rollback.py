@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from benchmarks.release import canary
-from benchmarks.release.arms import Bench
+from benchmarks.release.arms import CONCURRENCY, Bench
 from benchmarks.release.timeline import Timeline
 
 #: Full load before the decision; and after the call has returned, longer than a gateway takes
@@ -12,12 +12,13 @@ from benchmarks.release.timeline import Timeline
 BEFORE, AFTER = 0.5, 1.5
 
 
-def trial(bench: Bench, house: canary.House, port: int, champion: int, part: int) -> dict:
+def trial(bench: Bench, house: canary.House, port: int, champion: int, number: int) -> dict:
     """A canary, full load, a rollback in the middle, and who answered when."""
-    candidate = house.on_traffic(part, port)
+    candidate = house.on_traffic(1 + number % 6, port)
     file: Path = bench.folder / "timeline"
     bench.load.start(**bench.order(
-        port, canary.PATH, "columns", "tidegate", house.expected, timeline=str(file), seconds=60.0
+        port, canary.PATH, "columns", "tidegate", house.expected, timeline=str(file), seconds=60.0,
+        concurrency=CONCURRENCY[number % len(CONCURRENCY)],
     ))  # fmt: skip
     time.sleep(BEFORE)
     decided = time.monotonic()
@@ -46,6 +47,6 @@ def trials(bench: Bench, house: canary.House, champion: int, count: int) -> list
     found = []
     with house.gateway() as (port, _):
         for number in range(count):
-            found.append(trial(bench, house, port, champion, 1 + number % 6))
+            found.append(trial(bench, house, port, champion, number))
             bench.say(f"rollback {number + 1} of {count}: {found[-1]}")
     return found

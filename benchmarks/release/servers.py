@@ -38,6 +38,11 @@ def post(port: int, path: str, body: bytes, headers: dict | None = None) -> tupl
         connection.close()
 
 
+def refusal(status: int, said: bytes) -> str:
+    """An answer that is none, in a line."""
+    return f"HTTP {status}: {said.decode(errors='replace')[:120]}"
+
+
 @contextmanager
 def running(program: list[str], log: Path, ready, env: dict | None = None):
     """The process of ``program`` once ``ready()``, and all it started ended afterwards.

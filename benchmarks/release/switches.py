@@ -78,7 +78,6 @@ class Switching:
         with self._made(kind, target):
             decided = time.monotonic()
             refused = self._ordered(kind, target)
-            returned = time.monotonic()
             time.sleep(AFTER)
             bench.load.stop()
             run, line = bench.load.result(), Timeline.read(file)
@@ -86,7 +85,7 @@ class Switching:
                 self._house.ws.rollback("bench", reason="benchmark", to=old)
                 time.sleep(AGAIN)
         first = line.first_answer(target)
-        usual, during = line.before_and_after(decided, first or returned)
+        usual, during = line.outside_and_within(decided, first or decided + AFTER)
         return {
             "kind": kind,
             "requests": run["requests"],

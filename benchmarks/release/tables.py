@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks.page import markdown
 from benchmarks.release import arms
+from benchmarks.release.bodies import BODIES
 
 #: What must be reached: times a peer's requests a second, a share of the bare server's, ms.
 TIMES = {"MLServer": 5.0, "BentoML": 10.0, arms.BARE.name: 0.5}
@@ -40,6 +41,7 @@ def page(found: dict) -> str:
         "Right answers a second, one row a request, one worker each; p50 and p99 in ms at that "
         "load. Every answer is read and checked, and one that is not right counts as failed:",
         every_arm(found),
+        stickiness(found["tidegate"]),
         ceiling(found),
         f"Latency at {found['added']['rate']:.0f} requests a second, half of what the gateway "
         "answers in a canary, each request sent when it is due and its latency counted from then:",
@@ -50,8 +52,9 @@ def page(found: dict) -> str:
         "Versions switched under load: *wrong* are answers by a version that is neither the old "
         "nor the new one, and by the old one to requests sent after the new one had answered:",
         switching(found),
-        f"One run, {os.cpu_count()} cores, Python {platform.python_version()}, loopback, "
-        f"{amount['rounds']} runs of {amount['seconds']:.0f} s each. What the peers ran on: "
+        f"{'A quick run' if amount['rounds'] == 1 else 'One run'}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, loopback, {amount['seconds']:.0f} s a measurement, the "
+        f"middle one of {amount['rounds']}. What the peers ran on: "
         f"{held}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -61,8 +64,8 @@ def reached(found: dict) -> str:
     """What was to be reached, and what was."""
     rows = []
 
-    def row(what: str, bound: str, reach: str, met: bool) -> None:
-        rows.append([what, bound, reach, "yes" if met else "no"])
+    def row(what: str, bound: str, reach: str, met: bool, *, enough: bool = True) -> None:
+        rows.append([what, bound, reach, ("yes" if enough else "too few") if met else "no"])
 
     own = found["tidegate"][CANARY]
     for peer, times in TIMES.items():
@@ -85,7 +88,7 @@ def reached(found: dict) -> str:
     total = sum(one["requests"] for one in trials)
     wrong = sum(one["failed"] + one["late"] + one["foreign"] for one in trials)
     row(f"rollback: failed or misrouted, of {total:,} requests", f"0 of {REQUESTS:,}", str(wrong),
-        wrong == 0 and total >= REQUESTS)  # fmt: skip
+        wrong == 0, enough=total >= REQUESTS)  # fmt: skip
     last = quantile([one["from_call"] for one in trials], 0.99)
     row(f"rollback: call to last candidate answer, ms, 99th of {len(trials)}",
         f"≤ {ROLLBACK_MS:.0f}", f"{last:.0f}", last <= ROLLBACK_MS)  # fmt: skip
@@ -94,7 +97,7 @@ def reached(found: dict) -> str:
         count = sum(one[what] for one in some)
         told = "answered by a wrong version" if what == "wrong" else "failed"
         row(f"{len(some)} switches: {told}", f"0 in {SWITCHES}", str(count),
-            count == 0 and len(some) >= SWITCHES)  # fmt: skip
+            count == 0, enough=len(some) >= SWITCHES)  # fmt: skip
     grew = found["switches"]["rss_after"] / found["switches"]["rss_before"]
     row(f"{len(some)} switches: memory afterwards, of that after the first", f"≤ {RSS_SHARE}",
         f"{grew:.3f}", grew <= RSS_SHARE)  # fmt: skip
@@ -118,6 +121,16 @@ def every_arm(found: dict) -> str:
         rows.append([*cells, candidate])
     return markdown(["server", "at 16, /s", "p50 / p99", "failed", "at 64, /s", "p50 / p99",
                      "failed", "candidate's share"], rows)  # fmt: skip
+
+
+def stickiness(own: dict) -> str:
+    """Whether each entity stayed with one version."""
+    runs = [run for name, arm in own.items() if name != ALONE and "error" not in arm
+            for run in arm.values()]  # fmt: skip
+    return (
+        f"Of the {BODIES:,} entities in these canaries {max(run['moved'] for run in runs):,} were "
+        "answered by both versions within one run."
+    )
 
 
 def failures(failed: dict[str, int]) -> str:

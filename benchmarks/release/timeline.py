@@ -44,7 +44,7 @@ class Timeline:
         """Right answers by a version that is none of these."""
         return int(((self.version > 0) & ~np.isin(self.version, versions)).sum())
 
-    def before_and_after(self, start: float, end: float) -> tuple[float, float]:
+    def outside_and_within(self, start: float, end: float) -> tuple[float, float]:
         """99th percentiles of latency, in ms, of requests outside and within that time."""
         within = (self.sent >= start) & (self.sent <= end)
         waits = 1000 * (self.got - self.sent)

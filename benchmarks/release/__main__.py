@@ -6,6 +6,7 @@ Writes the tables in docs/benchmarks.md; ``--quick`` measures less of everything
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -55,7 +56,11 @@ def measured(options: argparse.Namespace, folder: Path, found: dict) -> None:
         plain=bodies.expected_labels(folder), labels=bodies.labels_file(folder),
         seconds=amount.seconds, rounds=amount.rounds, say=say,
     )  # fmt: skip
-    found |= {"amount": vars(amount), "versions": tables.versions(options.peers)}
+    found |= {
+        "amount": vars(amount),
+        "busy": os.getloadavg()[0],
+        "versions": tables.versions(options.peers),
+    }
     try:
         if "peers" in options.only:
             found["peers"] = arms.peers(bench)

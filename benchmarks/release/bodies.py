@@ -43,13 +43,15 @@ def columns(rows: np.ndarray, first: int) -> bytes:
 
 
 def binary(row: np.ndarray, number: int) -> tuple[bytes, bytes]:
-    """The same in the protocol's binary extension: JSON, and the bytes that follow it."""
+    """The same in the protocol's binary extension, which the answer is asked for as well: JSON,
+    and the bytes that follow it."""
     size = {"binary_data_size": 8}
     inputs = [
         {"name": f"x{n}", "shape": [1], "datatype": "FP64", "parameters": size}
         for n in range(model.FEATURES)
     ]
-    return compact({"inputs": inputs, "parameters": {"keys": keys(1, number)}}), row.tobytes()
+    wanted = {"keys": keys(1, number), "binary_data_output": True}
+    return compact({"inputs": inputs, "parameters": wanted}), row.tobytes()
 
 
 def keys(count: int, first: int) -> list[str]:

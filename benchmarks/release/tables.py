@@ -54,7 +54,8 @@ def page(found: dict) -> str:
         switching(found),
         f"{'A quick run' if amount['rounds'] == 1 else 'One run'}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, loopback, {amount['seconds']:.0f} s a measurement, the "
-        f"middle one of {amount['rounds']}. What the peers ran on: "
+        f"middle one of {amount['rounds']}; {found['busy']:.1f} processes wanted a core before it "
+        "began. What the peers ran on: "
         f"{held}.",
     ]
     return "\n\n".join(parts) + "\n"

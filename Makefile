@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 
-.PHONY: demo test lint format lock docs reports bench-backtest bench-params bench-data bench-training bench-canary clean help
+.PHONY: demo test lint format lock docs reports bench-backtest bench-params bench-data bench-training bench-canary bench-release clean help
 
 help:  ## what can be made here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,18 @@ $(DATA_PEERS)/%/.built: benchmarks/data/%.txt
 
 bench-data: $(RUN) $(patsubst benchmarks/data/%.txt,$(DATA_PEERS)/%/.built,$(wildcard benchmarks/data/*.txt))  ## data verdicts against Evidently, NannyML and others; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks.data --peers $(DATA_PEERS)
+
+# Peers that serve models. One that cannot be installed is told as such in the table.
+RELEASE_PEERS := .venv/peers-release
+
+$(RELEASE_PEERS)/%/.built: benchmarks/release/peers/%.txt
+	@$(PYTHON) -m venv $(@D)
+	@rm -f $(@D)/.failed
+	@$(@D)/bin/python -m pip install -q --disable-pip-version-check -r $< 2> $(@D)/.log || mv $(@D)/.log $(@D)/.failed
+	@touch $@
+
+bench-release: $(RUN) $(patsubst benchmarks/release/peers/%.txt,$(RELEASE_PEERS)/%/.built,$(wildcard benchmarks/release/peers/*.txt))  ## the gateway under load against MLServer, BentoML and others; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks.release --peers $(RELEASE_PEERS) $(if $(QUICK),--quick)
 
 RIVER := .venv/river
 

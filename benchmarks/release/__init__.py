@@ -1,0 +1,1 @@
+"""The gateway under load beside other model servers: ``make bench-release``."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tidegate.domain.answer import Answer, Asked
-from tidegate.monitoring.prediction_log import Logged, PredictionLog
+from tidegate.monitoring.prediction_log import PredictionLog, values_of
 
 _LOG = logging.getLogger("tidegate")
 
@@ -95,9 +95,9 @@ class LogWriter:
             some.append(self._waiting[len(some)])
             rows += len(some[-1][2])
         try:
-            self._log.write(
+            self._log.write_rows(
                 [
-                    Logged.of(answer, asked.record(row), at)
+                    values_of(answer, asked.record(row), at)
                     for at, asked, answers in some
                     for row, answer in enumerate(answers)
                 ]

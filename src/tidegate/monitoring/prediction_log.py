@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +19,8 @@ from tidegate.store.tables import predictions as _predictions
 
 #: Rows read or looked up at a time.
 PORTION = 500
+#: Rows of one statement: SQLite takes 32,766 values.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,7 @@ class Logged:
     @classmethod
     def of(cls, answer: Answer, features: Mapping[str, Any], at: str) -> "Logged":
         """A gateway's answer to a row of these ``features``, given at ``at`` (ISO 8601)."""
-        return cls(
-            request_id=answer.request_id,
-            model=answer.model,
-            version=answer.version,
-            arm=answer.arm,
-            update_id=answer.update_id,
-            step=answer.step,
-            key=answer.key,
-            prediction=_json(answer.prediction),
-            features=_json(features),
-            failed=answer.failed,
-            latency_ms=answer.latency_ms,
-            at=at,
-        )
+        return cls(*values_of(answer, features, at))
 
 
 @dataclass(frozen=True)
@@ -92,12 +81,19 @@ class PredictionLog:
 
     def write(self, answers: Sequence[Logged]) -> None:
         """Keep these answers, all or none."""
-        if not answers:
+        self.write_rows([_values(answer) for answer in answers])
+
+    def write_rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """As ``write``, of what ``values_of`` gives."""
+        if not rows:
             return
         with self._database.write() as connection:
-            # Written by the driver alone: by statement, it is most of what a request costs.
-            rows = [_values(answer) for answer in answers]
-            connection.exec_driver_sql(_insert(connection.dialect), rows)
+            # Many rows a statement, by the driver alone: between statements the thread waits for
+            # its turn, which on a busy gateway takes longer than the writing.
+            for at in range(0, len(rows), _AT_ONCE):
+                some = rows[at : at + _AT_ONCE]
+                values = tuple(value for row in some for value in row)
+                connection.exec_driver_sql(_insert(connection.dialect, len(some)), values)
 
     def label(self, request_id: str, label: Any, *, at: str) -> Labelled:
         """What came true for one request; see ``label_many``."""
@@ -196,15 +192,24 @@ class PredictionLog:
             )
 
 
+def values_of(answer: Answer, features: Mapping[str, Any], at: str) -> tuple[Any, ...]:
+    """What is kept of an answer to a row of these ``features``, in the order of ``Logged``."""
+    return (
+        answer.request_id, answer.model, answer.version, answer.arm, answer.update_id, answer.step,
+        answer.key, _json(answer.prediction), _json(features), answer.failed, answer.latency_ms, at,
+    )  # fmt: skip
+
+
 _values = attrgetter(*(one.name for one in fields(Logged)))
 
 
-@cache
-def _insert(dialect: sa.Dialect) -> str:
+@lru_cache(_AT_ONCE)
+def _insert(dialect: sa.Dialect, rows: int) -> str:
     names = [one.name for one in fields(Logged)]
     mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
-    marks = ", ".join([mark] * len(names))
-    return f"INSERT INTO predictions ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - ours
+    marks = f"({', '.join([mark] * len(names))})"
+    told = f"INSERT INTO predictions ({', '.join(names)}) VALUES "  # noqa: S608 - our own names
+    return told + ", ".join([marks] * rows)
 
 
 def _joined(*, outer: bool) -> sa.Select[Any]:

@@ -40,11 +40,29 @@ def labels(events):
     ]  # fmt: skip
 
 
+class Log:
+    """The labels told by ``now``, in seconds; counts those that were read."""
+
+    def __init__(self, told):
+        self.told, self.now, self.read = told, 0, 0
+
+    def labelled(self, model, update_id, after=0):
+        for label in self.told:
+            if after < label.seq <= self.now:
+                self.read += 1
+                yield label
+
+    def failures(self, _update_id):
+        return {}
+
+    def at(self, now):
+        """What ``catch_up`` needs of a workspace."""
+        self.now = now
+        return SimpleNamespace(log=self, journal=SimpleNamespace(now=lambda: moment(now)))
+
+
 def home(told, now):
-    """What ``catch_up`` needs of a workspace: the labels told by ``now``, in seconds."""
-    known = [label for label in told if label.seq <= now]
-    log = SimpleNamespace(labelled=lambda model, update_id: iter(known), failures=lambda _: {})
-    return SimpleNamespace(log=log, journal=SimpleNamespace(now=lambda: moment(now)))
+    return Log(told).at(now)
 
 
 EVENTS = st.lists(
@@ -86,3 +104,18 @@ def test_an_entity_counts_once_and_every_request_is_in_the_tally(events):
     alone = sum(bad for key, _, bad, _ in events if key is None)
     assert sum(tally.bad_entities) == len(once) + alone
     assert all(b <= a for a, b in zip(tally.bad_entities, tally.first_bad, strict=True))
+
+
+@given(events=EVENTS, stops=st.lists(st.integers(0, 80), max_size=4))
+def test_labels_are_read_once_where_nothing_new_was_saved(events, stops):
+    """The stage saves a release when its step begins, and judges it at every label."""
+    given_spec, told = spec(alpha=1e-9), labels(events)
+    begun = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0),
+    )  # fmt: skip
+    log = Log(told)
+    for now in sorted([*stops, 100]):
+        judged = catch_up(log.at(now), given_spec, begun)
+    assert judged.tallies == catch_up(home(told, 100), given_spec, begun).tallies
+    assert log.read == len(told)

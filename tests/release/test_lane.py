@@ -153,3 +153,12 @@ def test_whoever_tries_a_version_out_names_the_arm_and_is_not_counted():
     alone, _ = lane_of(Adds(10))
     with pytest.raises(Conflict, match="no candidate on traffic"):
         asyncio.run(alone.ask(asked(1), arm="candidate"))
+
+
+def test_without_a_route_those_who_wait_are_told():
+    def gone():
+        raise Conflict("no route", do="wait")
+
+    lane = Lane(gone, lambda _a, _b: None, ThreadPoolExecutor(1))
+    answers = run(lane, [asked(1), asked(2)])
+    assert [type(one) for one in answers] == [Conflict, Conflict]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from tidegate.domain.metrics import Task, losses
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Release, ReleaseStatus
 from tidegate.monitoring import events
-from tidegate.monitoring.prediction_log import Labelled
+from tidegate.monitoring.prediction_log import Labelled, PredictionLog
 from tidegate.process.home import Home
 from tidegate.release.controller import apply, decide, record, with_events, with_failures
 from tidegate.release.entities import FirstPerEntity
@@ -24,8 +26,13 @@ def catch_up(home: Home, spec: ModelSpec, release: Release) -> Release:
     """
     if release.status is not ReleaseStatus.CANARY or not spec.trains:
         return _settle(home, spec, release)
-    known, before = _Known(spec), release
-    for number, answer in enumerate(_told(home, spec, release), 1):
+    before, kept = release, _KEPT.setdefault(home.log, {}).pop(release.update, None)
+    if kept is not None and kept.saved == release:
+        known, release = kept.known, kept.judged
+        answers = home.log.labelled(spec.model, update_id=release.update, after=release.labels_seen)
+    else:
+        known, answers = _Known(spec), _told(home, spec, release)
+    for number, answer in enumerate(answers, 1):
         bad = is_bad(spec, release, answer)
         first, first_bad = known.take(answer, bad=bad)
         if _counted(spec, before, number, answer):
@@ -39,6 +46,8 @@ def catch_up(home: Home, spec: ModelSpec, release: Release) -> Release:
         release = _settle(home, spec, release)
         if release.status is not ReleaseStatus.CANARY:
             return release
+    if spec.policy.rollout.maturity_minutes is None:
+        _KEPT[home.log][release.update] = _Kept(before, release, known)
     release = with_failures(release, home.log.failures(release.update))
     return _settle(home, spec, _with_events(home, spec, release))
 
@@ -75,6 +84,20 @@ class _Known:
         if self._all is None or self._bad is None or answer.key is None:
             return True, bad
         return self._all.first(answer.key), bad and self._bad.first(answer.key)
+
+
+class _Kept(NamedTuple):
+    """How far a release was judged, beyond what is saved of it."""
+
+    saved: Release
+    judged: Release
+    known: _Known
+
+
+#: By log and update: so that the labels of a release are read once, and not at each new one. Where
+#: it is not at hand, or the record went on without it, all are read again to the same end. Whoever
+#: judges takes it out meanwhile, so no two threads share it.
+_KEPT: WeakKeyDictionary[PredictionLog, dict[str, _Kept]] = WeakKeyDictionary()
 
 
 def _told(home: Home, spec: ModelSpec, release: Release) -> Iterator[Labelled]:

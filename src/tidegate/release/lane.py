@@ -78,8 +78,14 @@ class Lane:
     def _round(self) -> None:
         """Answer what waits: here where that is quick, else in other threads."""
         self._called = False
+        try:
+            route = self.route()
+        except Exception as error:
+            while self._waiting:
+                _give(self._waiting.popleft(), error)
+            return
         while self._waiting and self._elsewhere is None:
-            route, batch, splits, rows = self.route(), list[_Waiting](), list[Split](), 0
+            batch, splits, rows = list[_Waiting](), list[Split](), 0
             while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= MOST_ROWS):
                 one = self._waiting.popleft()
                 try:

@@ -11,13 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from tidegate import __version__
 from tidegate.apps.gateway.metrics import Metrics
-from tidegate.apps.gateway.protocol import (
-    datatype,
-    document,
-    request_of,
-    response_of,
-    rows_of,
-)
+from tidegate.apps.gateway.requests import document, request_of, rows_of
+from tidegate.apps.gateway.responses import datatype, response_of
 from tidegate.apps.http import guard
 from tidegate.apps.http.problems import from_error, language_of, problem, unexpected
 from tidegate.domain.answer import Answer, Arm, Asked

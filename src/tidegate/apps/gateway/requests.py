@@ -1,15 +1,14 @@
-"""The Open Inference Protocol v2: requests to rows, and answers to responses."""
+"""Requests of the Open Inference Protocol v2, and rows by name: read, and checked by hand."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 import orjson
 import polars as pl
 
-from tidegate.apps.gateway.tensors import NUMBERS, decoded, encoded
-from tidegate.domain.answer import Answer, Asked
+from tidegate.apps.gateway.tensors import NUMBERS, decoded
+from tidegate.domain.answer import Asked
 from tidegate.domain.errors import DataError, WrongUsage
 
 #: Which plain values each datatype takes, and its columns' type where they are no numbers.
@@ -126,39 +125,6 @@ def rows_of(told: dict[str, Any]) -> tuple[Asked, list[str] | None]:
     except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
         raise _not_a_table("rows", error) from None
     return Asked.of(frame), keys
-
-
-def response_of(
-    model: str, request: Request, answers: Sequence[Answer]
-) -> tuple[bytes, int | None]:
-    """The response, and the length of its JSON where outputs follow as bytes."""
-    versions = sorted({answer.version for answer in answers})
-    outputs = [one for one in _outputs(answers) if not request.outputs or one["name"] in
-               request.outputs]  # fmt: skip
-    tails = [encoded(one) for one in outputs] if request.binary else []
-    told = {
-        "model_name": model,
-        "model_version": ",".join(map(str, versions)),
-        "outputs": outputs,
-        "parameters": {
-            "request_ids": [answer.request_id for answer in answers],
-            "versions": [answer.version for answer in answers],
-            "arms": [answer.arm for answer in answers],
-            "params": sorted({answer.params for answer in answers}),
-            "epoch": answers[0].epoch,
-        },
-    }
-    if request.id is not None:
-        told = {"id": request.id, **told}
-    head = orjson.dumps(told)
-    return (head + b"".join(tails), len(head)) if request.binary else (head, None)
-
-
-def datatype(classes: list[Any] | None) -> str:
-    """The protocol's type for answers: one of ``classes``, or a number."""
-    if classes is None:
-        return "FP64"
-    return {bool: "BOOL", int: "INT64", float: "FP64"}.get(type(classes[0]), "BYTES")
 
 
 def _object(told: dict[str, Any], name: str) -> dict[str, Any]:
@@ -365,22 +331,3 @@ def _not_a_table(name: str, error: Exception) -> DataError:
         name=name,
         problem=str(error).splitlines()[0] if str(error) else type(error).__name__,
     )
-
-
-def _outputs(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    said = [answer.prediction for answer in answers]
-    outputs: list[dict[str, Any]] = [
-        {"name": "predict", "shape": [len(said)], "datatype": datatype(said[:1]), "data": said}
-    ]
-    classes = answers[0].classes
-    if classes is not None and all(a.shares and a.classes == classes for a in answers):
-        outputs.append(
-            {
-                "name": "probabilities",
-                "shape": [len(said), len(classes)],
-                "datatype": "FP64",
-                "data": [share for a in answers for share in a.shares or ()],
-                "parameters": {"classes": classes},
-            }
-        )
-    return outputs

@@ -1,0 +1,62 @@
+"""Answers as responses of the Open Inference Protocol v2."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from tidegate.apps.gateway.requests import Request
+from tidegate.apps.gateway.tensors import encoded
+from tidegate.domain.answer import Answer
+
+
+def response_of(
+    model: str, request: Request, answers: Sequence[Answer]
+) -> tuple[bytes, int | None]:
+    """The response, and the length of its JSON where outputs follow as bytes."""
+    versions = sorted({answer.version for answer in answers})
+    outputs = [one for one in _outputs(answers) if not request.outputs or one["name"] in
+               request.outputs]  # fmt: skip
+    tails = [encoded(one) for one in outputs] if request.binary else []
+    told = {
+        "model_name": model,
+        "model_version": ",".join(map(str, versions)),
+        "outputs": outputs,
+        "parameters": {
+            "request_ids": [answer.request_id for answer in answers],
+            "versions": [answer.version for answer in answers],
+            "arms": [answer.arm for answer in answers],
+            "params": sorted({answer.params for answer in answers}),
+            "epoch": answers[0].epoch,
+        },
+    }
+    if request.id is not None:
+        told = {"id": request.id, **told}
+    head = orjson.dumps(told)
+    return (head + b"".join(tails), len(head)) if request.binary else (head, None)
+
+
+def datatype(classes: list[Any] | None) -> str:
+    """The protocol's type for answers: one of ``classes``, or a number."""
+    if classes is None:
+        return "FP64"
+    return {bool: "BOOL", int: "INT64", float: "FP64"}.get(type(classes[0]), "BYTES")
+
+
+def _outputs(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    said = [answer.prediction for answer in answers]
+    outputs: list[dict[str, Any]] = [
+        {"name": "predict", "shape": [len(said)], "datatype": datatype(said[:1]), "data": said}
+    ]
+    classes = answers[0].classes
+    if classes is not None and all(a.shares and a.classes == classes for a in answers):
+        outputs.append(
+            {
+                "name": "probabilities",
+                "shape": [len(said), len(classes)],
+                "datatype": "FP64",
+                "data": [share for a in answers for share in a.shares or ()],
+                "parameters": {"classes": classes},
+            }
+        )
+    return outputs

@@ -1,9 +1,13 @@
 """A gateway that follows the record: from version to version, and by none that cannot be loaded."""
 
+import threading
+
 import polars as pl
 import pytest
 
-from tidegate.domain.errors import Incompatible
+from tidegate.domain.errors import Conflict, Incompatible
+from tidegate.monitoring.gateways import Heartbeat
+from tidegate.process import releases
 from tidegate.process import serving as serving_module
 
 LIVE = pl.DataFrame({"a": [0.1, 2.0, -1.0], "b": [0.3, -2.0, 1.0]})
@@ -66,3 +70,33 @@ def test_requests_begun_on_a_version_end_on_it(team, make_rows):
     serving.follow()
     assert held.candidate is None
     assert held.champion.predictor.predict(LIVE).values.shape == (3,)
+
+
+def test_a_rollback_is_done_when_every_gateway_routes_by_it(team, make_rows, monkeypatch):
+    team.approved(make_rows(1))
+    team.approved(make_rows(2))
+    gateway = Heartbeat(team.ws.home.database)
+    serving = team.ws.serving()
+    gateway.say(serving.follow())
+    monkeypatch.setattr(releases, "CONFIRM_SECONDS", 0.2)
+    with team.as_("oli") as oli, pytest.raises(Conflict, match="have not followed"):
+        oli.rollback("m", reason="drill")
+    gateway.say(serving.follow())
+    assert serving.routed("m").candidate is None
+    stop = threading.Event()
+
+    def follows():
+        while not stop.wait(0.01):
+            gateway.say(serving.follow())
+
+    monkeypatch.setattr(releases, "CONFIRM_SECONDS", 30.0)
+    team.approved(make_rows(3))
+    thread = threading.Thread(target=follows)
+    thread.start()
+    try:
+        with team.as_("oli") as oli:
+            oli.rollback("m", reason="drill")
+        assert serving.routed("m").candidate is None
+    finally:
+        stop.set()
+        thread.join()

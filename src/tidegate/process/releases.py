@@ -8,6 +8,7 @@ from tidegate.domain.rollout import Deployment, Release, ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome, Update
 from tidegate.ledger.journal import Reader
+from tidegate.monitoring.gateways import behind
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 
@@ -89,6 +90,26 @@ def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> str
         note = {"reason": reason, "from": deployment.champion, "to": target}
         tx.put(changed, "release.rolled_back_by_hand", was=deployment, note=note)
     return None
+
+
+#: How long gateways are given to follow a rollback.
+CONFIRM_SECONDS = 5.0
+
+
+def confirm(home: Home) -> None:
+    """Wait until every gateway routes by the record as it is; raises Conflict naming those that do
+    not in time: they may still answer with what was taken back."""
+    with home.journal.read() as reader:
+        size = reader.size()
+    late = behind(home.database, size, CONFIRM_SECONDS)
+    if late:
+        raise Conflict(
+            "the rollback is recorded, and these gateways have not followed it in {seconds:g} s: "
+            "{names}",
+            do="look after them: they may still answer with the version that was taken back",
+            seconds=CONFIRM_SECONDS,
+            names=late,
+        )
 
 
 def _under_way(reader: Reader, model: str) -> tuple[Deployment, Release, Update]:

@@ -334,10 +334,15 @@ class Workspace:
         return run(self.home, by_hand(self.home, model), self._watch)
 
     def rollback(self, model: str, *, reason: str, to: int | None = None) -> Deployment:
-        """Take the candidate off traffic, or go back to an earlier version."""
+        """Take the candidate off traffic, or go back to an earlier version.
+
+        Returns when every gateway that runs routes by it; raises Conflict where one does not within
+        ``releases.CONFIRM_SECONDS``.
+        """
         ended = releases.roll_back(self.home, model, reason, to)
         if ended is not None:
             run(self.home, ended, self._watch)
+        releases.confirm(self.home)
         return current(self.home, model)
 
     def serving(self) -> Serving:

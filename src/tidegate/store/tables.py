@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 #: The newest revision in ``migrations/versions``.
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = sa.MetaData()
 
@@ -71,6 +71,16 @@ predictions = sa.Table(
     sa.Column("at", sa.String(40), nullable=False),
     sa.Index("predictions_by_model", "model", "version"),
     sa.Index("predictions_by_update", "update_id", "failed"),
+)
+
+#: Gateways that run, the size of the record that each routes by, and when it said so (seconds since
+#: 1970, by its own clock).
+gateways = sa.Table(
+    "gateways",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("seen", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
 )
 
 #: What came true, in the order it was told; at most one label an answer.

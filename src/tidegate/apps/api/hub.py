@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.stage import Stage
+from tidegate.monitoring.gateways import Heartbeat
 from tidegate.process.serving import Serving
 from tidegate.process.workspace import Workspace
 
@@ -28,6 +29,7 @@ class Hub:
     def __init__(self, folder: Path | None, actor: str | None, *, worker: bool):
         self._workspace = Workspace(folder, actor=actor)
         self.serving: Serving = self._workspace.serving()
+        self._heartbeat = Heartbeat(self._workspace.home.database)
         self._worker, self._stop = worker, threading.Event()
         self._failing = False
         self._troubles: dict[str, tuple[float, float]] = {}
@@ -42,6 +44,8 @@ class Hub:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        with suppress(TidegateError):  # it is known to be gone a little later
+            self._heartbeat.end()
         self.serving.close()
         self._workspace.close()
 
@@ -58,7 +62,7 @@ class Hub:
         ticked = 0.0
         while not self._stop.wait(FOLLOW_SECONDS):
             try:
-                self.serving.follow()
+                self._heartbeat.say(self.serving.follow())
                 self._failing = False
                 if self._worker and time.monotonic() - ticked >= TICK_SECONDS:
                     ticked = time.monotonic()

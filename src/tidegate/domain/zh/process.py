@@ -1,6 +1,8 @@
 """What the process say, in Chinese."""
 
 PROCESS = {
+    "the rollback is recorded, and these gateways have not followed it in {seconds:g} s: {names}": "回滚已记录，但以下网关在 {seconds:g} 秒内没有跟上：{names}",
+    "look after them: they may still answer with the version that was taken back": "请检查它们：它们可能仍在用被撤回的版本应答",
     "model '{model}' has no data yet": "模型“{model}”还没有数据",
     "comparing snapshots": "比较快照",
     "features: '{column}' keeps missing values, and adapter '{adapter}' takes none": "features：“{column}”要保留缺失值，而适配器“{adapter}”不接受缺失值",

@@ -1,0 +1,59 @@
+"""Gateways that run, and how far each has followed the record."""
+
+import os
+import socket
+import time
+import uuid
+
+import sqlalchemy as sa
+
+from tidegate.store.database import Database
+from tidegate.store.tables import gateways
+
+#: How often a gateway says that it runs; one that has said nothing for ``GONE_SECONDS`` does not.
+HEARTBEAT_SECONDS = 1.0
+GONE_SECONDS = 5.0
+#: Between two looks at whether all have followed.
+_LOOK_SECONDS = 0.01
+
+
+class Heartbeat:
+    """One gateway's word that it runs, and by how much of the record it routes."""
+
+    def __init__(self, database: Database):
+        self._database = database
+        self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._seen, self._said = -1, 0.0
+
+    def say(self, seen: int) -> None:
+        """Say it where there is something new to say, or it is time to."""
+        now = time.time()
+        if seen == self._seen and now - self._said < HEARTBEAT_SECONDS:
+            return
+        with self._database.write() as connection:
+            connection.execute(sa.delete(gateways).where(gateways.c.name == self.name))
+            connection.execute(sa.insert(gateways).values(name=self.name, seen=seen, at=now))
+        self._seen, self._said = seen, now
+
+    def end(self) -> None:
+        """Say that it stops."""
+        with self._database.write() as connection:
+            connection.execute(sa.delete(gateways).where(gateways.c.name == self.name))
+
+
+def behind(database: Database, size: int, seconds: float) -> list[str]:
+    """The gateways that run and do not route by ``size`` events after so many seconds; empty as
+    soon as all do."""
+    until = time.monotonic() + seconds
+    while True:
+        late = _late(database, size)
+        if not late or time.monotonic() >= until:
+            return late
+        time.sleep(_LOOK_SECONDS)
+
+
+def _late(database: Database, size: int) -> list[str]:
+    alive = gateways.c.at > time.time() - GONE_SECONDS
+    wanted = sa.select(gateways.c.name).where(alive, gateways.c.seen < size)
+    with database.read() as connection:
+        return sorted(connection.execute(wanted.order_by(gateways.c.name)).scalars())

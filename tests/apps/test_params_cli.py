@@ -267,9 +267,9 @@ def test_names_and_ids_are_whole_on_a_narrow_screen(llm, bring, monkeypatch):
 def test_one_flipped_byte_is_one_damaged_object(llm, bring, tmp_path):
     bring(weights())
     bring(changed())
-    pack = min(
-        (tmp_path / ".tidegate/objects/params/packs").rglob("00*"), key=lambda p: p.stat().st_mtime
-    )
+    packs = (tmp_path / ".tidegate/objects/params/packs").rglob("00*")
+    # A folder is named at random, and may begin so as well.
+    pack = min((one for one in packs if one.is_file()), key=lambda p: p.stat().st_mtime)
     raw = bytearray(pack.read_bytes())
     raw[len(raw) // 2] ^= 1
     pack.chmod(0o644)

@@ -8,7 +8,8 @@ import pytest
 
 from tidegate.domain.errors import Conflict, DataError
 from tidegate.domain.predictor import Predictions
-from tidegate.release.gateway import Gateway, Route, Served
+from tidegate.release.gateway import Gateway
+from tidegate.release.route import Route, Served
 
 
 @dataclass

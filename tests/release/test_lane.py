@@ -13,8 +13,8 @@ import pytest
 from tidegate.domain.answer import Asked
 from tidegate.domain.errors import Busy, Conflict, DataError
 from tidegate.domain.predictor import Predictions
-from tidegate.release.gateway import Route, Served
 from tidegate.release.lane import Lane
+from tidegate.release.route import Route, Served
 
 
 class Adds:

@@ -24,7 +24,8 @@ from tidegate.process.home import Home
 from tidegate.process.loading import Loaded, load_serving, load_version
 from tidegate.process.runner import Watcher, run
 from tidegate.process.stages.release import current
-from tidegate.release.gateway import Gateway, Route, Served, no_version
+from tidegate.release.gateway import Gateway
+from tidegate.release.route import Route, Served, no_version
 
 #: An answer that takes less is given in the event loop: another thread would take longer.
 QUICK_SECONDS = 0.002

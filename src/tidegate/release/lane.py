@@ -10,14 +10,12 @@ from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy
 from tidegate.release.gateway import (
     Outcomes,
-    Route,
-    Split,
     from_candidate,
     from_champion,
     joined,
-    split,
     stood_in,
 )
+from tidegate.release.route import Route, Split, split
 
 #: Requests that may wait for a model; more are sent away, so that none waits without end.
 MOST_WAITING = 1024
@@ -67,13 +65,16 @@ class Lane:
                 do="try again in a second, or run more gateways",
                 count=len(self._waiting),
             )
-        loop = asyncio.get_running_loop()
-        one = _Waiting(asked, keys, arm, loop.create_future())
+        one = _Waiting(asked, keys, arm, asyncio.get_running_loop().create_future())
         self._waiting.append(one)
-        if not self._called and self._elsewhere is None:
-            self._called = True
-            loop.call_soon(self._round)
+        self._call()
         return await one.answered
+
+    def _call(self) -> None:
+        """Have what waits answered, once, when the loop comes round."""
+        if self._waiting and not self._called and self._elsewhere is None:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._round)
 
     def _round(self) -> None:
         """Answer what waits: here where that is quick, else in other threads."""
@@ -85,23 +86,26 @@ class Lane:
                 _give(self._waiting.popleft(), error)
             return
         while self._waiting and self._elsewhere is None:
-            batch, splits, rows = list[_Waiting](), list[Split](), 0
-            while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= MOST_ROWS):
-                one = self._waiting.popleft()
-                try:
-                    splits.append(split(route, one.asked, one.keys, one.arm))
-                except Exception as error:
-                    _give(one, error)
-                    continue
-                batch.append(one)
-                rows += one.asked.rows
-            if not batch:
-                continue
-            if route.quick and rows <= MOST_ROWS:
+            batch, splits, rows = self._next(route)
+            if batch and route.quick and rows <= MOST_ROWS:
                 self._finish(batch, joined(splits, from_champion(splits), from_candidate(splits)))
-            else:
+            elif batch:
                 loop = asyncio.get_running_loop()
                 self._elsewhere = loop.create_task(self._in_threads(batch, splits))
+
+    def _next(self, route: Route) -> tuple[list[_Waiting], list[Split], int]:
+        """Requests of so many rows as one call takes, one at least, and how many rows they are."""
+        batch, splits, rows = list[_Waiting](), list[Split](), 0
+        while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= MOST_ROWS):
+            one = self._waiting.popleft()
+            try:
+                splits.append(split(route, one.asked, one.keys, one.arm))
+            except Exception as error:
+                _give(one, error)
+                continue
+            batch.append(one)
+            rows += one.asked.rows
+        return batch, splits, rows
 
     async def _in_threads(self, batch: list[_Waiting], splits: list[Split]) -> None:
         loop = asyncio.get_running_loop()
@@ -114,23 +118,16 @@ class Lane:
             raise
         finally:
             self._elsewhere = None
-            if self._waiting and not self._called:
-                self._called = True
-                loop.call_soon(self._round)
+            self._call()
 
     async def _in_time(self, splits: list[Split]) -> Outcomes:
         """The candidate's answers, or after the deadline the champion's in its place."""
-        taken = [one for one in splits if one.candidate]
-        if not taken:
-            return [[] for _ in splits]
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self.threads, from_candidate, taken)
+        work = loop.run_in_executor(self.threads, from_candidate, splits)
         try:
-            found = await asyncio.wait_for(asyncio.shield(work), self.deadline)
+            return await asyncio.wait_for(asyncio.shield(work), self.deadline)
         except TimeoutError:
-            found = await loop.run_in_executor(self.threads, stood_in, taken)
-        by_split = dict(zip(map(id, taken), found, strict=True))
-        return [by_split.get(id(one), []) for one in splits]
+            return await loop.run_in_executor(self.threads, stood_in, splits)
 
     def _finish(self, batch: list[_Waiting], answers: Outcomes) -> None:
         for one, said in zip(batch, answers, strict=True):

@@ -18,8 +18,8 @@ from tidegate.apps.http.problems import from_error, language_of, problem, unexpe
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy, Conflict, DataError, TidegateError, WrongUsage
 from tidegate.process.serving import Serving
-from tidegate.release.gateway import Route
 from tidegate.release.lane import Lane
+from tidegate.release.route import Route
 
 _LOG = logging.getLogger("tidegate")
 

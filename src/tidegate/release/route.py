@@ -1,0 +1,158 @@
+"""Who takes which row: the route of a model, and a request split by it."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from tidegate.domain.answer import Arm, Asked, Floats
+from tidegate.domain.errors import Conflict, DataError
+from tidegate.domain.predictor import NumbersPredictor, Predictions, Predictor
+from tidegate.release.splitter import takes_candidate
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version that is loaded and ready to answer; ``params`` is the id of its parameters.
+
+    ``inputs`` are its columns where all of them are numbers: rows then need no frame. ``quick``:
+    an answer takes less time than handing the rows to another thread.
+    """
+
+    version: int
+    predictor: Predictor
+    params: str = ""
+    inputs: tuple[str, ...] | None = None
+    quick: bool = False
+
+    def of_numbers(self, block: Floats) -> Predictions:
+        """Predictions for ``inputs`` as one array."""
+        # Whoever gave inputs looked: to look again costs more than a small answer.
+        return cast(NumbersPredictor, self.predictor).predict_numbers(block)
+
+    def predict(self, asked: Asked, rows: Sequence[int]) -> Predictions:
+        """Predictions for these rows of a request, ascending."""
+        block = self.block(asked, rows)
+        if block is not None:
+            return self.of_numbers(block)
+        frame = asked.frame()
+        return self.predictor.predict(frame if len(rows) == asked.rows else frame[list(rows)])
+
+    def block(self, asked: Asked, rows: Sequence[int]) -> Floats | None:
+        """``inputs`` of these rows as one array; None where they did not come as numbers alone."""
+        block = None if self.inputs is None else asked.numbers(self.inputs)
+        return block if block is None or len(rows) == asked.rows else block[list(rows)]
+
+
+@dataclass(frozen=True)
+class Route:
+    """Who answers for a model: ``candidate`` takes ``share`` of the requests of a release.
+
+    ``key``: the column that names whose row it is.
+    """
+
+    model: str
+    champion: Served | None
+    candidate: Served | None = None
+    share: float = 0.0
+    release_id: str | None = None
+    step: int | None = None
+    key: str | None = None
+    epoch: int = 0
+
+    @property
+    def quick(self) -> bool:
+        """Whether every arm answers quickly."""
+        arms = [arm for arm in (self.champion, self.candidate) if arm is not None]
+        return all(arm.quick for arm in arms)
+
+
+class _Ids:
+    """Ids that nobody guesses, later ones after earlier ones: a database adds them at the end of
+    its index. The system is asked for many at a time, as a call costs as much as a small answer."""
+
+    def __init__(self) -> None:
+        self._left: list[str] = []
+
+    def next(self) -> str:
+        """32 hexadecimal digits: twelve of the time, twenty at random."""
+        while True:
+            try:
+                return self._left.pop()  # one step: threads do not meet in it
+            except IndexError:
+                many, at = os.urandom(10 * 256).hex(), f"{time.time_ns() // 1_000_000:012x}"
+                self._left = [at + many[n : n + 20] for n in range(0, len(many), 20)]
+
+
+_IDS = _Ids()
+
+
+def no_version(model: str) -> Conflict:
+    """The error for a model that nothing answers for."""
+    return Conflict(
+        "model '{model}' has no version in production yet",
+        do="start an update, and take it through its gates: tidegate update start {model}",
+        model=model,
+    )
+
+
+@dataclass(slots=True)
+class Split:
+    """One request, its ids and keys, and the rows that each arm takes.
+
+    ``chosen``: whoever asked named the arm, so the answers say nothing of the release.
+    """
+
+    route: Route
+    asked: Asked
+    keys: Sequence[str] | None
+    ids: list[str]
+    rows: dict[Arm, Sequence[int]]
+    chosen: bool = False
+
+
+def split(
+    route: Route, asked: Asked, keys: Sequence[str] | None = None, arm: Arm | None = None
+) -> Split:
+    """Who takes which row; rows of one key stay together, rows without one are split by chance.
+
+    ``arm``: takes all of them, for whoever tries a version out. Raises Conflict where no version is
+    in production, or no candidate on traffic, DataError for keys that fit no rows.
+    """
+    if route.champion is None:
+        raise no_version(route.model)
+    if arm == "candidate" and route.candidate is None:
+        raise Conflict(
+            "model '{model}' has no candidate on traffic",
+            do="leave the header Tidegate-Arm out, or start a release",
+            model=route.model,
+        )
+    if keys is None and route.key is not None:
+        found = asked.column(route.key)
+        keys = None if found is None else ["" if one is None else str(one) for one in found]
+    if keys is not None and len(keys) != asked.rows:
+        raise DataError(
+            "{keys} keys came with {rows} rows",
+            do="give one key a row, or none",
+            keys=len(keys),
+            rows=asked.rows,
+        )
+    ids = [_IDS.next() for _ in range(asked.rows)]
+    rows = _shared(route, ids if keys is None else keys) if arm is None else _all(asked.rows, arm)
+    return Split(route, asked, keys, ids, rows, chosen=arm is not None)
+
+
+def _all(rows: int, arm: Arm) -> dict[Arm, Sequence[int]]:
+    return {"champion": (), "candidate": (), arm: range(rows)}
+
+
+def _shared(route: Route, keys: Sequence[str]) -> dict[Arm, Sequence[int]]:
+    """Each key's row by the share that the candidate takes."""
+    if route.candidate is None or route.release_id is None:
+        return _all(len(keys), "champion")
+    taken = [takes_candidate(route.release_id, key, route.share) for key in keys]
+    return {
+        "champion": [row for row, took in enumerate(taken) if not took],
+        "candidate": [row for row, took in enumerate(taken) if took],
+    }

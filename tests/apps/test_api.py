@@ -219,9 +219,9 @@ def test_foreign_hosts_and_pages_are_turned_away(api):
 
 
 def test_a_body_beyond_the_limit_is_refused(api, monkeypatch):
-    from tidegate.apps.http import guard
+    from tidegate.apps.http import body
 
-    monkeypatch.setattr(guard, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(body, "MAX_BODY_BYTES", 1000)
     assert api.post("/v1/models/m/predict", json={"rows": [ROW] * 100}).status_code == 413
     assert api.post("/v1/models/m/predict", json={"rows": [ROW]}).status_code == 200
 

@@ -12,7 +12,7 @@ import uvicorn
 
 from tidegate import Workspace
 from tidegate.apps.api import make_app
-from tidegate.apps.gateway import app as gateway_app
+from tidegate.apps.http import body as http_body
 
 ROW = {"a": 0.5, "b": -0.5}
 MODEL = {
@@ -161,7 +161,7 @@ def test_a_body_without_end_is_cut_off(gateway):
 
 
 def test_a_slow_client_is_sent_away_and_holds_up_nobody(gateway, monkeypatch):
-    monkeypatch.setattr(gateway_app, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(http_body, "BODY_SECONDS", 0.3)
     raw = request("/v1/models/m/predict", {"rows": [ROW]})
     with socket.create_connection(("127.0.0.1", gateway), timeout=20) as slow:
         slow.sendall(raw[:-5])

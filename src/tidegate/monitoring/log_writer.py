@@ -39,8 +39,7 @@ class LogWriter:
         self._come, self._done = threading.Event(), threading.Condition()
         self._ticked, self._at = time.monotonic(), now()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="tidegate-log", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None  # from the first answer on
 
     def put(self, asked: Asked, answers: list[Answer]) -> None:
         """Take the answers to one request; never waits."""
@@ -51,6 +50,9 @@ class LogWriter:
             self._rows += len(answers)
             self._taken += 1
             self._waiting.append((self._moment(), asked, answers))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="tidegate-log", daemon=True)
+                self._thread.start()
         if not self._come.is_set():
             self._come.set()
 
@@ -74,11 +76,15 @@ class LogWriter:
             return self._done.wait_for(lambda: self._written >= until, seconds)
 
     def close(self) -> None:
-        """Write what waits, and stop."""
+        """Write what waits, and stop; the log says how many could not be written."""
+        if self._thread is None:
+            return
         self.flush()
         self._closing = True
         self._come.set()
         self._thread.join(5.0)
+        if self._rows:
+            _LOG.error("%d answers were not written to the prediction log", self._rows)
 
     def _run(self) -> None:
         while not self._closing:

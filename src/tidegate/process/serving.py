@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -59,6 +58,10 @@ class Serving:
         self._served: dict[tuple[str, int], Served] = {}
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
         self._epoch, self._followed, self._read = 0, -1, time.monotonic()
+        #: What keeps answers of the event loop, off the request path.
+        self.writer = LogWriter(self._home.log, self._home.journal.now)
+        #: Where versions that take longer answer.
+        self.threads = ThreadPoolExecutor(_THREADS, "tidegate-answers")
 
     def infer(
         self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
@@ -80,16 +83,6 @@ class Serving:
             route = self._gateway.route(model)
             assert route is not None  # noqa: S101 - refresh set it
         return route
-
-    @cached_property
-    def writer(self) -> LogWriter:
-        """What keeps answers of the event loop, off the request path."""
-        return LogWriter(self._home.log, self._home.journal.now)
-
-    @cached_property
-    def threads(self) -> ThreadPoolExecutor:
-        """Where versions that take longer answer."""
-        return ThreadPoolExecutor(_THREADS, "tidegate-answers")
 
     def log(self, asked: Asked, answers: list[Answer]) -> None:
         """Keep answers soon."""
@@ -126,10 +119,8 @@ class Serving:
 
     def close(self) -> None:
         """Write what waits."""
-        if "writer" in self.__dict__:
-            self.writer.close()
-        if "threads" in self.__dict__:
-            self.threads.shutdown(wait=False, cancel_futures=True)
+        self.writer.close()
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
     def signature(self, model: str) -> Signature:
         """What a model takes now; raises Conflict where nothing answers for it here."""
@@ -149,8 +140,7 @@ class Serving:
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""
         self._check_served(model)
-        if "writer" in self.__dict__:
-            self.writer.flush()  # what is told of may not be written yet
+        self.writer.flush()  # what is told of may not be written yet
         answers = self._home.log.label_many(labels, at=self._home.journal.now())
         self.tend(model)
         return answers
@@ -227,13 +217,14 @@ class Serving:
 def _warmed(loaded: Loaded) -> Served:
     """A version that has answered once, so that its first user waits no longer than others; and
     whether it does so quickly. Raises what it raises."""
-    inputs = loaded.predictor.inputs if isinstance(loaded.predictor, NumbersPredictor) else None
-    served = Served(loaded.number, loaded.predictor, loaded.params, inputs)
-    if inputs is None or not isinstance(loaded.predictor, NumbersPredictor):
+    predictor = loaded.predictor
+    inputs = predictor.inputs if isinstance(predictor, NumbersPredictor) else None
+    served = Served(loaded.number, predictor, loaded.params, inputs)
+    if inputs is None:
         return served
     row, took = np.zeros((1, len(inputs))), []
     for _ in range(5):
         began = time.perf_counter()
-        loaded.predictor.predict_numbers(row)
+        served.of_numbers(row)
         took.append(time.perf_counter() - began)
     return replace(served, quick=min(took) < QUICK_SECONDS)

@@ -122,6 +122,8 @@ class Lane:
 
     async def _in_time(self, splits: list[Split]) -> Outcomes:
         """The candidate's answers, or after the deadline the champion's in its place."""
+        if not any(one.rows["candidate"] for one in splits):
+            return [[] for _ in splits]
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self.threads, from_candidate, splits)
         try:

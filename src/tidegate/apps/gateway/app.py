@@ -1,7 +1,6 @@
 """The gateway as an ASGI application: the Open Inference Protocol v2, rows by name, feedback."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -12,25 +11,21 @@ from starlette.types import Receive, Scope, Send
 from tidegate import __version__
 from tidegate.apps.gateway.metrics import Metrics
 from tidegate.apps.gateway.requests import document, request_of, rows_of
-from tidegate.apps.gateway.responses import datatype, response_of
-from tidegate.apps.http import guard
-from tidegate.apps.http.problems import from_error, language_of, problem, unexpected
+from tidegate.apps.gateway.responses import datatype, response_of, versions_of
+from tidegate.apps.http.body import whole_body
+from tidegate.apps.http.errors import NotAllowed, nothing_here
+from tidegate.apps.http.problems import from_error, language_of, unexpected
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy, Conflict, DataError, TidegateError, WrongUsage
 from tidegate.process.serving import Serving
 from tidegate.release.lane import Lane
 from tidegate.release.route import Route
 
-_LOG = logging.getLogger("tidegate")
-
-#: How long a client may take to send a body.
-BODY_SECONDS = 30.0
 _JSON = (b"content-type", b"application/json")
 
 Headers = dict[bytes, bytes]
 Reply = tuple[bytes, list[tuple[bytes, bytes]]]
 Handler = Callable[[str, bytes, Headers], Awaitable[Reply]]
-Methods = dict[str, Handler]
 
 
 class GatewayApp:
@@ -40,26 +35,31 @@ class GatewayApp:
         self._of_process = serving
         self._lanes: dict[str, Lane] = {}
         self.metrics = Metrics(self._of_process)
+        self._methods: dict[str, dict[str, Handler]] = {
+            "/v2": {"GET": self._server},
+            "/v2/health/live": {"GET": self._healthy},
+            "/v2/health/ready": {"GET": self._healthy},
+            "/v2/models/NAME": {"GET": self._metadata},
+            "/v2/models/NAME/ready": {"GET": self._model_ready},
+            "/v2/models/NAME/infer": {"POST": self._infer},
+            "/v1/models/NAME/predict": {"POST": self._predict},
+            "/v1/models/NAME/feedback": {"POST": self._feedback},
+            "/metrics": {"GET": self._metrics},
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         headers: Headers = dict(scope["headers"])
         try:
             handler, name = self._handler(scope["method"], scope["path"])
-            body = await _body(headers, receive) if scope["method"] == "POST" else b""
+            body = await whole_body(headers, receive) if scope["method"] == "POST" else b""
             reply, more = await handler(name, body, headers)
         except TidegateError as error:
             self.metrics.refused(type(error).__name__)
-            response = from_error(error, language_of(headers.get(b"accept-language", b"").decode(
-                "latin-1")))  # fmt: skip
+            response = from_error(error, language_of(headers))
             if isinstance(error, Busy):
                 response.headers["retry-after"] = "1"
             await response(scope, receive, send)
-            return
-        except _Refused as refused:
-            await problem(refused.status, refused.kind, refused.title, refused.detail)(
-                scope, receive, send
-            )
             return
         except Exception as error:
             await unexpected(error)(scope, receive, send)
@@ -68,33 +68,20 @@ class GatewayApp:
         await send({"type": "http.response.start", "status": 200, "headers": [length, *more]})
         await send({"type": "http.response.body", "body": reply})
 
-    def _handler(self, method: str, path: str) -> "tuple[Handler, str]":
-        parts = path.split("/")[1:]
-        known: Methods = {}
-        name = ""
-        if len(parts) >= 3 and parts[1] == "models" and parts[0] in ("v1", "v2"):
-            name, last = unquote(parts[2]), "/".join(parts[3:])
-            if parts[0] == "v2":
-                of_model: dict[str, Methods] = {
-                    "infer": {"POST": self._infer},
-                    "": {"GET": self._metadata},
-                    "ready": {"GET": self._model_ready},
-                }
-                known = of_model.get(last, {})
-            else:
-                known = {"POST": self._predict if last == "predict" else self._feedback}
-        elif path in ("/v2", "/v2/"):
-            known = {"GET": self._server}
-        elif path in ("/v2/health/live", "/v2/health/ready"):
-            known = {"GET": self._healthy}
-        elif path == "/metrics":
-            known = {"GET": self._metrics}
-        if not known:
-            raise _Refused(404, "http", "Not Found", "there is nothing here")
-        if method not in known:
-            allowed = ", ".join(known)
-            raise _Refused(405, "http", "Method Not Allowed", f"this takes {allowed}")
-        return known[method], name
+    def _handler(self, method: str, path: str) -> tuple[Handler, str]:
+        """Who answers, and the model's name where the path holds one."""
+        name, place = "", path.rstrip("/")
+        parts = place.split("/")
+        if len(parts) > 3 and parts[2] == "models":
+            name, place = unquote(parts[3]), "/".join([*parts[:3], "NAME", *parts[4:]])
+        methods = self._methods.get(place)
+        if methods is None:
+            raise nothing_here(path)
+        if method not in methods:
+            raise NotAllowed(
+                "this path takes {methods}", do="use one of these methods", methods=list(methods)
+            )
+        return methods[method], name
 
     # What is asked
 
@@ -187,14 +174,6 @@ class GatewayApp:
         self.metrics.answered(answers)
 
 
-class _Refused(Exception):
-    """What never reaches a model."""
-
-    def __init__(self, status: int, kind: str, title: str, detail: str):
-        self.status, self.kind, self.title, self.detail = status, kind, title, detail
-        super().__init__(detail)
-
-
 async def _answers(
     lane: Lane, asked: Asked, keys: list[str] | None, headers: Headers
 ) -> list[Answer]:
@@ -210,42 +189,6 @@ async def _answers(
     if asked.rows == 0:
         raise Conflict("there are no rows to answer", do="give at least one row")
     return await lane.ask(asked, keys, arm)
-
-
-async def _body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body. A client that sends too much is refused, one that is too slow as well."""
-    told = headers.get(b"content-length", b"0")
-    if told.isdigit() and int(told) > guard.MAX_BODY_BYTES:
-        raise _too_large()
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise _Refused(400, "incomplete", "Incomplete", "the request ended before its body")
-    if not message.get("more_body", False):
-        whole: bytes = message.get("body", b"")
-        if len(whole) > guard.MAX_BODY_BYTES:
-            raise _too_large()
-        return whole
-    parts, length = [message.get("body", b"")], len(message.get("body", b""))
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while message.get("more_body", False):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    detail = "the request ended before its body"
-                    raise _Refused(400, "incomplete", "Incomplete", detail)
-                parts.append(message.get("body", b""))
-                length += len(parts[-1])
-                if length > guard.MAX_BODY_BYTES:
-                    raise _too_large()
-    except TimeoutError:
-        detail = f"the body did not come within {BODY_SECONDS:g} seconds"
-        raise _Refused(408, "too-slow", "Too slow", detail) from None
-    return b"".join(parts)
-
-
-def _too_large() -> _Refused:
-    detail = f"a body holds at most {guard.MAX_BODY_BYTES:,} bytes here; send fewer rows at a time"
-    return _Refused(413, "too-large", "Too large", detail)
 
 
 def _header_length(headers: Headers) -> int | None:
@@ -265,9 +208,6 @@ def _inputs(route: Route) -> tuple[str, ...] | None:
 
 
 def _versions(answers: list[Answer]) -> tuple[bytes, bytes]:
-    """The versions that answered."""
-    model = answers[0].model
-    if len(answers) == 1:
-        return b"tidegate-version", f"{model}@{answers[0].version}".encode("latin-1", "replace")
-    versions = sorted({answer.version for answer in answers})
-    return b"tidegate-version", ", ".join(f"{model}@{v}" for v in versions).encode()
+    """The versions that answered, as a header."""
+    told = ", ".join(f"{answers[0].model}@{version}" for version in versions_of(answers))
+    return b"tidegate-version", told.encode()

@@ -1,6 +1,7 @@
 """Requests of the Open Inference Protocol v2, and rows by name: read, and checked by hand."""
 
 import math
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -11,7 +12,7 @@ from tidegate.apps.gateway.tensors import NUMBERS, decoded
 from tidegate.domain.answer import Asked
 from tidegate.domain.errors import DataError, WrongUsage
 
-#: Which plain values each datatype takes, and its columns' type where they are no numbers.
+#: Which plain values each datatype takes.
 _TAKES: dict[str, frozenset[type]] = {
     "BOOL": frozenset({bool, type(None)}),
     "BYTES": frozenset({str, type(None)}),
@@ -21,22 +22,20 @@ _TAKES: dict[str, frozenset[type]] = {
     ),
     **dict.fromkeys(["FP16", "FP32", "FP64"], frozenset({float, int, type(None)})),
 }
-
+#: What most numbers come as.
 _FLOATS = frozenset({"FP64", "FP32"})
 
 
+@dataclass(slots=True)
 class Request:
     """An inference request, read and checked. ``keys``, one a row, keep a user with one version;
-    ``binary``: whether outputs are wanted as bytes."""
+    ``outputs``: those asked for, all where none are named; ``binary``: whether as bytes."""
 
-    __slots__ = ("asked", "binary", "id", "keys", "outputs")
-
-    def __init__(
-        self, asked: Asked, keys: list[str] | None, given: str | None, outputs: set[str],
-        binary: bool,
-    ):  # fmt: skip
-        self.asked, self.keys, self.id = asked, keys, given
-        self.outputs, self.binary = outputs, binary
+    asked: Asked
+    keys: list[str] | None
+    id: str | None
+    outputs: set[str]
+    binary: bool
 
 
 def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] | None) -> Request:
@@ -212,38 +211,31 @@ def _whole(tensor: dict[str, Any], data: Any, inputs: tuple[str, ...] | None) ->
         return None
     if tensor["datatype"] not in NUMBERS:
         return None
-    values = _flat(tensor, data)
+    values = np.asarray(_values(tensor, data), np.float64)
     return Asked(inputs, shape[0], block=values.reshape(shape))
-
-
-def _flat(tensor: dict[str, Any], data: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """All numbers of a tensor, row by row."""
-    if not isinstance(data, np.ndarray):
-        given = [v for one in data for v in (one if type(one) is list else (one,))]
-        _check_kinds(tensor, given)
-        data = np.array(given, np.float64)
-    _check_count(tensor, data.size)
-    return np.asarray(data, np.float64)
 
 
 def _asked(tensors: list[dict[str, Any]], names: tuple[str, ...], data: list[Any]) -> Asked:
     """One tensor a column. Numbers alone go as one array, everything else as a frame."""
-    columns = {}
-    plain = True
-    for tensor, name, values in zip(tensors, names, data, strict=True):
-        kind, shape = tensor["datatype"], tensor["shape"]
-        plain = plain and kind in NUMBERS and (len(shape) == 1 or shape[1] == 1)
-        if isinstance(values, list):
-            if len(shape) == 2:
-                values = _unnested(values, shape[1])
-            _check_kinds(tensor, values)
-        _check_count(tensor, len(values))
-        columns[name] = values
-    rows = tensors[0]["shape"][0]
-    if plain:
-        return Asked(names, rows, columns=columns, block=_block(columns))
-    return Asked.of(pl.DataFrame([_series(t, columns[n]) for t, n in zip(tensors, names,
-                                                                        strict=True)]))  # fmt: skip
+    columns = {
+        name: _values(tensor, values)
+        for tensor, name, values in zip(tensors, names, data, strict=True)
+    }
+    if all(one["datatype"] in NUMBERS and one["shape"][1:] in ([], [1]) for one in tensors):
+        return Asked(names, tensors[0]["shape"][0], columns=columns, block=_block(columns))
+    series = [_series(tensor, columns[name]) for tensor, name in zip(tensors, names, strict=True)]
+    return Asked.of(pl.DataFrame(series))
+
+
+def _values(tensor: dict[str, Any], data: Any) -> Any:
+    """All values of a tensor, row by row: as many, and of such a kind, as it says."""
+    values = data
+    if isinstance(data, list):
+        if len(tensor["shape"]) == 2:
+            values = _unnested(data, tensor["shape"][1])
+        _check_kinds(tensor, values)
+    _check_count(tensor, len(values))
+    return values
 
 
 def _block(columns: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:

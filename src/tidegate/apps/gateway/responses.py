@@ -14,13 +14,12 @@ def response_of(
     model: str, request: Request, answers: Sequence[Answer]
 ) -> tuple[bytes, int | None]:
     """The response, and the length of its JSON where outputs follow as bytes."""
-    versions = sorted({answer.version for answer in answers})
     outputs = [one for one in _outputs(answers) if not request.outputs or one["name"] in
                request.outputs]  # fmt: skip
     tails = [encoded(one) for one in outputs] if request.binary else []
     told = {
         "model_name": model,
-        "model_version": ",".join(map(str, versions)),
+        "model_version": ",".join(map(str, versions_of(answers))),
         "outputs": outputs,
         "parameters": {
             "request_ids": [answer.request_id for answer in answers],
@@ -34,6 +33,11 @@ def response_of(
         told = {"id": request.id, **told}
     head = orjson.dumps(told)
     return (head + b"".join(tails), len(head)) if request.binary else (head, None)
+
+
+def versions_of(answers: Sequence[Answer]) -> list[int]:
+    """The versions that answered, each once."""
+    return sorted({answer.version for answer in answers})
 
 
 def datatype(classes: list[Any] | None) -> str:

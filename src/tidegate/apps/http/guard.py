@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tidegate.apps.http.body import whole_body
 from tidegate.apps.http.paths import of_gateway
-from tidegate.apps.http.problems import problem
+from tidegate.apps.http.problems import from_error, language_of, problem
+from tidegate.domain.errors import TidegateError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
-#: Bytes of a request's body, but for uploads, which go to disk as they come.
-MAX_BODY_BYTES = 16 * 2**20
 _MOST_SEEN = 64
 
 
@@ -42,7 +42,7 @@ class Guard:
         elif _upload(scope) or of_gateway(scope["path"]):  # they count for themselves
             await self._app(scope, receive, send)
         else:
-            await self._counted(headers, scope, receive, send)
+            await self._within_limits(headers, scope, receive, send)
 
     def _known(self, host: bytes) -> bool:
         """Whether requests may be addressed to this; what was found is kept, as most are alike."""
@@ -53,25 +53,15 @@ class Guard:
             self._seen.add(host)
         return known
 
-    async def _counted(
+    async def _within_limits(
         self, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        told = headers.get(b"content-length", b"0").decode("latin-1")
-        parts, length, more = [], 0, True
-        while more and (not told.isdecimal() or int(told) <= MAX_BODY_BYTES):
-            message = await receive()
-            parts.append(message)
-            length += len(message.get("body", b""))
-            more = message["type"] == "http.request" and message.get("more_body", False)
-            if length > MAX_BODY_BYTES:
-                break
-        if more or length > MAX_BODY_BYTES:
-            detail = (
-                f"a body holds at most {MAX_BODY_BYTES:,} bytes here; send fewer rows at a time"
-            )
-            await problem(413, "too-large", "Too large", detail)(scope, receive, send)
+        try:
+            whole = await whole_body(headers, receive)
+        except TidegateError as error:
+            await from_error(error, language_of(headers))(scope, receive, send)
             return
-        waiting = iter(parts)
+        waiting = iter([{"type": "http.request", "body": whole, "more_body": False}])
 
         async def replayed() -> Message:
             return next(waiting, None) or await receive()

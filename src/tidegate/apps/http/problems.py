@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -41,11 +42,15 @@ def problem(status: int, kind: str, title: str, detail: str, **more: object) -> 
 
 def language(request: Request) -> str:
     """``zh`` where the caller prefers Chinese to English, else ``en``."""
-    return language_of(request.headers.get("accept-language", ""))
+    return _language(request.headers.get("accept-language", ""))
 
 
-def language_of(accepted: str) -> str:
-    """As ``language``, of the header's value."""
+def language_of(headers: Mapping[bytes, bytes]) -> str:
+    """As ``language``, from headers as they came."""
+    return _language(headers.get(b"accept-language", b"").decode("latin-1"))
+
+
+def _language(accepted: str) -> str:
     weights: dict[str, float] = {}
     for part in accepted.split(",") if accepted else ():
         name, _, options = part.strip().partition(";")

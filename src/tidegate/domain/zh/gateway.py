@@ -1,6 +1,16 @@
 """What the gateway says, in Chinese."""
 
 GATEWAY = {
+    "a body holds at most {limit:,} bytes here": "这里的正文最多 {limit:,} 字节",
+    "ask /v2/models/NAME/infer, /v1/models/NAME/predict or /v1/models/NAME/feedback": "请访问 /v2/models/NAME/infer、/v1/models/NAME/predict 或 /v1/models/NAME/feedback",
+    "send fewer rows at a time": "请每次少发一些行",
+    "send it at once, or fewer rows at a time": "请一次发完，或每次少发一些行",
+    "send it whole": "请完整发送",
+    "the body did not come within {seconds:g} seconds": "正文没有在 {seconds:g} 秒内到达",
+    "the request ended before its body": "请求在正文之前就结束了",
+    "there is nothing at {path}": "{path} 处没有任何内容",
+    "this path takes {methods}": "这个路径接受 {methods}",
+    "use one of these methods": "请用其中一种方法",
     "the JSON is said to be {length} bytes, and the body is {size}": "声明的 JSON 长度是 {length} 字节，而正文只有 {size} 字节",
     "Tidegate-Arm names no arm": "Tidegate-Arm 没有指明哪一侧",
     "leave the header Tidegate-Arm out, or start a release": "请省略请求头 Tidegate-Arm，或开始一次发布",

@@ -76,13 +76,7 @@ def validate(
     if train_score is not None:
         gap = float(at(np.array(train_score), np.array(ours[metric.name].value)))
     beside = None if champion is None else _paired(losses_now, losses_before, block)
-    ranked = _areas(truth, candidate, champion, confidence)
-    if ranked is not None:
-        ours["auc"] = ranked.candidate
-        if ranked.champion is not None and beside is not None:
-            theirs["auc"] = ranked.champion
-            told = {"auc": ranked.difference, "auc_p_value": ranked.p_value}
-            beside = beside.model_copy(update=told)
+    beside = _with_areas(ours, theirs, beside, _areas(truth, candidate, champion, confidence))
     return ValidateEvidence(
         metric=metric.name,
         greater_is_better=metric.greater_is_better,
@@ -172,6 +166,23 @@ def _areas(
     if len(intervals) == 1:
         return _Ranked(intervals[0])
     return _Ranked(intervals[0], intervals[1], *area_difference(found, confidence))
+
+
+def _with_areas(
+    ours: dict[str, Interval],
+    theirs: dict[str, Interval],
+    beside: Paired | None,
+    ranked: _Ranked | None,
+) -> Paired | None:
+    """Areas under curves among both sides' metrics, and their difference in what pairs say."""
+    if ranked is None:
+        return beside
+    ours["auc"] = ranked.candidate
+    if ranked.champion is None or beside is None:
+        return beside
+    theirs["auc"] = ranked.champion
+    told = {"auc": ranked.difference, "auc_p_value": ranked.p_value}
+    return beside.model_copy(update=told)
 
 
 def _paired(now: Floats, before: Floats, block: Array) -> Paired:

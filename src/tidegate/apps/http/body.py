@@ -1,0 +1,47 @@
+"""A request's body, within limits of size and time."""
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import Receive
+
+from tidegate.apps.http.errors import Incomplete, TooLarge, TooSlow
+
+#: Bytes of a request's body, but for uploads, which go to disk as they come.
+MAX_BODY_BYTES = 16 * 2**20
+#: How long a client may take to send one.
+BODY_SECONDS = 30.0
+
+
+async def whole_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """All of it. Raises TooLarge as soon as that is known, TooSlow, or Incomplete."""
+    told = headers.get(b"content-length", b"0")
+    if told.isdigit() and int(told) > MAX_BODY_BYTES:
+        raise _too_large()
+    parts, length, more = list[bytes](), 0, True
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Incomplete("the request ended before its body", do="send it whole")
+                parts.append(message.get("body", b""))
+                length += len(parts[-1])
+                more = message.get("more_body", False)
+                if length > MAX_BODY_BYTES:
+                    raise _too_large()
+    except TimeoutError:
+        raise TooSlow(
+            "the body did not come within {seconds:g} seconds",
+            do="send it at once, or fewer rows at a time",
+            seconds=BODY_SECONDS,
+        ) from None
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(
+        "a body holds at most {limit:,} bytes here",
+        do="send fewer rows at a time",
+        limit=MAX_BODY_BYTES,
+    )

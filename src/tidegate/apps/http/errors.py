@@ -1,0 +1,36 @@
+"""What is wrong with a request before anybody looks at what it asks."""
+
+from tidegate.domain.errors import NotFound, TidegateError
+
+
+class TooLarge(TidegateError):
+    """A body beyond the limit."""
+
+    status = 413
+
+
+class TooSlow(TidegateError):
+    """A body that does not come."""
+
+    status = 408
+
+
+class Incomplete(TidegateError):
+    """A request that ends before its body."""
+
+    status = 400
+
+
+class NotAllowed(TidegateError):
+    """A method that a path does not take."""
+
+    status = 405
+
+
+def nothing_here(path: str) -> NotFound:
+    """The error for a path that nothing answers."""
+    return NotFound(
+        "there is nothing at {path}",
+        do="ask /v2/models/NAME/infer, /v1/models/NAME/predict or /v1/models/NAME/feedback",
+        path=path[:200],
+    )

@@ -77,17 +77,20 @@ def test_a_rollback_is_done_when_every_gateway_routes_by_it(team, make_rows, mon
     team.approved(make_rows(2))
     gateway = Heartbeat(team.ws.home.database)
     serving = team.ws.serving()
-    gateway.say(serving.follow())
+    serving.follow()
+    gateway.say(serving.followed)
     monkeypatch.setattr(releases, "CONFIRM_SECONDS", 0.2)
     with team.as_("oli") as oli, pytest.raises(Conflict, match="have not followed"):
         oli.rollback("m", reason="drill")
-    gateway.say(serving.follow())
+    serving.follow()
+    gateway.say(serving.followed)
     assert serving.routed("m").candidate is None
     stop = threading.Event()
 
     def follows():
         while not stop.wait(0.01):
-            gateway.say(serving.follow())
+            serving.follow()
+            gateway.say(serving.followed)
 
     monkeypatch.setattr(releases, "CONFIRM_SECONDS", 30.0)
     team.approved(make_rows(3))

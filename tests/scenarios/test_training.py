@@ -300,6 +300,23 @@ def test_a_network_is_updated_through_low_rank_adapters(team, make_rows, with_po
     assert np.isin([a.prediction for a in answers], (0, 1)).all()
 
 
+def test_a_loss_that_is_lost_leaves_the_champion_and_a_word(team, make_rows, with_policy):
+    pytest.importorskip("torch", reason="the extra 'torch' is not installed")
+    quick = {"epochs": 20, "learning_rate": 0.01, "arguments": {"hidden": [8]}}
+    with_policy(training={"settings": quick}, adapter="torch")
+    promoted(team, team.start(make_rows(1)))
+    lost = {"learning_rate": 1e3, "clip_norm": 0.0, "optimiser": "sgd", "epochs": 500}
+    with_policy(training={"settings": {**quick, **lost}}, adapter="torch")
+    with pytest.raises(DataError, match=r"became (nan|inf) in epoch"):
+        team.start(make_rows(2), strategy="full")
+    left = team.ws.updates()[-1]
+    assert (left.stage, left.outcome) == (Stage.TRAIN, None)
+    assert "train failed" in left.waiting.text()
+    assert team.ws.deployment("m").champion == 1
+    assert [logged.version.number for logged in team.ws.log("m")] == [1]
+    assert team.ws.verify().ok
+
+
 def test_a_cluster_finds_what_one_process_finds(team, make_rows, with_policy):
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     from ray.cluster_utils import Cluster

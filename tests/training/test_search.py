@@ -138,7 +138,7 @@ def test_ranges_of_one_point_or_none(wrong):
         Range(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"trials": 0}, {"seconds": 0}, {"folds": 0}])
-def test_budgets_of_nothing(wrong):
+@pytest.mark.parametrize("nothing", ["trials", "seconds", "folds", "budget_seconds"])
+def test_budgets_of_nothing(nothing):
     with pytest.raises(ValueError, match="greater than"):
-        SearchPolicy(**wrong)
+        SearchPolicy(**{nothing: 0})

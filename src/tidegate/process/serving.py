@@ -93,15 +93,19 @@ class Serving:
         """How long ago the record was read; more than some seconds: it cannot be."""
         return time.monotonic() - self._read
 
-    def follow(self) -> int:
-        """Route by the record where it has grown since it was last looked at; gives its size."""
+    @property
+    def followed(self) -> int:
+        """The size of the record that is routed by; -1 before any was."""
+        return self._followed
+
+    def follow(self) -> None:
+        """Route by the record where it has grown since it was last looked at."""
         with self._home.journal.read() as reader:
             size = reader.size()
         self._read = time.monotonic()
         if size != self._followed:
             self._route_all()
             self._followed = size
-        return size
 
     def _route_all(self) -> None:
         """Route every model; what cannot be loaded leaves its model as it was routed, and the

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -30,20 +30,27 @@ class Hub:
         self._workspace = Workspace(folder, actor=actor)
         self.serving: Serving = self._workspace.serving()
         self._heartbeat = Heartbeat(self._workspace.home.database)
-        self._worker, self._stop = worker, threading.Event()
-        self._failing = False
+        self._stop = threading.Event()
         self._troubles: dict[str, tuple[float, float]] = {}
-        self._thread = threading.Thread(target=self._run, name="tidegate-worker", daemon=True)
+        # Training takes minutes, and the gateway follows the record meanwhile: a thread for each.
+        work = [("follow", self._follow, FOLLOW_SECONDS)]
+        work += [("work", self._tick, TICK_SECONDS)] if worker else []
+        self._threads = [
+            threading.Thread(target=self._again, args=each, name=f"tidegate-{each[0]}", daemon=True)
+            for each in work
+        ]
 
     def start(self) -> None:
         """Begin to follow the record."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Stop following, when what is being done is done."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
         with suppress(TidegateError):  # it is known to be gone a little later
             self._heartbeat.end()
         self.serving.close()
@@ -58,20 +65,23 @@ class Hub:
         with self._workspace.acting_as(actor) as workspace:
             yield workspace
 
-    def _run(self) -> None:
-        ticked = 0.0
-        while not self._stop.wait(FOLLOW_SECONDS):
+    def _again(self, what: str, do: Callable[[], None], seconds: float) -> None:
+        """Do it again and again, with a pause, until the hub closes."""
+        failing = False
+        while not self._stop.wait(TICK_SECONDS if failing else seconds):
             try:
-                self._heartbeat.say(self.serving.follow())
-                self._failing = False
-                if self._worker and time.monotonic() - ticked >= TICK_SECONDS:
-                    ticked = time.monotonic()
-                    self._tick()
+                do()
+                failing = False
             except Exception:  # what is routed goes on answering; the log tells, once
-                if not self._failing:
-                    _LOG.exception("the record cannot be followed; what is routed goes on")
-                self._failing = True
-                self._stop.wait(TICK_SECONDS)
+                if not failing:
+                    _LOG.exception("%s: the record cannot be read; it is tried again", what)
+                failing = True
+
+    def _follow(self) -> None:
+        try:
+            self.serving.follow()
+        finally:  # one that could not follow runs all the same, and says how far it is
+            self._heartbeat.say(self.serving.followed)
 
     def _tick(self) -> None:
         for update in self._workspace.updates():

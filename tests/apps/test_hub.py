@@ -1,0 +1,68 @@
+"""What stands behind the API: it follows the record whatever else is under way."""
+
+import threading
+import time
+
+import pytest
+
+from tidegate.apps.api import hub as hub_module
+from tidegate.apps.api.hub import Hub
+from tidegate.domain.update import Update
+from tidegate.monitoring.gateways import behind
+
+
+@pytest.fixture
+def followed(lived, tmp_path):
+    """A function: the gateways that do not route by the whole record within some seconds."""
+    hubs = []
+
+    def start(**facts):
+        made = Hub(tmp_path / ".tidegate", None, worker=facts.pop("worker", False))
+        hubs.append(made)
+        return made
+
+    yield start
+    for made in hubs:
+        made.close()
+
+
+def late(hub, seconds):
+    home = hub._workspace.home
+    with home.journal.read() as reader:
+        size = reader.size()
+    return behind(home.database, size, seconds)
+
+
+def test_it_follows_while_an_update_is_being_trained(followed, monkeypatch):
+    training, done = threading.Event(), threading.Event()
+
+    def trains(self, _update_id):
+        training.set()
+        done.wait(30)
+
+    monkeypatch.setattr(hub_module, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(Hub, "_resume", trains)
+    hub = followed(worker=True)
+    hub.start()
+    try:
+        assert training.wait(20), "no update was open"
+        with hub._workspace.home.journal.write("root") as tx:
+            was = tx.all(Update, "m")[-1]
+            tx.put(was.model_copy(update={"reason": "another"}), "update.touched", was=was)
+        assert late(hub, 20) == []
+    finally:
+        done.set()
+
+
+def test_one_that_cannot_follow_says_so_by_how_far_it_is(followed, monkeypatch):
+    def broken(_self, _model):
+        raise MemoryError
+
+    monkeypatch.setattr(hub_module.Serving, "refresh", broken)
+    hub = followed()
+    hub.start()
+    began = time.monotonic()
+    while not (names := late(hub, 0.0)):
+        assert time.monotonic() - began < 20, "it never said that it runs"
+        time.sleep(0.02)
+    assert names == [hub._heartbeat.name]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.release.entities import FirstPerEntity
+from tidegate.release.entities import FirstEvents, FirstPerEntity
 from tidegate.release.judge import AS_GOOD, log_evidence
 
 ALPHA, LINE, SHARE = 0.05, np.log(20), 0.1
@@ -99,3 +99,21 @@ def test_keys_that_are_no_text_at_all_are_keys():
     seen = FirstPerEntity(10)
     assert seen.first("\ud800")
     assert not seen.first("\ud800")
+
+
+def test_an_entity_counts_where_it_first_had_an_event():
+    events = FirstEvents(2)
+    for step, arm, key, kinds in [
+        (0, "champion", "ann", [0]),
+        (1, "champion", "ann", [0, 1]),
+        (0, "candidate", "bob", [0]),
+        (0, "candidate", None, [0]),
+        (0, "candidate", None, [0]),
+        (0, "candidate", "eve", []),
+    ]:
+        events.add(step, arm, key, kinds)
+    assert events.counts == {
+        (0, "champion"): [1, 0],
+        (1, "champion"): [0, 1],
+        (0, "candidate"): [3, 0],
+    }

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tidegate.release.judge import log_evidence
 from tidegate.release.signals import (
     LATENCY_QUANTILES,
+    band_of,
     classes,
     edges,
     log_bands,
@@ -138,3 +139,11 @@ def test_where_mistakes_are_told_sooner_a_window_keeps_the_promise():
             stops[name] += bool((log_evidence(mine, total - mine, 0.3) >= LINE).any())
     assert stops["matured"] / runs <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / runs) ** 0.5
     assert stops["as they come"] / runs > 0.5
+
+
+def test_an_answer_lies_in_one_band():
+    numbers = [-3.5, 0.0, 0.25, 1.0, 7.25, 1e-7]
+    assert [band_of(n, [0.0, 1.0], numbers=True) for n in numbers] == [[0], [1], [1], [2], [2], [1]]
+    said = ["up", "down", "odd", 1, None]
+    bands = ["down", "up"]
+    assert [band_of(one, bands, numbers=False) for one in said] == [[1], [0], [], [], []]

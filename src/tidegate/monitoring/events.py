@@ -1,22 +1,27 @@
-"""What the prediction log knows of answers without labels: how slow they were, and what they said.
-
-Counts are of entities: of one that has several such answers in a release, the first counts. A
-request without a key is an entity of its own.
-"""
+"""What the prediction log knows of answers without labels: how slow, and what they said."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from tidegate.store.database import Database
 from tidegate.store.tables import predictions as _predictions
 
-#: Counts by step and arm, one a limit or a band.
-Counts = dict[tuple[int, str], list[int]]
+#: Answers read at a time.
+PORTION = 2000
 
-_ENTITY = sa.func.coalesce(_predictions.c.key, _predictions.c.request_id)
+
+class Told(NamedTuple):
+    """One answer of a release, by its place in the log; ``prediction`` is JSON text."""
+
+    id: int
+    step: int
+    arm: str
+    key: str | None
+    latency_ms: float
+    prediction: str
 
 
 def latencies(database: Database, model: str, version: int, limit: int = 10_000) -> list[float]:
@@ -30,25 +35,27 @@ def answers(database: Database, model: str, version: int, limit: int = 10_000) -
     return [json.loads(answer) for answer in found]
 
 
-def slow(database: Database, update_id: str, above_ms: Sequence[float]) -> Counts:
-    """How many entities of a release had an answer that took longer than each limit."""
-    beyond = [_predictions.c.latency_ms > limit for limit in above_ms]
-    return _first_events(database, update_id, beyond)
+def answers_since(
+    database: Database, update_id: str, after: int, *, slower: float | None = None
+) -> Iterator[Told]:
+    """A release's answers behind place ``after`` of the log, in its order; where ``slower`` is
+    given, those that took longer than so many milliseconds.
 
-
-def in_bands(database: Database, update_id: str, bands: Sequence[Any], *, numbers: bool) -> Counts:
-    """How many entities of a release had an answer in each band.
-
-    ``bands`` are classes; of ``numbers`` they are ascending edges, which make one band more.
+    Read in portions: memory does not grow with their number.
     """
-    if not numbers:
-        said = _predictions.c.prediction
-        return _first_events(database, update_id, [said == json.dumps(name) for name in bands])
-    value = sa.cast(_predictions.c.prediction, sa.Float)
-    low = [sa.true(), *[value >= edge for edge in bands]]
-    high = [*[value < edge for edge in bands], sa.true()]
-    within = [sa.and_(one, other) for one, other in zip(low, high, strict=True)]
-    return _first_events(database, update_id, within)
+    columns = [getattr(_predictions.c, name) for name in Told._fields]
+    # By place: an index on the release would be read from its beginning each time.
+    wanted = sa.select(*columns).where(sa.func.coalesce(_predictions.c.update_id, "") == update_id)
+    if slower is not None:
+        wanted = wanted.where(_predictions.c.latency_ms > slower)
+    wanted = wanted.order_by(_predictions.c.id).limit(PORTION)
+    while True:
+        with database.read() as connection:
+            rows = connection.execute(wanted.where(_predictions.c.id > after)).all()
+        yield from map(Told._make, rows)
+        if len(rows) < PORTION:
+            return
+        after = rows[-1].id
 
 
 def _newest(
@@ -63,25 +70,3 @@ def _newest(
     )
     with database.read() as connection:
         return connection.execute(wanted).scalars().all()
-
-
-def _first_events(
-    database: Database, update_id: str, events: Sequence[sa.ColumnElement[bool]]
-) -> Counts:
-    found: Counts = {}
-    for place, event in enumerate(events):
-        firsts = (
-            sa.select(sa.func.min(_predictions.c.id))
-            .where(_predictions.c.update_id == update_id, event)
-            .group_by(_ENTITY)
-        )
-        wanted = (
-            sa.select(_predictions.c.step, _predictions.c.arm, sa.func.count().label("answers"))
-            .where(_predictions.c.id.in_(firsts))
-            .group_by(_predictions.c.step, _predictions.c.arm)
-        )
-        with database.read() as connection:
-            for row in connection.execute(wanted):
-                counts = found.setdefault((row.step, row.arm), [0] * len(events))
-                counts[place] = row.answers
-    return found

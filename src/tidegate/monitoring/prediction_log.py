@@ -146,15 +146,14 @@ class PredictionLog:
         ``version`` picks those of one version, ``update_id`` those given during its release.
         Read in portions: memory does not grow with their number.
         """
-        wanted = _joined(outer=False).where(_predictions.c.model == model)
-        if version is not None:
-            wanted = wanted.where(_predictions.c.version == version)
-        if update_id is not None:
-            wanted = wanted.where(_predictions.c.update_id == update_id)
-        wanted = wanted.order_by(_labels.c.seq)
+        picked = {"model": model, "version": version, "update_id": update_id}
+        given = {name: value for name, value in picked.items() if value is not None}
+        wanted = _joined(outer=False).order_by(_labels.c.seq)
         left = math.inf if limit is None else limit
         while left > 0:
             portion = wanted.where(_labels.c.seq > after).limit(int(min(left, PORTION)))
+            for name, value in given.items():
+                portion = portion.where(_known(_predictions.c[name], after) == value)
             with self._database.read() as connection:
                 rows = connection.execute(portion).all()
             if not rows:
@@ -218,6 +217,12 @@ def _joined(*, outer: bool) -> sa.Select[Any]:
     return sa.select(_predictions, _labels.c.seq, _labels.c.label, told_at).select_from(
         join(_labels, _labels.c.prediction_id == _predictions.c.id)
     )
+
+
+def _known(column: sa.Column[Any], after: int) -> sa.ColumnElement[Any]:
+    """A column of answers, to pick those by whose labels come after another: from the labels on,
+    as by an index on the column all that came before would be read as well."""
+    return sa.func.coalesce(column, column) if after else column
 
 
 def _labelled(row: sa.Row[Any]) -> Labelled:

@@ -1,5 +1,7 @@
 """A canary's judgement, brought up to date with the labels that have come in."""
 
+import json
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
@@ -14,8 +16,8 @@ from tidegate.monitoring import events
 from tidegate.monitoring.prediction_log import Labelled, PredictionLog
 from tidegate.process.home import Home
 from tidegate.release.controller import apply, decide, record, with_events, with_failures
-from tidegate.release.entities import FirstPerEntity
-from tidegate.release.signals import matured
+from tidegate.release.entities import FirstEvents, FirstPerEntity
+from tidegate.release.signals import band_of, matured
 
 
 def catch_up(home: Home, spec: ModelSpec, release: Release) -> Release:
@@ -61,14 +63,41 @@ def is_bad(spec: ModelSpec, release: Release, answer: Labelled) -> bool:
 
 def _with_events(home: Home, spec: ModelSpec, release: Release) -> Release:
     """The release with slow answers and bands of answers counted, where policy counts them."""
+    if not release.slow_above and not release.bands:
+        return release
+    kept = _COUNTED.setdefault(home.log, {})
+    counted = kept.pop(release.update, None) or _Counted(spec, release)
+    counted.bring_on(home, release)
+    kept[release.update] = counted
     if release.slow_above:
-        counts = events.slow(home.database, release.update, release.slow_above)
-        release = with_events(release, "slow", counts, len(release.slow_above))
+        release = with_events(release, "slow", counted.slow.counts, counted.limits)
     if release.bands:
-        numbers = spec.task is Task.REGRESSION
-        counts = events.in_bands(home.database, release.update, release.bands, numbers=numbers)
-        release = with_events(release, "bands", counts, len(release.bands) + numbers)
+        release = with_events(release, "bands", counted.bands.counts, counted.kinds)
     return release
+
+
+class _Counted:
+    """Slow answers and bands of answers of a release, counted as far as the log went."""
+
+    def __init__(self, spec: ModelSpec, release: Release):
+        self._numbers = spec.task is Task.REGRESSION
+        self.limits = len(release.slow_above)
+        self.kinds = len(release.bands) + self._numbers
+        self.slow = FirstEvents(self.limits)
+        self.bands = FirstEvents(self.kinds if release.bands else 0)
+        self._after = 0
+
+    def bring_on(self, home: Home, release: Release) -> None:
+        """Count what the log has beyond what was counted."""
+        slower = None if release.bands else release.slow_above[0]
+        for one in events.answers_since(home.database, release.update, self._after, slower=slower):
+            over = range(bisect_left(release.slow_above, one.latency_ms))
+            self.slow.add(one.step, one.arm, one.key, over)
+            if release.bands:
+                said = json.loads(one.prediction)
+                band = band_of(said, release.bands, numbers=self._numbers)
+                self.bands.add(one.step, one.arm, one.key, band)
+            self._after = one.id
 
 
 class _Known:
@@ -98,6 +127,10 @@ class _Kept(NamedTuple):
 #: it is not at hand, or the record went on without it, all are read again to the same end. Whoever
 #: judges takes it out meanwhile, so no two threads share it.
 _KEPT: WeakKeyDictionary[PredictionLog, dict[str, _Kept]] = WeakKeyDictionary()
+
+
+#: As ``_KEPT``, of what is counted without labels: what is counted already is not read again.
+_COUNTED: WeakKeyDictionary[PredictionLog, dict[str, _Counted]] = WeakKeyDictionary()
 
 
 def _told(home: Home, spec: ModelSpec, release: Release) -> Iterator[Labelled]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -57,6 +58,7 @@ class Serving:
         self._gateway = Gateway(sink=self._written)
         self._served: dict[tuple[str, int], Served] = {}
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
+        self._judging, self._turns, self._judged = Lock(), count(1), dict[str, int]()
         self._epoch, self._followed, self._read = 0, -1, time.monotonic()
         #: What keeps answers of the event loop, off the request path.
         self.writer = LogWriter(self._home.log, self._home.journal.now)
@@ -161,7 +163,18 @@ class Serving:
             )
 
     def tend(self, model: str) -> None:
-        """Judge what is on traffic for a model, and route by the result."""
+        """Judge what is on traffic for a model, and route by the result.
+
+        Threads take turns, and whoever asked before a turn began is served by it.
+        """
+        asked = next(self._turns)
+        with self._judging:
+            if self._judged.get(model, 0) < asked:
+                began = next(self._turns)
+                self._judge(model)
+                self._judged[model] = began
+
+    def _judge(self, model: str) -> None:
         with self._home.journal.read() as reader:
             live = [
                 update

@@ -1,5 +1,6 @@
 """One event an entity: what one user does often must not count often."""
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 #: Bits and hashes an entity: one new entity in two thousand is taken for a known one at the limit.
@@ -34,3 +35,28 @@ class FirstPerEntity:
             new |= not self._bits[byte] >> bit & 1
             self._bits[byte] |= 1 << bit
         return new
+
+
+class FirstEvents:
+    """How many entities had an event of each of so many ``kinds``, by the step and the arm of the
+    first one they had. An answer without a key is an entity of its own.
+
+    >>> events = FirstEvents(2)
+    >>> for key in ("ann", "ann", None):
+    ...     events.add(0, "champion", key, [1])
+    >>> events.counts
+    {(0, 'champion'): [0, 2]}
+    """
+
+    def __init__(self, kinds: int):
+        self.counts: dict[tuple[int, str], list[int]] = {}
+        self._seen = [FirstPerEntity() for _ in range(kinds)]
+
+    def add(self, step: int, arm: str, key: str | None, kinds: Iterable[int]) -> None:
+        """Count an answer that is an event of these kinds, given as their numbers."""
+        for kind in kinds:
+            if key is None or self._seen[kind].first(key):
+                counts = self.counts.get((step, arm))
+                if counts is None:
+                    counts = self.counts[step, arm] = [0] * len(self._seen)
+                counts[kind] += 1

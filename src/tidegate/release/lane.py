@@ -51,6 +51,12 @@ class Lane:
     _elsewhere: asyncio.Task[None] | None = None
     _called: bool = False
 
+    @property
+    def inputs(self) -> tuple[str, ...] | None:
+        """The columns of what is in production, where all are numbers."""
+        champion = self.route().champion
+        return None if champion is None else champion.inputs
+
     async def ask(
         self, asked: Asked, keys: Sequence[str] | None = None, arm: Arm | None = None
     ) -> list[Answer]:

@@ -1,5 +1,6 @@
 """What counts as an event: slow answers, answers that are rare for the champion, late labels."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
@@ -71,6 +72,19 @@ def classes(answers: Sequence[Any]) -> list[Any]:
 def edges(answers: ArrayLike) -> list[float]:
     """Edges between the ranges of the champion's numbers: rare at either end, common between."""
     return sorted({float(edge) for edge in np.quantile(np.asarray(answers), EDGES)})
+
+
+def band_of(answer: Any, bands: Sequence[Any], *, numbers: bool) -> list[int]:
+    """The band that an answer lies in, by its number; of a class that is not counted, none.
+
+    ``bands`` are classes; of ``numbers`` they are ascending edges, which make one band more.
+
+    >>> band_of(0.5, [0.0, 1.0], numbers=True), band_of("no", ["no", "yes"], numbers=False)
+    ([1], [0])
+    """
+    if numbers:
+        return [bisect_right(bands, float(answer))]
+    return [bands.index(answer)] if answer in bands else []
 
 
 def matured(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,7 +20,6 @@ from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy, Conflict, DataError, TidegateError, WrongUsage
 from tidegate.process.serving import Serving
 from tidegate.release.lane import Lane
-from tidegate.release.route import Route
 
 _JSON = (b"content-type", b"application/json")
 
@@ -86,8 +86,8 @@ class GatewayApp:
     # What is asked
 
     async def _infer(self, name: str, body: bytes, headers: Headers) -> Reply:
-        lane, route = await self._lane(name)
-        asked = request_of(body, _header_length(headers), _inputs(route))
+        lane = self._lanes.get(name) or await self._lane(name)
+        asked = request_of(body, _header_length(headers), lane.inputs)
         answers = await _answers(lane, asked.asked, asked.keys, headers)
         reply, head = response_of(name, asked, answers)
         if head is None:
@@ -97,7 +97,7 @@ class GatewayApp:
         return reply, [kind, length, _versions(answers)]
 
     async def _predict(self, name: str, body: bytes, headers: Headers) -> Reply:
-        lane, _ = await self._lane(name)
+        lane = self._lanes.get(name) or await self._lane(name)
         asked, keys = rows_of(document(body))
         answers = await _answers(lane, asked, keys, headers)
         told = [
@@ -158,20 +158,21 @@ class GatewayApp:
     async def _metrics(self, *_: Any) -> Reply:
         return self.metrics.page()
 
-    async def _lane(self, name: str) -> tuple[Lane, Route]:
+    async def _lane(self, name: str) -> Lane:
         serving = self._of_process()
-        route = serving.routed(name)
-        if route is None:  # it is loaded first, and that takes time
-            route = await asyncio.to_thread(serving.route, name)
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = Lane(lambda: serving.route(name), self._sink, serving.threads)
-            self._lanes[name] = lane
-        return lane, route
+        if serving.routed(name) is None:  # it is loaded first, and that takes time
+            await asyncio.to_thread(serving.route, name)
+        lane = Lane(partial(serving.route, name), self._sink(serving), serving.threads)
+        return self._lanes.setdefault(name, lane)
 
-    def _sink(self, asked: Asked, answers: list[Answer]) -> None:
-        self._of_process().log(asked, answers)
-        self.metrics.answered(answers)
+    def _sink(self, serving: Serving) -> Callable[[Asked, list[Answer]], None]:
+        log, count = serving.log, self.metrics.answered
+
+        def taken(asked: Asked, answers: list[Answer]) -> None:
+            log(asked, answers)
+            count(answers)
+
+        return taken
 
 
 async def _answers(
@@ -203,11 +204,12 @@ def _header_length(headers: Headers) -> int | None:
     return int(told)
 
 
-def _inputs(route: Route) -> tuple[str, ...] | None:
-    return route.champion.inputs if route.champion is not None else None
-
-
 def _versions(answers: list[Answer]) -> tuple[bytes, bytes]:
     """The versions that answered, as a header."""
-    told = ", ".join(f"{answers[0].model}@{version}" for version in versions_of(answers))
+    return _version_header(answers[0].model, tuple(versions_of(answers)))
+
+
+@lru_cache(256)
+def _version_header(model: str, versions: tuple[int, ...]) -> tuple[bytes, bytes]:
+    told = ", ".join(f"{model}@{version}" for version in versions)
     return b"tidegate-version", told.encode()

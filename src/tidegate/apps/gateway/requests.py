@@ -24,6 +24,7 @@ _TAKES: dict[str, frozenset[type]] = {
 }
 #: What most numbers come as.
 _FLOATS = frozenset({"FP64", "FP32"})
+_NUMBERS, _TEXT, _ONE_ROW = frozenset({float, int}), frozenset({str}), [1]
 
 
 @dataclass(slots=True)
@@ -136,24 +137,23 @@ def _object(told: dict[str, Any], name: str) -> dict[str, Any]:
 def _plain_row(tensors: list[dict[str, Any]]) -> Asked | None:
     """One row of numbers, which most requests are, without a second look; None for all else, and
     for what is wrong: ``_checked`` says how."""
-    columns: dict[str, list[Any]] = {}
-    row = []
-    for tensor in tensors:
-        try:
-            if tensor["shape"] != [1] or tensor["datatype"] not in _FLOATS:
-                return None
-            name, data = tensor["name"], tensor["data"]
-            (value,) = data
-        except (KeyError, TypeError, ValueError):
-            return None
-        kind = type(value)
-        if (kind is not float and kind is not int) or type(name) is not str:
-            return None
-        columns[name] = data
-        row.append(value)
-    if len(columns) < len(row):
+    try:
+        names = tuple([one["name"] for one in tensors])
+        shapes, kinds = [one["shape"] for one in tensors], {one["datatype"] for one in tensors}
+        data = [one["data"] for one in tensors]
+        row = [value for (value,) in data]
+    except (KeyError, TypeError, ValueError):
         return None
-    return Asked(tuple(columns), 1, columns=columns, block=np.array([row], np.float64))
+    columns = dict(zip(names, data, strict=True))
+    if (
+        len(columns) < len(names)
+        or shapes.count(_ONE_ROW) < len(shapes)
+        or not kinds <= _FLOATS
+        or not _NUMBERS.issuperset(map(type, row))
+        or not _TEXT.issuperset(map(type, names))
+    ):
+        return None
+    return Asked(names, 1, columns=columns, block=np.array([row], np.float64))
 
 
 def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]:

@@ -14,29 +14,29 @@ def response_of(
     model: str, request: Request, answers: Sequence[Answer]
 ) -> tuple[bytes, int | None]:
     """The response, and the length of its JSON where outputs follow as bytes."""
-    outputs = [one for one in _outputs(answers) if not request.outputs or one["name"] in
-               request.outputs]  # fmt: skip
+    outputs = _outputs(answers)
+    if request.outputs:
+        outputs = [one for one in outputs if one["name"] in request.outputs]
     tails = [encoded(one) for one in outputs] if request.binary else []
-    told = {
-        "model_name": model,
-        "model_version": ",".join(map(str, versions_of(answers))),
-        "outputs": outputs,
-        "parameters": {
-            "request_ids": [answer.request_id for answer in answers],
-            "versions": [answer.version for answer in answers],
-            "arms": [answer.arm for answer in answers],
-            "params": sorted({answer.params for answer in answers}),
-            "epoch": answers[0].epoch,
-        },
+    told: dict[str, Any] = {} if request.id is None else {"id": request.id}
+    told["model_name"] = model
+    told["model_version"] = ",".join(map(str, versions_of(answers)))
+    told["outputs"] = outputs
+    told["parameters"] = {
+        "request_ids": [answer.request_id for answer in answers],
+        "versions": [answer.version for answer in answers],
+        "arms": [answer.arm for answer in answers],
+        "params": sorted({answer.params for answer in answers}),
+        "epoch": answers[0].epoch,
     }
-    if request.id is not None:
-        told = {"id": request.id, **told}
     head = orjson.dumps(told)
     return (head + b"".join(tails), len(head)) if request.binary else (head, None)
 
 
 def versions_of(answers: Sequence[Answer]) -> list[int]:
     """The versions that answered, each once."""
+    if len(answers) == 1:
+        return [answers[0].version]
     return sorted({answer.version for answer in answers})
 
 

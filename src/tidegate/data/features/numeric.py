@@ -55,19 +55,38 @@ class Numbers:
         widths = np.array([len(f.names) for f in features], np.int64)
         self._places = np.cumsum(widths) - widths
         self._indicated = np.flatnonzero(widths == 2)
+        self._in_order = len(self._indicated) == 0
 
     def put(self, block: Floats, columns: Sequence[Floats]) -> None:
         """Write the features of columns of float64; what is not finite counts as missing."""
         for start in range(0, len(block), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            values = np.stack([column[part] for column in columns], axis=1)
-            known = np.isfinite(values)
-            with np.errstate(over="ignore", invalid="ignore"):
-                scaled = (np.where(known, values, self._fill) - self._mean) / self._scale
-            # A value too far out for float64 stays at its end.
-            block[part, self._places] = np.minimum(np.maximum(scaled, -LARGEST), LARGEST)
-            if len(self._indicated):
-                block[part, self._places[self._indicated] + 1] = ~known[:, self._indicated]
+            self._put(block[part], np.stack([column[part] for column in columns], axis=1))
+
+    def of(self, values: Floats) -> Floats:
+        """As ``put``, of columns that are one array already, ``(n_rows, n_columns)``, into a new
+        one where no other features belong beside them."""
+        block = np.empty((len(values), len(self._places) + len(self._indicated)))
+        for start in range(0, len(values), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            self._put(block[part], values[part])
+        return block
+
+    def _put(self, block: Floats, values: Floats) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = values - self._mean
+            scaled /= self._scale
+        # Few rows have anything missing, or too far out: NaN is on neither side of a limit.
+        if self._in_order and scaled.max() <= LARGEST and scaled.min() >= -LARGEST:
+            block[:, : len(self._places)] = scaled
+            return
+        known = np.isfinite(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (np.where(known, values, self._fill) - self._mean) / self._scale
+        # A value too far out for float64 stays at its end.
+        block[:, self._places] = np.minimum(np.maximum(scaled, -LARGEST), LARGEST)
+        if len(self._indicated):
+            block[:, self._places[self._indicated] + 1] = ~known[:, self._indicated]
 
 
 def fit_numeric(

@@ -156,9 +156,7 @@ class Transform(Frozen):
 
     def apply_numbers(self, block: Floats) -> Floats:
         """As ``apply``, for ``columns`` as float64 ``(n_rows, n_columns)``, NaN where missing."""
-        out = np.empty((len(block), self._width))
-        self._numbers.put(out, list(block.T))
-        return out
+        return self._numbers.of(block)
 
     def _require(self, frame: pl.DataFrame) -> None:
         given = set(frame.columns)

@@ -96,8 +96,10 @@ def _probabilities(x: Floats, coef: Array, intercept: Array) -> Floats:
     """Class probabilities exactly as scikit-learn computes them."""
     scores = x @ coef.T + intercept
     if len(coef) == 1:
-        right = expit(scores.ravel())
-        return np.vstack([1 - right, right]).T
+        shares = np.empty((len(x), 2))
+        shares[:, 1] = expit(scores[:, 0])
+        shares[:, 0] = 1 - shares[:, 1]
+        return shares
     return np.asarray(softmax(scores, copy=False))
 
 

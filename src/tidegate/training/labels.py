@@ -70,5 +70,9 @@ def scored_predictions(classes: list[Any], scores: Floats) -> Predictions:
 
 def class_predictions(classes: list[Any], probabilities: Floats) -> Predictions:
     """The most probable class of each row; the first of equals."""
-    values = label_array(classes)[np.argmax(probabilities, axis=1)]
+    if len(classes) == 2:  # argmax lets other threads go first, which costs a small answer dear
+        codes = (probabilities[:, 1] > probabilities[:, 0]).astype(np.intp)
+    else:
+        codes = np.argmax(probabilities, axis=1)
+    values = label_array(classes)[codes]
     return Predictions(values=values, classes=list(classes), probabilities=probabilities)

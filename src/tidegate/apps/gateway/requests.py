@@ -59,7 +59,7 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
     parameters = _object(told, "parameters")
     if header_length is not None:
         tensors = _with_bytes(tensors, body[header_length:])
-    asked = _plain_row(tensors)
+    asked = _plain_row(tensors) if len(tensors) > 1 else _plain_block(tensors[0], inputs)
     if asked is None:
         if not all(isinstance(one, dict) for one in tensors):
             raise _no_inputs()
@@ -156,6 +156,26 @@ def _plain_row(tensors: list[dict[str, Any]]) -> Asked | None:
     return Asked(names, 1, columns=columns, block=np.array([row], np.float64))
 
 
+def _plain_block(tensor: dict[str, Any], inputs: tuple[str, ...] | None) -> Asked | None:
+    """All columns as one tensor of floats, row by row in one list; as ``_plain_row`` else."""
+    try:
+        name, shape, kind, data = (tensor[what] for what in ("name", "shape", "datatype", "data"))
+        rows, width = shape
+        plain = kind in _FLOATS and _NUMBERS.issuperset(map(type, data))
+    except (KeyError, TypeError, ValueError):
+        return None
+    if (
+        not plain
+        or inputs is None
+        or name in inputs
+        or (type(name), type(rows), type(width), type(data)) != (str, int, int, list)
+        or width != len(inputs)
+        or rows * width != len(data)
+    ):
+        return None
+    return Asked(inputs, rows, block=np.array(data, np.float64).reshape(rows, width))
+
+
 def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]:
     """Names and values of tensors that have what a tensor has."""
     names, data = list[str](), list[Any]()
@@ -244,9 +264,13 @@ def _block(columns: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def _unnested(values: list[Any], width: int) -> list[Any]:
     """All values, row by row; a row without a vector misses all of its numbers."""
-    nested = any(isinstance(given, list) for given in values)
-    rows = [[None] * width if nested and given is None else given for given in values]
-    return [v for given in rows for v in (given if isinstance(given, list) else [given])]
+    kinds = set(map(type, values))
+    if list not in kinds:
+        return values
+    if len(kinds) > 1:
+        gone = [None] * width
+        values = [gone if v is None else v if isinstance(v, list) else [v] for v in values]
+    return [value for row in values for value in row]
 
 
 def _check_kinds(tensor: dict[str, Any], values: list[Any]) -> None:

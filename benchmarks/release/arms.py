@@ -127,7 +127,9 @@ def tidegate(bench: Bench, house: canary.House) -> dict[str, dict]:
         bench.say(f"no release: {told(found['Tidegate, no release'])}")
         house.on_traffic(1, port)
         with servers.labelling(port, bench.labels):
-            for name, body in (("", "columns"), (", binary tensors", "binary")):
+            for name, body in (
+                ("", "columns"), (", one tensor", "tensor"), (", binary tensors", "binary"),
+            ):  # fmt: skip
                 name = f"Tidegate, canary{name}"
                 order = bench.order(port, canary.PATH, body, "tidegate", house.expected)
                 try:

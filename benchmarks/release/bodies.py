@@ -69,6 +69,11 @@ def matrix(row: np.ndarray) -> bytes:
     return compact({"inputs": [tensor]})
 
 
+def tensor(row: np.ndarray, number: int) -> bytes:
+    """The same, with the entity of the row."""
+    return matrix(row)[:-1] + b"," + compact({"parameters": {"keys": keys(1, number)}})[1:]
+
+
 def plain(row: np.ndarray) -> bytes:
     """As servers without a protocol are shown it in their documentation."""
     return compact({"rows": [row.tolist()]})
@@ -81,6 +86,7 @@ def written(folder: Path) -> dict[str, Bodies]:
         "columns": [columns(x[n : n + 1], n) for n in range(BODIES)],
         "binary": [b"".join(binary(row, n)) for n, row in enumerate(x)],
         "matrix": [matrix(row) for row in x],
+        "tensor": [tensor(row, n) for n, row in enumerate(x)],
         "plain": [plain(row) for row in x],
     }
     found = {}

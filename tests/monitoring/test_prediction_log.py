@@ -8,6 +8,7 @@ import pytest
 
 from tidegate.domain.answer import Answer
 from tidegate.domain.errors import Conflict, DataError, NotFound
+from tidegate.domain.rollout import Places
 from tidegate.monitoring.prediction_log import PORTION, Counts, Logged, PredictionLog
 
 ANSWER = Logged(
@@ -132,3 +133,10 @@ def test_features_that_json_cannot_say_are_kept_as_it_can():
 def test_writing_nothing_is_fine(log):
     log.write([])
     assert log.counts("m").answers == 0
+
+
+def test_places_are_how_far_the_log_goes(log):
+    assert log.places() == Places(answers=0, labels=0)
+    log.write(answers(3))
+    log.label("r1", "down", at="t1")
+    assert log.places() == Places(answers=3, labels=1)

@@ -112,6 +112,13 @@ class ReleaseStatus(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
+class Places(Frozen):
+    """How far a prediction log goes: the number of its last answer, and of its last label."""
+
+    answers: int = 0
+    labels: int = 0
+
+
 class Release(Frozen):
     """The one release under way, or last made, for a model.
 
@@ -119,6 +126,7 @@ class Release(Frozen):
     ``tallies`` holds one entry a step begun; ``labels_seen`` is the order number of the last
     label they count. ``alpha`` is this release's chance of a false rollback, ``spent`` what it and
     those before it have taken of the budget. ``cleared`` is the last step that a person let begin.
+    ``since``: how far the prediction log went when it began; what is of it lies behind that.
     """
 
     update: str
@@ -131,6 +139,7 @@ class Release(Frozen):
     started_at: str
     tallies: list[Tally]
     labels_seen: int = 0
+    since: Places | None = None
     matured_seen: int = 0  # with a maturity window: how many labels they count, in its order
     harm: float = 0.0  # the e-value against "no harm" when last judged
     as_good: float | None = None  # the e-value for "no worse than the margin", where one is asked

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from tidegate.domain.answer import Answer
 from tidegate.domain.errors import Conflict, DataError, NotFound
+from tidegate.domain.rollout import Places
 from tidegate.store.database import Database
 from tidegate.store.tables import labels as _labels
 from tidegate.store.tables import predictions as _predictions
@@ -160,6 +161,16 @@ class PredictionLog:
                 return
             yield from (_labelled(row) for row in rows)
             after, left = rows[-1].seq, left - len(rows)
+
+    def places(self) -> Places:
+        """How far the log goes."""
+        ends = sa.select(
+            sa.select(sa.func.max(_predictions.c.id)).scalar_subquery(),
+            sa.select(sa.func.max(_labels.c.seq)).scalar_subquery(),
+        )
+        with self._database.read() as connection:
+            answers, labels = connection.execute(ends).one()
+        return Places(answers=answers or 0, labels=labels or 0)
 
     def counts(self, model: str) -> Counts:
         """Answers and labels of a model."""

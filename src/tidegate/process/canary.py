@@ -85,7 +85,7 @@ class _Counted:
         self.kinds = len(release.bands) + self._numbers
         self.slow = FirstEvents(self.limits)
         self.bands = FirstEvents(self.kinds if release.bands else 0)
-        self._after = 0
+        self._after = release.since.answers if release.since is not None else 0
 
     def bring_on(self, home: Home, release: Release) -> None:
         """Count what the log has beyond what was counted."""
@@ -135,7 +135,8 @@ _COUNTED: WeakKeyDictionary[PredictionLog, dict[str, _Counted]] = WeakKeyDiction
 
 def _told(home: Home, spec: ModelSpec, release: Release) -> Iterator[Labelled]:
     """The release's labelled answers from its beginning, in the order they are judged in."""
-    answers = home.log.labelled(spec.model, update_id=release.update)
+    after = release.since.labels if release.since is not None else 0
+    answers = home.log.labelled(spec.model, update_id=release.update, after=after)
     minutes = spec.policy.rollout.maturity_minutes
     if minutes is None:
         return answers

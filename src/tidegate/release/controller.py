@@ -9,7 +9,7 @@ import numpy as np
 
 from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.policy import RolloutPolicy
-from tidegate.domain.rollout import Release, ReleaseStatus, Tally
+from tidegate.domain.rollout import Places, Release, ReleaseStatus, Tally
 from tidegate.release.budget import KEEP, alpha_left, spend
 from tidegate.release.judge import Floats, as_good_e_value, harm_e_value, value
 from tidegate.release.signals import log_bands, log_slow
@@ -47,12 +47,13 @@ def start(
     spent: float = 0.0,
     slow_above: Sequence[float] = (),
     bands: Sequence[Any] = (),
+    since: Places | None = None,
 ) -> Release:
     """A release at its first step; promoted at once where there is no champion to compare with.
 
     ``spent`` is what earlier releases of the model took of the budget of false rollbacks,
     ``slow_above`` the limits in milliseconds beyond which an answer is slow, ``bands`` the classes
-    of answers, or edges of ranges, that are counted.
+    of answers, or edges of ranges, that are counted, ``since`` how far the prediction log goes.
     """
     compared = champion is not None
     alpha = alpha_left(spent, alpha=policy.alpha, budget=policy.false_rollbacks)
@@ -70,6 +71,8 @@ def start(
         spent=spend(spent, alpha) if compared else KEEP * spent,
         slow_above=list(slow_above) if compared else [],
         bands=list(bands) if compared else [],
+        since=since,
+        labels_seen=since.labels if since is not None else 0,
         step_at=now,
         ended_at=None if compared else now,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import uvicorn
 
 from tidegate.apps.api.app import make_app
+from tidegate.apps.http.wire import OneWrite
 from tidegate.domain.errors import WrongUsage
 from tidegate.process.workspace import Workspace
 
@@ -29,7 +30,10 @@ def serve(folder: Path | None, actor: str | None, *, host: str, port: int, worke
     gc.set_threshold(20_000, 50, 100)
     # Answers are given in the main thread; others give way to it within half a millisecond.
     sys.setswitchinterval(0.0005)
-    uvicorn.run(app, host=host, port=port, log_level="info", access_log=False, proxy_headers=False)
+    uvicorn.run(
+        app, host=host, port=port, http=OneWrite, log_level="info", access_log=False,
+        proxy_headers=False,
+    )  # fmt: skip
 
 
 def _is_loopback(host: str) -> bool:

@@ -143,6 +143,7 @@ def _start(case: Case, deployment: Deployment) -> Deployment:
             spent=before.spent if before is not None else 0.0,
             slow_above=_slow_above(case),
             bands=_bands(case),
+            since=case.home.log.places(),
         )
         started = deployment.model_copy(update={"release": release})
         was = deployment if tx.get(Deployment, update.model) is not None else None

@@ -30,6 +30,15 @@ def answers(database: Database, model: str, version: int, limit: int = 10_000) -
     return [json.loads(answer) for answer in found]
 
 
+def answered(database: Database, update_id: str) -> dict[tuple[int, str], int]:
+    """How many answers were given during a release, by step and arm."""
+    by = (_predictions.c.step, _predictions.c.arm)
+    wanted = sa.select(*by, sa.func.count().label("answers")).group_by(*by)
+    with database.read() as connection:
+        rows = connection.execute(wanted.where(_predictions.c.update_id == update_id))
+        return {(row.step, row.arm): row.answers for row in rows}
+
+
 def slow(database: Database, update_id: str, above_ms: Sequence[float]) -> Counts:
     """How many entities of a release had an answer that took longer than each limit."""
     beyond = [_predictions.c.latency_ms > limit for limit in above_ms]

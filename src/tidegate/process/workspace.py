@@ -359,9 +359,13 @@ class Workspace:
         """The whole record checked."""
         return auditing.verify_all(self.home)
 
-    def document(self, update_id: str, lang: str = "en") -> str:
-        """The update record as Markdown."""
-        return records.update_record(self.home, self.update(update_id), lang)
+    def document(
+        self, update_id: str, lang: str = "en", kind: str = "record", form: str = "md"
+    ) -> str:
+        """An update's ``record``, or the ``deployment`` log of its release; ``md`` or ``html``."""
+        update = self.update(update_id)
+        kinds, forms = records.Kind(kind), records.Format(form)
+        return records.document(self.home, update, kinds, forms, lang)
 
     def describe(self, update: Update) -> Message:
         """Where an update stands, in a sentence."""

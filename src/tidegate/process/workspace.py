@@ -39,6 +39,7 @@ from tidegate.process.home import Home, Progress, make_home, silent
 from tidegate.process.runner import Watcher, find_update, run, withdraw
 from tidegate.process.serving import Serving
 from tidegate.process.stages.release import current
+from tidegate.release.verdict import ReleaseVerdict, verdict
 
 
 def default_folder() -> Path:
@@ -327,6 +328,17 @@ class Workspace:
             return deployment
         release = catch_up(self.home, self.model(model), deployment.release)
         return deployment.model_copy(update={"release": release})
+
+    def verdict(
+        self, model: str, *, step: int | None = None, version: int | None = None
+    ) -> ReleaseVerdict:
+        """The release in one word, for whoever steers traffic from outside.
+
+        ``step``, from 1: whether that step may be left; ``version``: whose release is meant.
+        """
+        rollout = self.model(model).policy.rollout
+        deployment, judged = self.deployment(model), self.deployment_now(model).release
+        return verdict(deployment, judged, rollout, step=step, version=version)
 
     def promote(self, model: str, *, step: bool = False) -> Update:
         """End the canary, or the observation, by hand; ``step`` only lets the next step begin."""

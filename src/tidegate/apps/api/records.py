@@ -124,6 +124,17 @@ def release(ws: Acting, model: str) -> Any:
     return plain(ws.deployment_now(model))
 
 
+@router.get("/models/{model}/release/verdict")
+def verdict(
+    ws: Acting,
+    model: str,
+    step: Annotated[int | None, Query(ge=1)] = None,
+    version: Annotated[int | None, Query(ge=1)] = None,
+) -> Any:
+    """The release in one word, for outside controllers: promote, hold or rollback."""
+    return plain(ws.verdict(model, step=step, version=version))
+
+
 @router.post("/models/{model}/release/promote")
 def promote(ws: Acting, model: str) -> dict[str, Any]:
     """End the canary, or the observation, by hand."""

@@ -24,7 +24,7 @@ lint: $(DEV)  ## ruff, mypy strict, import-linter
 docs: $(RUN)  ## draw the pictures in docs/
 	$(BIN)/python docs/draw_loop.py
 
-docs-release: $(RUN)  ## play a release of wrong labels over HTTP (../shared/data); writes docs/deployment-log.md
+docs-release: $(RUN)  ## play a release of wrong labels over HTTP (../shared/data); writes docs/deployment-log.md and release.md
 	@$(BIN)/python docs/play_release.py
 
 reports: $(RUN)  ## pages with pictures on three real streams (../shared/data), in reports/

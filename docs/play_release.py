@@ -4,7 +4,8 @@ The half-hours of electricity.csv (../shared/data) arrive in two files. Whoever 
 the second one took up for down in the afternoons, the hold-out comes from the same file, and so
 offline all looks well. The rows that follow are replayed over HTTP to two gateways, several in
 flight at a time, and what came true is told thousands of answers later. ``make docs-release``
-writes docs/deployment-log.md and its Chinese from what the record then holds.
+writes docs/deployment-log.md, a part of docs/release.md, and both in Chinese, from what the record
+then holds.
 """
 
 import http.client
@@ -25,6 +26,7 @@ from typing import Any
 import polars as pl
 
 from tidegate import Workspace
+from tidegate.domain.messages import render
 from tidegate.domain.people import Role
 from tidegate.domain.rollout import ReleaseStatus
 from tidegate.domain.stage import Team
@@ -219,14 +221,30 @@ def play(folder: Path, data: Path = DATA) -> tuple[Workspace, Update, Replay]:
     return ws, ws.update(update.id), replay
 
 
+#: Where the excerpt stands in a page, and the sections of the log that it is made of.
+BEGIN, END = "<!-- from the deployment log -->\n", "<!-- to here -->"
+SHOWN = ("What ended it", "Who met it", "Way back")
+
+
+def excerpt(log: str, lang: str) -> str:
+    """The sections of a deployment log that a page shows, one heading lower."""
+    parts = {part.partition("\n")[0]: part for part in log.split("\n## ")}
+    shown = (parts[render(heading, {}, lang)].strip() for heading in SHOWN)
+    return "".join(f"### {part}\n\n" for part in shown)
+
+
 def write(folder: Path) -> None:
     """The deployment log of that release, in both languages, to docs/."""
     ws, update, _ = play(folder)
-    for lang, name in (("en", "deployment-log.md"), ("zh", "deployment-log.zh-CN.md")):
+    for lang, ending in (("en", ".md"), ("zh", ".zh-CN.md")):
+        name, page = f"deployment-log{ending}", HERE / f"release{ending}"
         text = ws.document(update.id, lang, kind="deployment")
         text = text.replace(f"{socket.gethostname()[:40]}-", "gateway-")  # no name of a machine
         (HERE / name).write_text(text, encoding="utf-8")
-        print(HERE / name)
+        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+        told = f"{before}{BEGIN}\n{excerpt(text, lang)}{END}{rest.partition(END)[2]}"
+        page.write_text(told, encoding="utf-8")
+        print(name, page.name)
     ws.close()
 
 

@@ -119,12 +119,12 @@ def test_every_answer_is_what_the_record_says(played, logged):
     assert len(logged) == len(replay.replies)
 
 
-def test_when_all_gateways_have_followed_no_answer_is_the_candidates(story, played):
+def test_when_all_gateways_have_followed_no_answer_is_the_candidates(played):
     ws, _, replay = played
     (followed,) = events(ws, "release.followed")
     assert len(followed.note["gateways"]) == len(replay.ports) == 2
     after = [reply for reply in replay.replies if reply.sent > seconds(followed.at)]
-    assert len(after) > story.AFTER / 2
+    assert len(after) > 100
     assert {reply.version for reply in after} == {"electricity@1"}
     assert any(r.version == "electricity@2" for r in replay.replies)
 

@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := .venv/.run
 DEV := .venv/.dev
 
-.PHONY: demo test lint format lock docs reports bench-backtest bench-params bench-data bench-training bench-canary bench-release clean help
+.PHONY: demo test lint format lock docs docs-release reports bench-backtest bench-params bench-data bench-training bench-canary bench-release clean help
 
 help:  ## what can be made here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ lint: $(DEV)  ## ruff, mypy strict, import-linter
 
 docs: $(RUN)  ## draw the pictures in docs/
 	$(BIN)/python docs/draw_loop.py
+
+docs-release: $(RUN)  ## play a release of wrong labels over HTTP (../shared/data); writes docs/deployment-log.md and release.md
+	@$(BIN)/python docs/play_release.py
 
 reports: $(RUN)  ## pages with pictures on three real streams (../shared/data), in reports/
 	@$(BIN)/python docs/draw_reports.py

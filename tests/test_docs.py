@@ -42,6 +42,18 @@ def test_the_model_of_tensors_that_is_shown_can_be_declared(name):
         assert list(map(len, taken.values())) == [1, 1]
 
 
+@pytest.mark.parametrize("name", ["docs/release.md", "docs/release.zh-CN.md"])
+def test_the_release_that_is_shown_can_be_declared_and_is_of_the_log(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert ModelSpec.model_validate(yaml.safe_load(shown)).policy.rollout.steps[1].share == 0.25
+    log = (ROOT / name.replace("release", "deployment-log")).read_text(encoding="utf-8")
+    part = text.partition("<!-- from the deployment log -->")[2].partition("<!-- to here -->")[0]
+    lines = [line.removeprefix("#") for line in part.splitlines() if line]
+    assert len(lines) > 10
+    assert set(lines) <= set(log.splitlines())
+
+
 def test_the_pictures_are_the_drawn_ones():
     drawn = runpy.run_path(str(ROOT / "docs" / "draw_loop.py"))
     for lang, name in drawn["FILES"].items():

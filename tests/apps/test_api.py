@@ -279,3 +279,18 @@ def test_parameters_that_are_only_kept_are_not_served(fresh, tmp_path):
         assert answer.status_code == 409, answer.text
         assert "not served here" in answer.json()["detail"]
         assert "tidegate params checkout llm@champion -o FILE" in answer.json()["do"]
+
+
+def test_the_deployment_log_and_the_verdict_over_http(api):
+    log = api.get("/v1/updates/m-2/deployment?lang=zh")
+    assert log.text.startswith("# 部署日志 m-2")
+    assert log.headers["content-type"] == "text/markdown; charset=utf-8"
+    page = api.get("/v1/updates/m-2/deployment?format=html")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.text.count("<table>") == 5
+    assert api.get("/v1/updates/m-2/deployment?format=docx").status_code == 422
+    verdict = api.get("/v1/models/m/release/verdict").json()
+    assert (verdict["verdict"], verdict["step"], verdict["needed"]) == ("hold", 1, 40)
+    assert api.get("/v1/models/m/release/verdict?version=1").json()["verdict"] == "promote"
+    assert api.get("/v1/models/m/release/verdict?step=0").status_code == 422
+    assert api.get("/v1/models/none/release/verdict").status_code == 404

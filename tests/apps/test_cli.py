@@ -370,3 +370,18 @@ def test_a_number_of_thousands_of_digits_is_wrong_usage(named, line):
     told = named(line.format("9" * 5000))
     assert told.code == 2
     assert "Traceback" not in told.err
+
+
+def test_the_verdict_for_scripts(lived):
+    assert lived("release verdict m --json").json["verdict"] == "hold"
+    told = lived("release verdict m")
+    assert (told.code, told.out.partition(":")[0]) == (0, "hold")
+    assert lived('release rollback m --reason "no"').code == 0
+    told = lived("release verdict m --step 1 --lang zh")
+    assert (told.code, told.out.strip()) == (3, "rollback: no")
+    assert lived("release verdict m --version 1").code == 0
+
+
+def test_the_deployment_log_in_a_file(lived, tmp_path):
+    assert lived("docs m-2 --kind deployment --format html -o log.html").code == 0
+    assert "m@2" in (tmp_path / "log.html").read_text("utf-8")

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tidegate import Workspace
+from tidegate.governance.deployment import LABELS as DEPLOYMENT
 from tidegate.governance.record import LABELS
 
 
@@ -39,11 +40,30 @@ def test_the_same_record_is_the_same_text(ws):
     assert ws.document("t-1") == ws.document("t-1")
 
 
-def test_every_label_of_the_template_is_known():
+@pytest.mark.parametrize(
+    ("template", "labels"),
+    [("record.md.j2", LABELS), ("deployment.md.j2", {**LABELS, **DEPLOYMENT})],
+)
+def test_every_label_of_the_template_is_known(template, labels):
     from pathlib import Path
 
     import tidegate.governance as room
 
-    template = (Path(room.__file__).parent / "templates" / "record.md.j2").read_text()
-    used = set(re.findall(r'\bt\("([^"]+)"', template))
-    assert used <= LABELS.keys()
+    text = (Path(room.__file__).parent / "templates" / template).read_text()
+    used = set(re.findall(r'\bt\("([^"]+)"', text))
+    assert used
+    assert used <= labels.keys()
+
+
+def test_as_a_page_it_holds_no_tag_link_or_picture_that_people_wrote(tmp_path, ws):
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({"w": np.arange(3.0) + 1}, tmp_path / "v.safetensors")
+    nasty = "![p](http://evil/p.png) [a](http://evil) <img src=x> <http://evil>"
+    ws.import_params("t", tmp_path / "v.safetensors", reason=nasty)
+    page = ws.document("t-2", form="html")
+    assert page.count("<h2>") == ws.document("t-2").count("\n## ") > 8
+    assert "![p](http://evil/p.png)" in page
+    assert not re.search("<(img|a|script)\\b", page)
+    assert '<html lang="zh-CN">' in ws.document("t-2", "zh", form="html")

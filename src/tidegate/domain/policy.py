@@ -165,6 +165,11 @@ class RolloutPolicy(Frozen):
     by_hand: bool = Field(
         False, description="Whether a person lets each next step begin, once it is due: tidegate "
         "release promote MODEL --step. Going back is never by hand only.")  # fmt: skip
+    splitter: Literal["tidegate", "outside"] = Field(
+        "tidegate", description="Who says which requests the candidate answers: Tidegate, by user "
+        "and share, or a splitter in front of it (Argo Rollouts, a mesh), in the header "
+        "Tidegate-Arm. Then the judge goes by pairs of answers and needs no share; requests "
+        "without the header are the champion's, and count for nothing.")  # fmt: skip
     false_rollbacks: float = Field(
         0.05, gt=0, description="False rollbacks to be expected among successive releases, older "
         "ones counted less by a tenth each. Six in a row have an alpha of 0.01, and then each a "
@@ -180,6 +185,17 @@ class RolloutPolicy(Frozen):
         if sorted(set(shares)) != shares:
             raise ValueError(f"the shares of a rollout must grow from step to step, not {shares}")
         return steps
+
+    @model_validator(mode="after")
+    def _known_share(self) -> "RolloutPolicy":
+        asked = {"margin", "max_harm", "latency", "answers_beyond"}
+        given = sorted(name for name in asked if getattr(self, name))
+        if self.splitter == "outside" and given:
+            raise ValueError(
+                f"{', '.join(given)} take the share that answers were given at, which an outside "
+                "splitter does not tell: leave them out, or let Tidegate split"
+            )
+        return self
 
 
 class ObservePolicy(Frozen):

@@ -51,7 +51,8 @@ class Tally(Frozen):
 
     Where requests name their entity, the evidence rests on entities and not on requests:
     ``*_bad_entities`` count those that had their first bad answer, ``*_first_bad`` those whose
-    first labelled answer was bad. None: every request is an entity of its own.
+    first labelled answer was bad. None: every request is an entity of its own. ``matched`` counts
+    where a splitter outside sent the requests, at a share that is not known.
     """
 
     share: float
@@ -68,6 +69,7 @@ class Tally(Frozen):
     candidate_slow: tuple[int, ...] = ()
     champion_bands: tuple[int, ...] = ()  # entities with an answer in each class, or range
     candidate_bands: tuple[int, ...] = ()
+    matched: tuple[int, int] | None = None  # pairs whose bad answer is the candidate's, champion's
 
     @property
     def labels(self) -> int:
@@ -93,8 +95,12 @@ class Tally(Frozen):
         """Bad answers of the candidate beyond what the champion's say its share would bring.
 
         Counted by request: so many users have suffered. At full share there is nothing to compare
-        with, and every bad answer counts.
+        with, and every bad answer counts. Where a splitter outside sent the requests, its share is
+        that of the labelled answers.
         """
+        if self.matched is not None:
+            share = self.candidate_labels / max(1, self.champion_labels)
+            return self.candidate_bad - self.champion_bad * share
         if self.share == 1:
             return float(self.candidate_bad)
         return self.candidate_bad - self.champion_bad * self.share / (1 - self.share)

@@ -33,38 +33,40 @@ class Dossier(Frozen):
 
 def update_record(dossier: Dossier, lang: str = "en") -> str:
     """The record as Markdown in ``lang`` (``en`` or ``zh``), the same for the same dossier."""
-    return _template().render(
+    return template("record.md.j2").render(
         d=dossier,
         u=dossier.update,
         e={str(stage): evidence for stage, evidence in dossier.evidence.items()},
         charters={str(stage): charter for stage, charter in CHARTERS.items()},
         t=lambda text, **values: render(text, values, lang),
         m=lambda message: message.text(lang),
-        cell=_cell,
-        number=_number,
+        cell=cell,
+        number=number,
     )
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A document's template, for Markdown: what people wrote goes through ``cell``."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tidegate.governance"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML; cells are escaped by _cell
+        autoescape=False,  # noqa: S701 - Markdown, not HTML; cells are escaped by cell
     )
-    return environment.get_template("record.md.j2")
+    return environment.get_template(name)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """``value`` made safe for one cell of a Markdown table, or one line of text."""
     text = str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
     return " ".join(text.split())
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A number to four digits, a dash for none."""
     return "-" if value is None else f"{value:.4g}"
 
 

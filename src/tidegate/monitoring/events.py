@@ -35,6 +35,15 @@ def answers(database: Database, model: str, version: int, limit: int = 10_000) -
     return [json.loads(answer) for answer in found]
 
 
+def answered(database: Database, update_id: str) -> dict[tuple[int, str], int]:
+    """How many answers were given during a release, by step and arm."""
+    by = (_predictions.c.step, _predictions.c.arm)
+    wanted = sa.select(*by, sa.func.count().label("answers")).group_by(*by)
+    with database.read() as connection:
+        rows = connection.execute(wanted.where(_predictions.c.update_id == update_id))
+        return {(row.step, row.arm): row.answers for row in rows}
+
+
 def answers_since(
     database: Database, update_id: str, after: int, *, slower: float | None = None
 ) -> Iterator[Told]:

@@ -41,6 +41,13 @@ class Heartbeat:
             connection.execute(sa.delete(gateways).where(gateways.c.name == self.name))
 
 
+def alive(database: Database) -> list[str]:
+    """The gateways that run."""
+    wanted = sa.select(gateways.c.name).where(gateways.c.at > time.time() - GONE_SECONDS)
+    with database.read() as connection:
+        return sorted(connection.execute(wanted.order_by(gateways.c.name)).scalars())
+
+
 def behind(database: Database, size: int, seconds: float) -> list[str]:
     """The gateways that run and do not route by ``size`` events after so many seconds; empty as
     soon as all do."""
@@ -53,7 +60,7 @@ def behind(database: Database, size: int, seconds: float) -> list[str]:
 
 
 def _late(database: Database, size: int) -> list[str]:
-    alive = gateways.c.at > time.time() - GONE_SECONDS
-    wanted = sa.select(gateways.c.name).where(alive, gateways.c.seen < size)
+    runs = gateways.c.at > time.time() - GONE_SECONDS
+    wanted = sa.select(gateways.c.name).where(runs, gateways.c.seen < size)
     with database.read() as connection:
         return sorted(connection.execute(wanted.order_by(gateways.c.name)).scalars())

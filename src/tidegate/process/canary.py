@@ -17,6 +17,7 @@ from tidegate.monitoring.prediction_log import Labelled, PredictionLog
 from tidegate.process.home import Home
 from tidegate.release.controller import apply, decide, record, with_events, with_failures
 from tidegate.release.entities import FirstEvents, FirstPerEntity
+from tidegate.release.matching import Matching
 from tidegate.release.signals import band_of, matured
 
 
@@ -36,12 +37,12 @@ def catch_up(home: Home, spec: ModelSpec, release: Release) -> Release:
         known, answers = _Known(spec), _told(home, spec, release)
     for number, answer in enumerate(answers, 1):
         bad = is_bad(spec, release, answer)
-        first, first_bad = known.take(answer, bad=bad)
+        first, first_bad, matched = known.take(answer, bad=bad)
         if _counted(spec, before, number, answer):
             continue
         release = record(
             release, step=answer.step or 0, arm=answer.arm, bad=bad,
-            first=first, first_bad=first_bad,
+            first=first, first_bad=first_bad, matched=matched,
         ).model_copy(
             update={"labels_seen": max(answer.seq, release.labels_seen), "matured_seen": number}
         )  # fmt: skip
@@ -101,18 +102,25 @@ class _Counted:
 
 
 class _Known:
-    """Which entities were seen in this release, at all and with a bad answer."""
+    """Which entities were seen in this release, at all and with a bad answer; and open pairs."""
 
     def __init__(self, spec: ModelSpec):
         by_entity = spec.policy.rollout.count_per == "entity"
         self._all = FirstPerEntity() if by_entity else None
         self._bad = FirstPerEntity() if by_entity else None
+        self._pairs = Matching() if spec.policy.rollout.splitter == "outside" else None
 
-    def take(self, answer: Labelled, *, bad: bool) -> tuple[bool, bool]:
-        """Whether it is the entity's first labelled answer, and whether its first bad one."""
-        if self._all is None or self._bad is None or answer.key is None:
-            return True, bad
-        return self._all.first(answer.key), bad and self._bad.first(answer.key)
+    def take(self, answer: Labelled, *, bad: bool) -> tuple[bool, bool, tuple[int, int] | None]:
+        """Whether it is the entity's first labelled answer, and whether its first bad one; and the
+        pairs that it completes, where the split is not Tidegate's."""
+        first, first_bad = True, bad
+        if self._all is not None and self._bad is not None and answer.key is not None:
+            first = self._all.first(answer.key)
+            first_bad = bad and self._bad.first(answer.key)
+        if self._pairs is None:
+            return first, first_bad, None
+        pairs = self._pairs.take(answer.step or 0, answer.arm, bad=bad) if first else (0, 0)
+        return first, first_bad, pairs
 
 
 class _Kept(NamedTuple):

@@ -198,7 +198,10 @@ class Serving:
         release = deployment.release
         canary = release is not None and release.status is ReleaseStatus.CANARY
         with self._home.journal.read() as reader:
-            key = self._home.spec(reader, model).key
+            spec = self._home.spec(reader, model)
+            # A release goes on by the policy it began with.
+            update = reader.get(Update, release.update) if canary and release else None
+            rollout = (update.spec if update else spec).policy.rollout
         standing = self._gateway.route(model)
         made = Route(
             model=model,
@@ -207,7 +210,8 @@ class Serving:
             share=release.share if canary and release else 0.0,
             release_id=release.update if canary and release else None,
             step=release.step if canary and release else None,
-            key=key,
+            key=spec.key,
+            outside=rollout.splitter == "outside",
         )
         if standing is None or made != replace(standing, epoch=0):
             self._epoch += 1

@@ -39,6 +39,7 @@ from tidegate.process.home import Home, Progress, make_home, silent
 from tidegate.process.runner import Watcher, find_update, run, withdraw
 from tidegate.process.serving import Serving
 from tidegate.process.stages.release import current
+from tidegate.release.verdict import ReleaseVerdict, verdict
 
 
 def default_folder() -> Path:
@@ -328,6 +329,17 @@ class Workspace:
         release = catch_up(self.home, self.model(model), deployment.release)
         return deployment.model_copy(update={"release": release})
 
+    def verdict(
+        self, model: str, *, step: int | None = None, version: int | None = None
+    ) -> ReleaseVerdict:
+        """The release in one word, for whoever steers traffic from outside.
+
+        ``step``, from 1: whether that step may be left; ``version``: whose release is meant.
+        """
+        rollout = self.model(model).policy.rollout
+        deployment, judged = self.deployment(model), self.deployment_now(model).release
+        return verdict(deployment, judged, rollout, step=step, version=version)
+
     def promote(self, model: str, *, step: bool = False) -> Update:
         """End the canary, or the observation, by hand; ``step`` only lets the next step begin."""
         by_hand = releases.clear_step if step else releases.promote
@@ -359,9 +371,13 @@ class Workspace:
         """The whole record checked."""
         return auditing.verify_all(self.home)
 
-    def document(self, update_id: str, lang: str = "en") -> str:
-        """The update record as Markdown."""
-        return records.update_record(self.home, self.update(update_id), lang)
+    def document(
+        self, update_id: str, lang: str = "en", kind: str = "record", form: str = "md"
+    ) -> str:
+        """An update's ``record``, or the ``deployment`` log of its release; ``md`` or ``html``."""
+        update = self.update(update_id)
+        kinds, forms = records.Kind(kind), records.Format(form)
+        return records.document(self.home, update, kinds, forms, lang)
 
     def describe(self, update: Update) -> Message:
         """Where an update stands, in a sentence."""

@@ -79,12 +79,13 @@ def start(
 
 
 def record(
-    release: Release, *, step: int, arm: str, bad: bool, first: bool = True, first_bad: bool = True
-) -> Release:
+    release: Release, *, step: int, arm: str, bad: bool, first: bool = True,
+    first_bad: bool = True, matched: tuple[int, int] | None = None,
+) -> Release:  # fmt: skip
     """The release with one more labelled answer, counted at the step it was given in.
 
     ``first`` says that the answer's entity has no labelled answer before it, ``first_bad`` that it
-    has no bad one.
+    has no bad one. ``matched``: the pairs it completes, where the split is not Tidegate's.
     """
     tally = release.tallies[step]
     mine = 0 if arm == "champion" else 1
@@ -97,6 +98,10 @@ def record(
             f"{arm}_first_bad": tally.first_bad[mine] + (bad and first),
         }
     )
+    if matched is not None:
+        ours, theirs = tally.matched or (0, 0)
+        both = ours + matched[0], theirs + matched[1]
+        counted = counted.model_copy(update={"matched": both})
     return _with_tally(release, step, counted)
 
 

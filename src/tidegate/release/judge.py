@@ -5,7 +5,7 @@ is the risk ratio: how many times as often the candidate answers badly as the ch
 that is, and whether it changes for both at once, cancels. What is judged is R alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,7 +95,7 @@ def value(log: ArrayLike) -> float:
     return float(np.exp(min(float(np.asarray(log)), 700.0)))
 
 
-def harm_e_value(tallies: Iterable[Tally]) -> float:
+def harm_e_value(tallies: Sequence[Tally]) -> float:
     """Evidence against "the candidate answers badly no more often than the champion".
 
     Counts the first bad answer of an entity, at the share it was given under, so shares may
@@ -105,7 +105,12 @@ def harm_e_value(tallies: Iterable[Tally]) -> float:
 
     >>> harm_e_value([])
     1.0
+    >>> harm_e_value([Tally(share=0.5, matched=(30, 6))]) > 100  # not split here: see ``matching``
+    True
     """
+    matched = [t.matched for t in tallies if t.matched is not None]
+    if matched:
+        return value(log_paired(*np.sum(matched, axis=0)))
     seen = [(t.share, *t.bad_entities) for t in tallies]
     return value(log_evidence(*_columns(seen)))
 

@@ -49,7 +49,8 @@ class Served:
 class Route:
     """Who answers for a model: ``candidate`` takes ``share`` of the requests of a release.
 
-    ``key``: the column that names whose row it is.
+    ``key``: the column that names whose row it is. ``outside``: a splitter in front says who
+    answers, and ``share`` is only what it should be.
     """
 
     model: str
@@ -60,6 +61,7 @@ class Route:
     step: int | None = None
     key: str | None = None
     epoch: int = 0
+    outside: bool = False
 
     @property
     def quick(self) -> bool:
@@ -101,7 +103,7 @@ def no_version(model: str) -> Conflict:
 class Split:
     """One request, its ids and keys, and the rows that each arm takes.
 
-    ``chosen``: whoever asked named the arm, so the answers say nothing of the release.
+    ``chosen``: the arm was not left to chance, so the answers say nothing of the release.
     """
 
     route: Route
@@ -122,7 +124,7 @@ def split(
     """
     if route.champion is None:
         raise no_version(route.model)
-    if arm == "candidate" and route.candidate is None:
+    if arm == "candidate" and route.candidate is None and not route.outside:
         raise Conflict(
             "model '{model}' has no candidate on traffic",
             do="leave the header Tidegate-Arm out, or start a release",
@@ -139,6 +141,12 @@ def split(
             rows=asked.rows,
         )
     ids = [_IDS.next() for _ in range(asked.rows)]
+    if route.outside:
+        # A splitter learns of a release's end a little later than we do: nobody pays for that.
+        taken: Arm = "champion" if arm is None or route.candidate is None else arm
+        if keys is None and asked.rows > 1:
+            keys = [ids[0]] * asked.rows  # they were sent together, and count once
+        return Split(route, asked, keys, ids, _all(asked.rows, taken), chosen=arm is None)
     rows = _shared(route, ids if keys is None else keys) if arm is None else _all(asked.rows, arm)
     return Split(route, asked, keys, ids, rows, chosen=arm is not None)
 

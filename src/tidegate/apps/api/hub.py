@@ -10,6 +10,7 @@ from pathlib import Path
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.stage import Stage
 from tidegate.monitoring.gateways import Heartbeat
+from tidegate.process.following import Following
 from tidegate.process.serving import Serving
 from tidegate.process.workspace import Workspace
 
@@ -30,6 +31,7 @@ class Hub:
         self._workspace = Workspace(folder, actor=actor)
         self.serving: Serving = self._workspace.serving()
         self._heartbeat = Heartbeat(self._workspace.home.database)
+        self._following = Following(self._workspace.home)
         self._stop = threading.Event()
         self._troubles: dict[str, tuple[float, float]] = {}
         # Training takes minutes, and the gateway follows the record meanwhile: a thread for each.
@@ -82,6 +84,7 @@ class Hub:
             self.serving.follow()
         finally:  # one that could not follow runs all the same, and says how far it is
             self._heartbeat.say(self.serving.followed)
+        self._following.look(self.serving.followed)
 
     def _tick(self) -> None:
         for update in self._workspace.updates():

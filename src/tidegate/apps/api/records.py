@@ -12,6 +12,7 @@ from tidegate.domain.messages import Frozen
 from tidegate.domain.people import Role
 from tidegate.domain.stage import Team
 from tidegate.domain.update import Update
+from tidegate.process.records import Format, Kind
 from tidegate.process.workspace import Workspace
 
 router = APIRouter(prefix="/v1")
@@ -123,6 +124,17 @@ def release(ws: Acting, model: str) -> Any:
     return plain(ws.deployment_now(model))
 
 
+@router.get("/models/{model}/release/verdict")
+def verdict(
+    ws: Acting,
+    model: str,
+    step: Annotated[int | None, Query(ge=1)] = None,
+    version: Annotated[int | None, Query(ge=1)] = None,
+) -> Any:
+    """The release in one word, for outside controllers: promote, hold or rollback."""
+    return plain(ws.verdict(model, step=step, version=version))
+
+
 @router.post("/models/{model}/release/promote")
 def promote(ws: Acting, model: str) -> dict[str, Any]:
     """End the canary, or the observation, by hand."""
@@ -204,6 +216,17 @@ def record(ws: Acting, update: str, lang: str = "en") -> PlainTextResponse:
     """The update record, as Markdown."""
     text = ws.document(update, "zh" if lang == "zh" else "en")
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/updates/{update}/deployment", response_class=PlainTextResponse)
+def deployment(
+    ws: Acting, update: str, lang: str = "en", format_: Annotated[Format, Query(alias="format")]
+    = Format.MD,
+) -> PlainTextResponse:  # fmt: skip
+    """The deployment log of an update's release, as Markdown or as a page."""
+    text = ws.document(update, "zh" if lang == "zh" else "en", Kind.DEPLOYMENT, format_)
+    kind = "text/html" if format_ is Format.HTML else "text/markdown"
+    return PlainTextResponse(text, media_type=f"{kind}; charset=utf-8")
 
 
 @router.get("/versions/{version}")

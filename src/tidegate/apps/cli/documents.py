@@ -1,25 +1,13 @@
 """``tidegate docs``: documents written from the record."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 
 import typer
 
 from tidegate.apps.cli.session import session, written_to
 from tidegate.apps.cli.terminal import printable
-
-
-class Kind(StrEnum):
-    """Documents that can be written."""
-
-    RECORD = "record"
-
-
-class Format(StrEnum):
-    """Formats they can be written in."""
-
-    MD = "md"
+from tidegate.process.records import Format, Kind
 
 
 def register(app: typer.Typer) -> None:
@@ -34,10 +22,13 @@ def docs(
     format_: Format = typer.Option(Format.MD, "--format"),
     out: Path = typer.Option(None, "-o", "--out", help="The file to write [standard output]."),
 ) -> None:
-    """Write the record of an update, in the language of --lang."""
+    """Write a document of an update, in the language of --lang.
+
+    The record tells what changed, why, and who agreed; the deployment log how its release went.
+    """
     s = session(context)
     with s.workspace() as ws:
-        text = ws.document(update, s.lang)
+        text = ws.document(update, s.lang, kind, format_)
     replaced = out is not None and out.is_file()
     if out is not None:
         out.write_text(text, encoding="utf-8")

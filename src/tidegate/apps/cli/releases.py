@@ -79,6 +79,21 @@ def _standing(deployment: Deployment, *, served: bool) -> Message:
     )
 
 
+@group.command("verdict")
+def verdict(
+    context: typer.Context,
+    model: str,
+    step: int = typer.Option(None, "--step", min=1, help="Whether this step may be left."),
+    version: int = typer.Option(None, "--version", min=1, help="Whose release is meant."),
+) -> None:
+    """The release in one word, for scripts: promote, hold, or rollback (exit code 3)."""
+    s = session(context)
+    with s.workspace() as ws:
+        found = ws.verdict(model, step=step, version=version)
+    s.emit(found, lambda: s.out.print(f"{found.verdict}: {s.text(found.reason)}"))
+    raise typer.Exit(3 if found.verdict == "rollback" else 0)
+
+
 @group.command("promote")
 def promote(
     context: typer.Context,

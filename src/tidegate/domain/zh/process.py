@@ -149,4 +149,6 @@ PROCESS = {
     "no settings are left to search": "没有可以搜索的设置",
     "settings are searched for once it is known how long training takes": "知道训练要多久之后才会搜索设置",
     "settings that a search found {updates} update(s) ago stand": "沿用 {updates} 次更新之前搜索到的设置",
+    "update {update} has not been released, so there is no deployment to tell of": "更新 {update} 还没有发布过，没有部署可讲",
+    "see where it stands with: tidegate update show {update}": "看它到了哪一步：tidegate update show {update}",
 }

@@ -16,4 +16,10 @@ RELEASE = {
     "start an update, and take it through its gates: tidegate update start {model}": "开一个更新并让它通过各道关卡：tidegate update start {model}",
     "{keys} keys came with {rows} rows": "{rows} 行却给了 {keys} 个键",
     "give one key a row, or none": "每行一个键，或者都不给",
+    "version {version} is in production": "版本 {version} 是现役版本",
+    "no release of that version is under way": "没有该版本的发布在进行",
+    "the step has not what it needs yet": "这一步所需的还不够",
+    "it was rolled back": "它已被回滚",
+    "it was promoted": "它已转正",
+    "the step is done": "这一步已完成",
 }

@@ -1,0 +1,53 @@
+"""That a rollback reached every gateway, written into the record when it has."""
+
+from collections.abc import Sequence
+
+from tidegate.domain.errors import Conflict, TidegateError
+from tidegate.domain.rollout import Deployment
+from tidegate.ledger.event import Event
+from tidegate.monitoring.gateways import alive, behind
+from tidegate.process.home import Home
+
+#: Events that take a version off traffic.
+WENT_BACK = ("release.rolled_back", "release.stopped_by_hand", "release.rolled_back_by_hand")
+FOLLOWED = "release.followed"
+
+
+class Following:
+    """Rollbacks that are recorded, and that some gateway may not route by yet.
+
+    Every gateway looks; the first that finds all of them there writes it down, once a rollback.
+    """
+
+    def __init__(self, home: Home):
+        self._home = home
+        with home.journal.read() as reader:
+            self._seen = reader.size()
+        self._waiting: dict[str, Event] = {}
+
+    def look(self, followed: int) -> None:
+        """Look for rollbacks up to event ``followed``, and whether all gateways route by them."""
+        if followed > self._seen:
+            with self._home.journal.read() as reader:
+                new = reader.events(after=self._seen, limit=followed - self._seen)
+            self._waiting |= {e.subject[1]: e for e in new if e.kind in WENT_BACK}
+            self._seen = followed
+        for model, event in list(self._waiting.items()):
+            if not behind(self._home.database, event.seq, 0.0):
+                del self._waiting[model]
+                self._record(model, event, alive(self._home.database))
+
+    def _record(self, model: str, event: Event, gateways: Sequence[str]) -> None:
+        try:
+            with self._home.journal.write(self._home.actor) as tx:
+                later = tx.events(subject=event.subject, after=event.seq)
+                deployment = tx.get(Deployment, model)
+                if deployment is None or any(one.kind in (FOLLOWED, *WENT_BACK) for one in later):
+                    return
+                note = {"event": event.seq, "gateways": list(gateways)}
+                tx.put(deployment, FOLLOWED, was=deployment, note=note)
+        except Conflict:
+            return  # another gateway writes it at this moment
+        except TidegateError:
+            self._waiting[model] = event  # a full disk, say: tried again
+            raise

@@ -1,0 +1,116 @@
+"""The deployment log of a release, however it goes and whenever it is written."""
+
+import re
+
+import pytest
+
+from tidegate.domain.errors import Conflict
+from tidegate.domain.update import Outcome
+from tidegate.monitoring.gateways import Heartbeat
+from tidegate.process.following import FOLLOWED, Following
+
+
+def log(team, update, lang="en"):
+    return team.ws.document(update.id, lang, kind="deployment")
+
+
+def table(text, heading):
+    """The rows of the table under a heading, without its head."""
+    part = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_what_was_never_released_has_none(team, make_rows):
+    update = team.start(make_rows(1))
+    with pytest.raises(Conflict, match="has not been released"):
+        log(team, update)
+
+
+def test_a_first_version_meets_nobody(team, make_rows):
+    text = log(team, team.approved(make_rows(1)))
+    assert "_no step: there was no traffic to compare on_" in text
+    assert "| Version before | none |" in text
+    assert [row[3] for row in table(text, "Who did what, when")] == [
+        "release.started", "release.promoted",
+    ]  # fmt: skip
+
+
+def test_one_under_way_tells_what_was_seen_so_far(team, make_rows):
+    team.approved(make_rows(1))
+    update = team.traffic(team.approved(make_rows(2)), bursts=1)
+    text = log(team, update)
+    (step,) = table(text, "Steps")
+    release = team.ws.deployment_now("m").release
+    assert (step[1], step[3]) == ("30%", "-")
+    assert sum(int(n) for n in step[4].split(" + ")) == 20 == release.tallies[0].labels
+    assert "_not ended: it is on traffic_" in text
+    assert "## Way back" not in text
+
+
+def test_a_promoted_one_tells_each_step_and_the_observation(team, make_rows):
+    team.approved(make_rows(1))
+    update = team.traffic(team.approved(make_rows(2)))
+    assert update.outcome is Outcome.COMPLETED
+    text = log(team, update)
+    first, second = table(text, "Steps")
+    assert first[3] == second[2] != second[3] != "-"
+    assert [first[1], second[1]] == ["30%", "60%"]
+    assert "## Observation" in text
+    assert "m@1" in text
+    assert "m@2" in text
+    assert len(re.findall("^## ", log(team, update, "zh"), re.MULTILINE)) == 7
+    assert len(re.findall("^## ", text, re.MULTILINE)) == 7
+
+
+def test_the_next_release_does_not_change_it(team, make_rows):
+    """The deployment's document holds the newest release only; the log is of its own."""
+    team.approved(make_rows(1))
+    update = team.traffic(team.approved(make_rows(2)), wrong={2})
+    assert update.outcome is Outcome.ROLLED_BACK
+    before = log(team, update)
+    other = team.traffic(team.approved(make_rows(3)))
+    after = log(team, update)
+    for heading in ("Steps", "Way back", "Who did what, when", "Approvals"):
+        assert table(after, heading) == table(before, heading) != []
+    assert table(log(team, other), "Steps")[0] != table(before, "Steps")[0]
+
+
+def test_by_hand_it_says_who(team, make_rows):
+    team.approved(make_rows(1))
+    update = team.approved(make_rows(2))
+    with team.as_("oli") as oli:
+        oli.rollback("m", reason="it smells")
+    text = log(team, update)
+    assert "oli rolled it back: it smells" in text
+    assert "- By hand: oli" in text
+    assert "not confirmed" in text
+
+
+def test_it_is_confirmed_once_when_every_gateway_routes_by_it(team, make_rows):
+    team.approved(make_rows(1))
+    first, second = (Heartbeat(team.ws.home.database) for _ in range(2))
+    watching = [Following(team.ws.home), Following(team.ws.home)]
+    update = team.traffic(team.approved(make_rows(2)), wrong={2})
+    with team.ws.home.journal.read() as reader:
+        size = reader.size()
+    first.say(size)
+    second.say(size - 3)
+    for one in watching:
+        one.look(size)
+    assert told(team) == []
+    second.say(size)
+    for _ in range(2):
+        for one in watching:
+            one.look(size)
+    (event,) = told(team)
+    assert event.note["gateways"] == sorted([first.name, second.name])
+    text = log(team, update)
+    assert "not confirmed" not in text
+    assert all(gateway.name in text for gateway in (first, second))
+    assert team.ws.verify().ok
+
+
+def told(team):
+    with team.ws.home.journal.read() as reader:
+        return [event for event in reader.events(model="m") if event.kind == FOLLOWED]

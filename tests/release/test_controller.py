@@ -6,15 +6,8 @@ from hypothesis import strategies as st
 
 from tidegate.domain.policy import RolloutPolicy
 from tidegate.domain.rollout import ReleaseStatus, Step, Tally
-from tidegate.release.controller import (
-    Move,
-    apply,
-    decide,
-    record,
-    start,
-    with_events,
-    with_failures,
-)
+from tidegate.release.controller import Move, apply, decide, start
+from tidegate.release.counting import record, with_events, with_failures
 
 POLICY = RolloutPolicy(
     steps=[Step(share=0.2, min_labels=10), Step(share=0.5, min_labels=10)], max_failures=2
@@ -66,14 +59,14 @@ def test_harm_rolls_back_even_where_the_labels_are_enough():
 
 
 def test_failures_roll_back_without_a_single_label():
-    assert decide(with_failures(begun(), {0: 2}), POLICY).move is Move.WAIT
-    release = settled(with_failures(begun(), {0: 3}))
+    assert decide(with_failures(begun(), {(0, "candidate"): 2}), POLICY).move is Move.WAIT
+    release = settled(with_failures(begun(), {(0, "candidate"): 3}))
     assert release.status is ReleaseStatus.ROLLED_BACK
     assert "failed 3 requests" in release.reason.text()
 
 
 def test_failures_are_set_not_added():
-    release = with_failures(with_failures(begun(), {0: 1}), {0: 1})
+    release = with_failures(with_failures(begun(), {(0, "candidate"): 1}), {(0, "candidate"): 1})
     assert release.tallies[0].candidate_failures == 1
 
 

@@ -10,6 +10,7 @@ from tidegate.domain.messages import Frozen, Message
 from tidegate.domain.people import Approval
 from tidegate.domain.rollout import Step, Tally
 from tidegate.domain.schema import Breach
+from tidegate.domain.segments import Segment
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.validation import (
@@ -306,6 +307,8 @@ class ReleaseEvidence(Frozen):
     steps: list[Step] = []
     tallies: list[Tally] = []
     harm: float = 0.0
+    segments: list[Segment] = []  # those that were judged alone
+    harm_in: str | None = None  # the one that most of the harm is in, if it is in one
     as_good: float | None = None  # the e-value for "no worse than the margin", where one is asked
     alpha: float | None = None  # what the budget of false rollbacks left; None: policy's
     promoted_by: str | None = None  # who promoted by hand, before the steps were done

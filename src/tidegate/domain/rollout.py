@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from tidegate.domain.messages import Frozen, Message
+from tidegate.domain.segments import Segment
 
 
 class Step(Frozen):
@@ -58,32 +59,6 @@ class Window(Frozen):
         """Whether ``moment``, which knows its zone, lies in it."""
         at = moment.astimezone(UTC)
         return DAYS[at.weekday()] in self.days and self.begin <= f"{at:%H:%M}" < self.end
-
-
-#: What is missing, as a segment's value.
-MISSING = "(missing)"
-
-
-class Segment(Frozen):
-    """Requests with one ``value`` in a column; None: with one that no other segment names."""
-
-    column: str
-    value: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.column}={'*' if self.value is None else self.value}"
-
-
-def as_segment(value: Any) -> str:
-    """A value as a segment names it: the same whether it came as a number or as text.
-
-    >>> [as_segment(value) for value in (3.0, "3", True, None)]
-    ['3', '3', 'true', '(missing)']
-    """
-    if value is None:
-        return MISSING
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text.removesuffix(".0")
 
 
 class Tally(Frozen):

@@ -30,6 +30,11 @@ def answers(database: Database, model: str, version: int, limit: int = 10_000) -
     return [json.loads(answer) for answer in found]
 
 
+def features(database: Database, model: str, version: int, limit: int = 10_000) -> list[str]:
+    """What a version's newest answers were asked with, as JSON text, ``limit`` at most."""
+    return list(_newest(database, _predictions.c.features, model, version, limit))
+
+
 def slow(database: Database, update_id: str, above_ms: Sequence[float]) -> Counts:
     """How many entities of a release had an answer that took longer than each limit."""
     beyond = [_predictions.c.latency_ms > limit for limit in above_ms]

@@ -7,7 +7,8 @@ from typing import Any
 
 from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.policy import RolloutPolicy
-from tidegate.domain.rollout import Release, ReleaseStatus, Segment, Step, Tally
+from tidegate.domain.rollout import Release, ReleaseStatus, Step, Tally
+from tidegate.domain.segments import Segment
 from tidegate.release.budget import KEEP, alpha_left, spend
 from tidegate.release.evidence import Harm, harm
 from tidegate.release.judge import as_good_e_value

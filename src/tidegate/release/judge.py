@@ -96,7 +96,9 @@ def log_paired(candidate_only: ArrayLike, champion_only: ArrayLike) -> Floats:
     return log_evidence(ours, theirs, 0.5)
 
 
-def log_paired_as_good(both: ArrayLike, ours: ArrayLike, theirs: ArrayLike, margin: float) -> Floats:
+def log_paired_as_good(
+    both: ArrayLike, ours: ArrayLike, theirs: ArrayLike, margin: float
+) -> Floats:
     """Evidence against "bad at least 1 + ``margin`` times as often", from requests both answered.
 
     Counts, ``(...)``, of entities by their first such request: both answers bad, only the

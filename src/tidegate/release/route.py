@@ -49,7 +49,8 @@ class Served:
 class Route:
     """Who answers for a model: ``candidate`` takes ``share`` of the requests of a release.
 
-    ``key``: the column that names whose row it is.
+    ``key``: the column that names whose row it is. ``shadow`` is asked ``sample`` (0 to 1) of what
+    the champion has answered, and nobody is given what it says.
     """
 
     model: str
@@ -60,6 +61,8 @@ class Route:
     step: int | None = None
     key: str | None = None
     epoch: int = 0
+    shadow: Served | None = None
+    sample: float = 1.0
 
     @property
     def quick(self) -> bool:

@@ -165,7 +165,12 @@ class GatewayApp:
             route = await asyncio.to_thread(serving.route, name)
         lane = self._lanes.get(name)
         if lane is None:
-            lane = Lane(lambda: serving.route(name), self._sink, serving.threads)
+            lane = Lane(
+                lambda: serving.route(name),
+                self._sink,
+                serving.threads,
+                shadow=serving.shadow.put,
+            )
             self._lanes[name] = lane
         return lane, route
 

@@ -62,6 +62,10 @@ class Metrics:
             "tidegate_log_lost", "Answers that found no room in the prediction log.",
             registry=self._registry,
         )  # fmt: skip
+        self._dropped = Gauge(
+            "tidegate_shadow_dropped", "Rows that a candidate in the shadow was not asked.",
+            registry=self._registry,
+        )  # fmt: skip
         self._stale = Gauge(
             "tidegate_stale_seconds", "Time since the record was last read.",
             registry=self._registry,
@@ -78,7 +82,7 @@ class Metrics:
                 self._known[of] = counters
             counters[0].inc()
             counters[1].observe(answer.latency_ms / 1000)
-            if answer.failed:
+            if answer.failed and answer.arm == "candidate":
                 self._failures.labels(answer.model, str(answer.version)).inc()
 
     def refused(self, kind: str) -> None:
@@ -90,5 +94,6 @@ class Metrics:
         serving = self._serving()
         self._waiting.set(serving.writer.waiting)
         self._lost.set(serving.writer.lost)
+        self._dropped.set(serving.shadow.dropped)
         self._stale.set(serving.stale_seconds)
         return generate_latest(self._registry), [(b"content-type", CONTENT_TYPE_LATEST.encode())]

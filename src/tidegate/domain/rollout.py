@@ -150,6 +150,21 @@ def _else(entities: int | None, requests: int) -> int:
     return requests if entities is None else entities
 
 
+class Known(Frozen):
+    """How often a version answered badly, as far as labels tell: ``bad`` of ``labels`` entities, by
+    the first labelled answer of each; where requests name none, each is one of its own."""
+
+    labels: int = 0
+    bad: int = 0
+
+    def tolerated(self, margin: float) -> float:
+        """The share of bad answers that another version may have: this one's, and ``margin``.
+
+        One more bad and one more good answer than were seen keep it off 0 and 1.
+        """
+        return (self.bad + 1) / (self.labels + 2) + margin
+
+
 class ReleaseStatus(StrEnum):
     """Where a release stands."""
 
@@ -188,6 +203,7 @@ class Release(Frozen):
     bands: list[Any] = []  # the champion's classes, or edges between ranges of its answers
     segments: list[Segment] = []
     harm_in: str | None = None  # the segment that most of the evidence of harm comes from, if any
+    before: Known | None = None  # the champion's bad answers when it made way for the candidate
     step_at: str | None = None  # when the present step began
     cleared: int = 0
     waits: Message | None = None  # what the present step waits for

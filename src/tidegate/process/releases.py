@@ -23,7 +23,11 @@ def promote(home: Home, model: str) -> str:
         home.spec(tx, model)
         deployment, release, update = _under_way(tx, model)
         if update.stage is Stage.RELEASE:
-            change = {"status": ReleaseStatus.PROMOTED, "promoted_by": home.actor}
+            change = {
+                "status": ReleaseStatus.PROMOTED,
+                "promoted_by": home.actor,
+                "ended_at": tx.now,
+            }
         else:
             change = {"closed_by": home.actor}
         changed = deployment.model_copy(update={"release": release.model_copy(update=change)})

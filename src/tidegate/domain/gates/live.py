@@ -175,14 +175,36 @@ def _not_observed(spec: ModelSpec) -> Finding:
     return note("not_observed", "no observation: behind a first version is nothing to go back to")
 
 
+def _late_harm(e: ObserveEvidence, alpha: float) -> Finding:
+    values = {"harm": e.harm, "line": 1 / alpha, "bad": e.after.bad, "labels": e.after.labels}
+    if e.before is None:
+        return refuse(
+            "late_harm",
+            "after the promotion its evidence of harm has come to {harm:.3g} to 1, with {bad} of "
+            "{labels} answers bad, and policy acts at {line:g} to 1",
+            **values,
+        )
+    return refuse(
+        "late_harm",
+        "after the promotion its evidence of harm has come to {harm:.3g} to 1, with {bad} of "
+        "{labels} answers bad against {share:.1%} of the version before, and policy acts at "
+        "{line:g} to 1",
+        share=e.before.bad / max(1, e.before.labels),
+        **values,
+    )
+
+
 def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
-    """Did the live metric hold to what the hold-out promised?"""
+    """Did no harm show after the promotion, and the live metric hold to what was promised?"""
     if e.stopped_by is not None:
         return [
             refuse(
                 "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
             )
         ]
+    alpha = e.alpha or spec.policy.rollout.alpha
+    if e.harm >= 1 / alpha:
+        return [_late_harm(e, alpha)]
     if e.live is None or e.expected is None:
         if e.closed_by is not None:
             return [warn("closed", "{person} ended the observation early", person=e.closed_by)]

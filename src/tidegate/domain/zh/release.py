@@ -1,6 +1,9 @@
 """What releases say, in Chinese."""
 
 RELEASE = {
+    "after the promotion its evidence of harm has come to {harm:.3g} to 1, with {bad} of {labels} answers bad, and policy acts at {line:g} to 1": "转正之后，有害的证据达到 {harm:.3g} 比 1（{labels} 个应答中有 {bad} 个差的），策略在 {line:g} 比 1 时出手",
+    "after the promotion its evidence of harm has come to {harm:.3g} to 1, with {bad} of {labels} answers bad against {share:.1%} of the version before, and policy acts at {line:g} to 1": "转正之后，有害的证据达到 {harm:.3g} 比 1（{labels} 个应答中有 {bad} 个差的，前一版本是 {share:.1%}），策略在 {line:g} 比 1 时出手",
+    "version {version} is in production, watched for {minutes:g} minutes at least": "版本 {version} 已经上线，至少观察 {minutes:g} 分钟",
     "the evidence of harm is {harm:.3g} to 1, most of it where {segment}, and policy acts at {line:g} to 1": "有害的证据是 {harm:.3g} 比 1，主要来自 {segment}，策略在 {line:g} 比 1 时出手",
     "most of the harm is where {segment}; the evidence of it is {harm:.3g} to 1, and policy acts at {line:g} to 1": "危害主要在 {segment}；证据是 {harm:.3g} 比 1，策略在 {line:g} 比 1 时出手",
     "beside the champion, where nobody was given its answers, it was worse; the evidence of harm is {harm:.3g} to 1, and policy acts at {line:g} to 1": "影子应答（没有给任何人）比现役版本差；有害的证据是 {harm:.3g} 比 1，策略在 {line:g} 比 1 时出手",

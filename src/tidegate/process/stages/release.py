@@ -27,6 +27,7 @@ from tidegate.process.case import Case, Done, Waiting, Write
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.loading import load_version
+from tidegate.process.watch import known_before
 from tidegate.release.controller import start
 from tidegate.release.signals import classes, edges, segments, slow_above
 
@@ -218,9 +219,12 @@ def _segments(case: Case, validated: ValidateEvidence) -> list[Segment]:
 
 
 def _end(case: Case, deployment: Deployment, release: Release) -> Done:
-    ended = deployment.model_copy(update={"release": release})
     if release.status is ReleaseStatus.PROMOTED:
-        ended = promoted(ended)
+        before = known_before(case.home, case.update.spec, release)
+        release = release.model_copy(update={"before": before})
+        ended = promoted(deployment.model_copy(update={"release": release}))
+    else:
+        ended = deployment.model_copy(update={"release": release})
     event = f"release.{release.status}"
     evidence = _evidence(case, release, deployment.champion)
     return Done(evidence, [Write(ended, event, was=deployment)])

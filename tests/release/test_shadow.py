@@ -145,7 +145,11 @@ def test_requests_that_got_no_answer_or_named_an_arm_are_not_shadowed(kept):
     told, make = kept
     shadow = make()
     route = route_of(Adds(100))
-    splits = [split(route, asked(1)), split(route, asked(2), arm="champion"), split(route, asked(3))]
+    splits = [
+        split(route, asked(1)),
+        split(route, asked(2), arm="champion"),
+        split(route, asked(3)),
+    ]
     shadow.put(splits, [ValueError("at fault"), [], []])
     assert shadow.flush(5)
     assert [one.prediction for one in told] == [103]

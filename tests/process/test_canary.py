@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain.model import ModelSpec
-from tidegate.monitoring.prediction_log import Labelled
-from tidegate.monitoring.shadow_log import Twin
 from tidegate.domain.rollout import ReleaseStatus
 from tidegate.domain.segments import Segment
+from tidegate.monitoring.prediction_log import Labelled
+from tidegate.monitoring.shadow_log import Twin
 from tidegate.process.canary import catch_up
 from tidegate.release.controller import start
 

@@ -313,7 +313,7 @@ def paired(release, count, *, champion_bad=False, candidate_bad=False):
 def test_a_shadow_moves_on_to_the_first_share_with_its_pairs_and_its_minutes():
     shadowed = policy(**SHADOWED)
     release = begun(policy=shadowed, now="2026-01-01T10:00:00+00:00")
-    assert (release.status, release.share, release.judged) == (ReleaseStatus.SHADOW, 0.0, True)
+    assert (release.status, release.share, release.under_way) == (ReleaseStatus.SHADOW, 0.0, True)
     early, due = "2026-01-01T10:29:00+00:00", "2026-01-01T10:30:00+00:00"
     assert decide(paired(release, 9), shadowed, due).move is Move.WAIT
     release = paired(release, 10)

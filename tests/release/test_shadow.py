@@ -1,4 +1,4 @@
-"""The shadow: asked behind the answers, never given, never waited for; and what it cannot is counted."""
+"""The shadow: asked behind the answers, never given, never waited for; what it drops, counted."""
 
 import asyncio
 import threading

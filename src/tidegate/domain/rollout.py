@@ -214,7 +214,7 @@ class Release(Frozen):
     reason: Message | None = None
 
     @property
-    def judged(self) -> bool:
+    def under_way(self) -> bool:
         """Whether its steps go on: it is neither promoted nor taken back."""
         return self.status in (ReleaseStatus.SHADOW, ReleaseStatus.CANARY)
 
@@ -226,7 +226,7 @@ class Release(Frozen):
     @property
     def share(self) -> float:
         """Share of requests that the candidate answers now."""
-        if self.judged:
+        if self.under_way:
             return self.steps[self.step].share
         return 1.0 if self.status is ReleaseStatus.PROMOTED else 0.0
 

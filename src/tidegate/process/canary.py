@@ -33,7 +33,7 @@ def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = Fals
     one is looked at as well, for labels that come after its promotion; no decision ends it here.
     """
     late = late and release.status is ReleaseStatus.PROMOTED
-    if not spec.trains or not (release.judged or late):
+    if not spec.trains or not (release.under_way or late):
         return _settle(home, spec, release)
     before, kept = release, _KEPT.setdefault(home.log, {}).pop(release.update, None)
     if kept is not None and kept.saved == release:
@@ -47,7 +47,7 @@ def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = Fals
             continue
         seen = {"labels_seen": max(answer.seq, release.labels_seen), "matured_seen": number}
         release = _settle(home, spec, counts(release).model_copy(update=seen))
-        if not (release.judged or late):
+        if not (release.under_way or late):
             return release
     if spec.policy.rollout.maturity_minutes is None:
         _KEPT[home.log][release.update] = _Kept(before, release, known)
@@ -189,7 +189,7 @@ def _seconds(moment: str) -> float:
 
 
 def _settle(home: Home, spec: ModelSpec, release: Release) -> Release:
-    if not release.judged:
+    if not release.under_way:
         return release
     now = home.journal.now()
     return apply(release, decide(release, spec.policy.rollout, now), now)

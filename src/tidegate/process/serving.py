@@ -192,7 +192,7 @@ class Serving:
     def _refresh(self, model: str) -> Deployment:
         deployment = current(self._home, model)
         release = deployment.release
-        judged = release if release is not None and release.judged else None
+        judged = release if release is not None and release.under_way else None
         on_traffic = judged is not None and judged.status is ReleaseStatus.CANARY
         candidate = None
         if judged is not None:

@@ -59,7 +59,7 @@ def resolve(home: Home, name: str) -> Version:
 def _candidate(home: Home, model: str) -> int | None:
     """The version on canary, else the newest one whose update is still open."""
     release = current(home, model).release
-    if release is not None and release.judged:
+    if release is not None and release.under_way:
         return release.candidate
     with home.journal.read() as reader:
         made = [

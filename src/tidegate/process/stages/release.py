@@ -41,7 +41,7 @@ def run(case: Case) -> Done | Waiting:
     deployment = current(home, update.model)
     release = deployment.release
     if release is None or release.update != update.id:
-        if release is not None and release.judged:
+        if release is not None and release.under_way:
             return Waiting(say("update {other} is on traffic; one at a time", other=release.update))
         approved = case.earlier(Stage.APPROVE, ApproveEvidence).digest == update.case_digest
         unfit = _unfit(case)
@@ -51,7 +51,7 @@ def run(case: Case) -> Done | Waiting:
         deployment = _start(case, deployment)
     assert deployment.release is not None  # noqa: S101 - just started, or found
     judged = catch_up(home, update.spec, deployment.release)
-    if not judged.judged:
+    if not judged.under_way:
         return _end(case, deployment, judged)
     if judged.step != deployment.release.step:
         with home.journal.write(home.actor) as tx:

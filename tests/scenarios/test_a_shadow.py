@@ -238,3 +238,40 @@ def test_a_watch_lasts_its_minutes(team, released):
     with team.as_("oli") as oli:
         update = oli.promote("m")
     assert update.outcome is Outcome.COMPLETED
+
+
+def test_requests_that_only_the_champion_fails_do_not_stop_the_candidate(
+    team, released, make_rows, monkeypatch
+):
+    """The candidate answers them all, half of them wrongly: still better than no answer."""
+    from tidegate.process import serving as module
+
+    load = module.load_serving
+
+    class Refuses:
+        def __init__(self, right):
+            self.right = right
+
+        def predict(self, rows):
+            if (rows["a"] > 100).any():
+                raise ValueError("too large")
+            return self.right.predict(rows)
+
+    def loaded(home, model, number):
+        found = load(home, model, number)
+        return found._replace(predictor=Refuses(found.predictor)) if number == 1 else found
+
+    monkeypatch.setattr(module, "load_serving", loaded)
+    update = released(rollout={"steps": [{"share": 0.5, "min_labels": 400}]})
+    serving = team.ws.serving()
+    for number in range(120):
+        (answer,) = serving.infer("m", pl.DataFrame({"a": [200.0], "b": [0.0]}), [f"u{number}"])
+        wrong = number % 2 == 0
+        label = 1 - answer.prediction if wrong else answer.prediction
+        serving.feedback("m", {answer.request_id: label})
+        assert answer.version == 2
+    (tally,) = team.ws.deployment_now("m").release.tallies
+    assert team.ws.update(update.id).outcome is None
+    assert tally.champion_failures == tally.champion_bad == tally.champion_labels
+    assert tally.candidate_failures == 0
+    assert 0 < tally.candidate_bad < tally.candidate_labels

@@ -116,7 +116,7 @@ def test_failures_are_counted_by_step(log):
     log.write([replace(ANSWER, request_id="s", step=1, failed=True)])
     log.write([replace(ANSWER, request_id="t", update_id="other", failed=True)])
     log.write([replace(ANSWER, request_id="u")])
-    assert log.failures("m-2") == {0: 3, 1: 1}
+    assert log.failures("m-2") == {(0, "champion"): 3, (1, "champion"): 1}
     assert log.failures("none") == {}
 
 

@@ -1,5 +1,6 @@
 """A canary brought up to date: in whatever portions it is called, the same comes out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -8,15 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain.model import ModelSpec
+from tidegate.domain.rollout import ReleaseStatus
+from tidegate.domain.segments import Segment
 from tidegate.monitoring.prediction_log import Labelled
+from tidegate.monitoring.shadow_log import Twin
 from tidegate.process.canary import catch_up
 from tidegate.release.controller import start
 
 BEGAN = datetime(2026, 1, 5, tzinfo=UTC)
 
 
-def spec(**rollout):
-    steps = [{"share": 0.3, "min_labels": 8}, {"share": 0.6, "min_labels": 1000}]
+def spec(*before, **rollout):
+    steps = [*before, {"share": 0.3, "min_labels": 8}, {"share": 0.6, "min_labels": 1000}]
     return ModelSpec.model_validate({
         "model": "m", "task": "binary", "target": "y", "adapter": "sklearn.logistic_regression",
         "policy": {"rollout": {"steps": steps, **rollout}},
@@ -58,7 +62,9 @@ class Log:
     def at(self, now):
         """What ``catch_up`` needs of a workspace."""
         self.now = now
-        return SimpleNamespace(log=self, journal=SimpleNamespace(now=lambda: moment(now)))
+        return SimpleNamespace(
+            log=self, database=None, journal=SimpleNamespace(now=lambda: moment(now))
+        )
 
 
 def home(told, now):
@@ -119,3 +125,62 @@ def test_labels_are_read_once_where_nothing_new_was_saved(events, stops):
         judged = catch_up(log.at(now), given_spec, begun)
     assert judged.tallies == catch_up(home(told, 100), given_spec, begun).tallies
     assert log.read == len(told)
+
+
+SEGMENTS = [Segment(column="at", value="north"), Segment(column="at")]
+SHADOW = {"share": 0, "min_labels": 6}
+
+
+@pytest.fixture
+def twins(monkeypatch):
+    """What the shadow said, by request: two of three were asked, and it is right on every other."""
+
+    def found(_database, answers):
+        for answer in answers:
+            twin = Twin(answer.label if answer.seq % 2 else 1 - answer.label, failed=False)
+            yield answer, None if answer.seq % 3 == 0 else twin
+
+    monkeypatch.setattr("tidegate.process.canary.shadow_log.with_twins", found)
+    monkeypatch.setattr("tidegate.process.canary.shadow_log.failures", lambda *_: 0)
+
+
+@pytest.mark.parametrize("rollout", [{}, {"count_per": "request"}, {"maturity_minutes": 0.1}])
+@given(events=EVENTS, stops=st.lists(st.integers(0, 80), max_size=4))
+def test_pairs_and_segments_are_the_same_in_whatever_portions(twins, rollout, events, stops):
+    given_spec = spec(SHADOW, **rollout)
+    told = [
+        replace(answer, features=f'{{"at":"{"north" if answer.seq % 5 else "west"}"}}')
+        for answer in labels(events)
+    ]
+    begun = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0), segments=SEGMENTS,
+    )  # fmt: skip
+    at_once = catch_up(home(told, 100), given_spec, begun)
+    bit_by_bit = begun
+    for now in sorted([*stops, 100]):
+        bit_by_bit = catch_up(home(told, now), given_spec, bit_by_bit)
+    assert bit_by_bit.tallies == at_once.tallies
+    assert (bit_by_bit.status, bit_by_bit.harm) == (at_once.status, at_once.harm)
+    if at_once.step == 0 and "maturity_minutes" not in rollout:
+        tally = at_once.tallies[0]
+        assert tally.told == sum(one.seq % 3 != 0 for one in told)
+        assert tally.candidate_only + tally.champion_only <= tally.told
+        if not any(key for key, *_ in events) and tally.candidate_segments:
+            assert sum(tally.candidate_segments) == tally.candidate_only
+
+
+def test_late_labels_of_a_promoted_release_are_counted_and_do_not_end_it():
+    given_spec = spec()
+    release = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0),
+    ).model_copy(update={"status": ReleaseStatus.PROMOTED})  # fmt: skip
+    told = labels([(None, True, True, 0)] * 30)
+    assert catch_up(home(told, 100), given_spec, release) == release
+    log = Log(told)
+    for now in (10, 20, 100):
+        late = catch_up(log.at(now), given_spec, release, late=True)
+    assert (late.status, late.tallies[0].candidate_bad) == (ReleaseStatus.PROMOTED, 30)
+    assert late.harm > 100
+    assert log.read == 30

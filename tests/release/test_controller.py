@@ -6,15 +6,8 @@ from hypothesis import strategies as st
 
 from tidegate.domain.policy import RolloutPolicy
 from tidegate.domain.rollout import ReleaseStatus, Step, Tally
-from tidegate.release.controller import (
-    Move,
-    apply,
-    decide,
-    record,
-    start,
-    with_events,
-    with_failures,
-)
+from tidegate.release.controller import Move, apply, decide, start
+from tidegate.release.counting import record, record_pair, with_events, with_failures
 
 POLICY = RolloutPolicy(
     steps=[Step(share=0.2, min_labels=10), Step(share=0.5, min_labels=10)], max_failures=2
@@ -66,14 +59,14 @@ def test_harm_rolls_back_even_where_the_labels_are_enough():
 
 
 def test_failures_roll_back_without_a_single_label():
-    assert decide(with_failures(begun(), {0: 2}), POLICY).move is Move.WAIT
-    release = settled(with_failures(begun(), {0: 3}))
+    assert decide(with_failures(begun(), {(0, "candidate"): 2}), POLICY).move is Move.WAIT
+    release = settled(with_failures(begun(), {(0, "candidate"): 3}))
     assert release.status is ReleaseStatus.ROLLED_BACK
     assert "failed 3 requests" in release.reason.text()
 
 
 def test_failures_are_set_not_added():
-    release = with_failures(with_failures(begun(), {0: 1}), {0: 1})
+    release = with_failures(with_failures(begun(), {(0, "candidate"): 1}), {(0, "candidate"): 1})
     assert release.tallies[0].candidate_failures == 1
 
 
@@ -299,3 +292,114 @@ def test_a_window_that_is_none_is_no_policy(given):
 
     with pytest.raises(ValidationError):
         RolloutPolicy(windows=[given])
+
+
+SHADOWED = {
+    "steps": [
+        {"share": 0, "min_labels": 10, "min_minutes": 30},
+        {"share": 0.2, "min_labels": 10},
+    ]
+}
+
+
+def paired(release, count, *, champion_bad=False, candidate_bad=False):
+    for _ in range(count):
+        release = record_pair(
+            release, step=0, champion_bad=champion_bad, candidate_bad=candidate_bad
+        )
+    return release
+
+
+def test_a_shadow_moves_on_to_the_first_share_with_its_pairs_and_its_minutes():
+    shadowed = policy(**SHADOWED)
+    release = begun(policy=shadowed, now="2026-01-01T10:00:00+00:00")
+    assert (release.status, release.share, release.under_way) == (ReleaseStatus.SHADOW, 0.0, True)
+    early, due = "2026-01-01T10:29:00+00:00", "2026-01-01T10:30:00+00:00"
+    assert decide(paired(release, 9), shadowed, due).move is Move.WAIT
+    release = paired(release, 10)
+    assert decide(release, shadowed, early).move is Move.WAIT
+    release = apply(release, decide(release, shadowed, due), due)
+    assert (release.status, release.share, release.step) == (ReleaseStatus.CANARY, 0.2, 1)
+    assert release.tallies[0].told == 10
+    assert decide(labelled(release, 10), shadowed, due).move is Move.PROMOTE
+
+
+def test_labels_that_have_no_pair_do_not_end_a_shadow():
+    release = labelled(begun(policy=policy(**SHADOWED)), 50)
+    assert release.tallies[0].told == 0
+
+
+def test_harm_in_the_shadow_ends_the_release_before_anybody_is_touched():
+    shadowed = policy(**SHADOWED)
+    release = paired(begun(policy=shadowed), 15, candidate_bad=True)
+    decision = decide(release, shadowed)
+    assert decision.move is Move.ROLL_BACK
+    assert apply(release, decision, "t1").tallies[0].excess == 0
+    alike = paired(paired(begun(policy=shadowed), 15, candidate_bad=True), 15, champion_bad=True)
+    assert decide(alike, shadowed).harm < 10
+
+
+def test_pairs_on_which_both_are_bad_say_nothing_of_harm():
+    release = paired(begun(policy=policy(**SHADOWED)), 500, champion_bad=True, candidate_bad=True)
+    assert decide(release, policy(**SHADOWED)).harm == 1.0
+
+
+def test_a_good_shadow_does_not_hide_a_harm_that_shows_on_traffic():
+    """The two are pooled and not multiplied."""
+    shadowed = policy(**SHADOWED)
+    release = paired(begun(policy=shadowed), 500, champion_bad=True)
+    release = apply(release, decide(release, shadowed), "t1")
+    harmed = labelled(release, 15, arm="candidate", bad=True)
+    assert decide(harmed, shadowed).move is Move.ROLL_BACK
+
+
+def test_one_entity_is_one_pair_of_evidence():
+    release = begun(policy=policy(**SHADOWED))
+    for number in range(50):
+        release = record_pair(
+            release, step=0, champion_bad=False, candidate_bad=True,
+            first=number == 0, first_differing=number == 0,
+        )  # fmt: skip
+    tally = release.tallies[0]
+    assert (tally.told, tally.candidate_bad, tally.candidate_only) == (50, 50, 1)
+    assert decide(release, policy(**SHADOWED)).harm < 10
+
+
+def test_a_shadows_failures_count_against_the_candidate():
+    shadowed = policy(**SHADOWED)
+    release = with_failures(begun(policy=shadowed), {(0, "candidate"): 3})
+    assert decide(release, shadowed).move is Move.ROLL_BACK
+
+
+def test_failures_are_held_against_those_of_the_champion():
+    """At a share of 0.2 the champion's 40 would be 10 of the candidate's."""
+    both = {(0, "candidate"): 12, (0, "champion"): 40}
+    assert decide(with_failures(begun(), both), POLICY).move is Move.WAIT
+    assert decide(with_failures(begun(), both | {(0, "candidate"): 13}), POLICY).move is (
+        Move.ROLL_BACK
+    )
+
+
+def test_a_shadow_serves_the_margin_as_well():
+    """Where the candidate is far better on pairs, few labels on traffic are left to ask for."""
+    shadowed = policy(**SHADOWED, margin=0.25)
+    release = paired(begun(policy=shadowed), 300, champion_bad=True)
+    release = labelled(apply(release, decide(release, shadowed), "t1"), 10)
+    decision = decide(release, shadowed)
+    assert (decision.move, decision.as_good > 100) == (Move.PROMOTE, True)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"share": 0, "min_labels": 9}],
+        [{"share": 0.1, "min_labels": 9}, {"share": 0, "min_labels": 9}],
+        [{"share": 0.1, "min_labels": 9, "sample": 0.5}],
+        [{"share": 0, "min_labels": 9, "sample": 0}, {"share": 0.1, "min_labels": 9}],
+    ],
+)
+def test_a_shadow_that_is_none_is_no_policy(steps):
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError):
+        RolloutPolicy(steps=steps)

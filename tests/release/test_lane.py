@@ -40,7 +40,7 @@ def asked(value):
     return Asked(("x",), 1, columns={"x": [value]}, block=np.array([[float(value)]]))
 
 
-def lane_of(champion, candidate=None, *, quick=True, **more):
+def lane_of(champion, candidate=None, *, quick=True, share=1.0, **more):
     def served(number, how):
         return Served(number, how, inputs=how.inputs, quick=quick)
 
@@ -48,7 +48,7 @@ def lane_of(champion, candidate=None, *, quick=True, **more):
         "m",
         served(1, champion),
         candidate=served(2, candidate) if candidate else None,
-        share=1.0 if candidate else 0.0,
+        share=share if candidate else 0.0,
         release_id="m-2",
     )
     log = []
@@ -162,3 +162,39 @@ def test_without_a_route_those_who_wait_are_told():
     lane = Lane(gone, lambda _a, _b: None, ThreadPoolExecutor(1))
     answers = run(lane, [asked(1), asked(2)])
     assert [type(one) for one in answers] == [Conflict, Conflict]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_where_the_champion_raises_the_candidate_stands_in_and_it_is_the_champions_failure(quick):
+    """Share 0: all requests are the champion's."""
+    lane, log = lane_of(Adds(10, refuses=3), Adds(100), quick=quick, share=0.0)
+    answers = [one[0] for one in run(lane, [asked(n) for n in range(5)])]
+    assert [one.prediction for one in answers] == [10, 11, 12, 103, 14]
+    assert [one.version for one in answers] == [1, 1, 1, 2, 1]
+    assert {one.arm for one in answers} == {"champion"}
+    assert [one.failed for one in answers] == [False, False, False, True, False]
+    assert len(log) == 5
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_where_both_raise_the_request_is_at_fault_and_nobody_failed(quick):
+    lane, log = lane_of(Adds(10, refuses=3), Adds(100, refuses=3), quick=quick, share=0.0)
+    answers = run(lane, [asked(n) for n in range(5)])
+    assert isinstance(answers[3], DataError)
+    assert len(log) == 4
+    assert not any(one.failed for (one,) in log)
+
+
+def test_a_candidate_that_is_late_does_not_stand_in():
+    lane, log = lane_of(
+        Adds(10, refuses=3), Adds(100, sleeps=0.5), quick=False, share=0.0, deadline=0.05
+    )
+    (answer,) = run(lane, [asked(3)])
+    assert isinstance(answer, DataError)
+    assert log == []
+
+
+def test_whoever_names_the_champion_is_told_what_it_raised():
+    lane, _ = lane_of(Adds(10, refuses=3), Adds(100), share=0.0)
+    with pytest.raises(DataError):
+        asyncio.run(lane.ask(asked(3), arm="champion"))

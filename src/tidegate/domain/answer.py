@@ -73,9 +73,9 @@ class Asked:
 
 @dataclass(slots=True)
 class Answer:
-    """One row's answer, ``version``'s. ``failed`` says that the candidate, to whom the request
-    belonged, raised or was late, and the champion stepped in. ``params``: the id of the version's
-    parameters; ``epoch`` counts the routes that the gateway has gone by."""
+    """One row's answer, ``version``'s. ``failed`` says that the arm to which the request belonged
+    raised, or where it is the candidate was late, and that the other stepped in. ``params``: the
+    id of the version's parameters; ``epoch`` counts the routes that the gateway has gone by."""
 
     request_id: str
     model: str
@@ -98,3 +98,18 @@ class Answer:
         if self.classes is None or self.shares is None:
             return None
         return dict(zip(self.classes, self.shares, strict=True))
+
+
+@dataclass(slots=True)
+class Shadowed:
+    """What a candidate in the shadow said to a row that the champion answered as ``request_id``.
+
+    ``failed``: it raised or was late, and ``prediction`` is None.
+    """
+
+    request_id: str
+    update_id: str
+    version: int
+    prediction: Any
+    failed: bool
+    latency_ms: float

@@ -8,8 +8,9 @@ from pydantic import Field
 from tidegate.domain.drift import Consistency
 from tidegate.domain.messages import Frozen, Message
 from tidegate.domain.people import Approval
-from tidegate.domain.rollout import Step, Tally
+from tidegate.domain.rollout import Known, Step, Tally
 from tidegate.domain.schema import Breach
+from tidegate.domain.segments import Segment
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
 from tidegate.domain.validation import (
@@ -306,6 +307,8 @@ class ReleaseEvidence(Frozen):
     steps: list[Step] = []
     tallies: list[Tally] = []
     harm: float = 0.0
+    segments: list[Segment] = []  # those that were judged alone
+    harm_in: str | None = None  # the one that most of the harm is in, if it is in one
     as_good: float | None = None  # the e-value for "no worse than the margin", where one is asked
     alpha: float | None = None  # what the budget of false rollbacks left; None: policy's
     promoted_by: str | None = None  # who promoted by hand, before the steps were done
@@ -319,7 +322,12 @@ class ReleaseEvidence(Frozen):
 
 
 class ObserveEvidence(Frozen):
-    """Observe: how the promoted version fared on live traffic."""
+    """Observe: how the promoted version fared on live traffic.
+
+    ``harm`` is the e-value against "no harm", of the release with the labels that came after it
+    (``tallies``) times that of ``after``, the version's own answers to everybody; ``before`` are
+    those of the version it replaced.
+    """
 
     stage: Literal[Stage.OBSERVE] = Stage.OBSERVE
     labels: int = 0
@@ -327,6 +335,12 @@ class ObserveEvidence(Frozen):
     live: Interval | None = None
     expected: float | None = None
     greater_is_better: bool = True
+    harm: float = 0.0
+    harm_in: str | None = None  # the segment that most of the release's harm is in, if it is in one
+    alpha: float | None = None  # the release's
+    tallies: list[Tally] = []
+    before: Known | None = None  # None: too little was known of it
+    after: Known = Known()
     closed_by: str | None = None  # who ended the watch by hand
     stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None

@@ -125,14 +125,16 @@ class RolloutPolicy(Frozen):
     steps: list[Step] = Field(
         default=[Step(share=0.1, min_labels=200), Step(share=0.5, min_labels=200)],
         min_length=1,
-        description="Growing shares, each held until so many answers are labelled.",
+        description="Growing shares, each held until so many answers are labelled. A first one of "
+        "0 is a shadow: the candidate answers unseen, beside the champion, and labels that come "
+        "late judge both. Off by default, since it delays each release by its labels.",
     )
     alpha: float = Field(
         0.01, gt=0, lt=0.5, description="Chance of rolling back a harmless candidate, however "
         "often it is looked at.")  # fmt: skip
     max_failures: int = Field(
         5, ge=0, description="Requests a candidate may fail (the champion answers them) before "
-        "it is withdrawn.")  # fmt: skip
+        "it is withdrawn, beyond what the champion fails at its share of them.")  # fmt: skip
     max_harm: int | None = Field(
         None, ge=1, description="Bad answers of the candidate, beyond what the champion's share of "
         "them would bring, before it stops at once, counted per request. A limit on harm and no "
@@ -184,27 +186,38 @@ class RolloutPolicy(Frozen):
         shares = [step.share for step in steps]
         if sorted(set(shares)) != shares:
             raise ValueError(f"the shares of a rollout must grow from step to step, not {shares}")
+        if shares[-1] == 0:
+            raise ValueError("a rollout ends with a share of the requests: a shadow has none")
         return steps
 
     @model_validator(mode="after")
     def _known_share(self) -> "RolloutPolicy":
         asked = {"margin", "max_harm", "latency", "answers_beyond"}
         given = sorted(name for name in asked if getattr(self, name))
-        if self.splitter == "outside" and given:
+        if given and not self.shares_known:
             raise ValueError(
                 f"{', '.join(given)} take the share that answers were given at, which an outside "
                 "splitter does not tell: leave them out, or let Tidegate split"
             )
         return self
 
+    @property
+    def shares_known(self) -> bool:
+        """Whether it is known at which share the candidate is given requests."""
+        return self.splitter == "tidegate"
+
 
 class ObservePolicy(Frozen):
     """How long a promoted version is watched."""
 
     min_labels: int = Field(200, ge=0, description="Labelled answers that end the watch.")
+    min_minutes: float = Field(
+        0.0, ge=0, description="How long the watch lasts at least, however many labels are in: a "
+        "day shows what an hour does not.")  # fmt: skip
     margin: float = Field(
         0.05, ge=0, description="How far the live metric may lie below the hold-out's, in the "
-        "unit of the validation margin, beyond chance.")  # fmt: skip
+        "unit of the validation margin, beyond chance; and the share of bad answers above the one "
+        "that the version before had (0 to 1).")  # fmt: skip
 
 
 class TriggerPolicy(Frozen):

@@ -143,6 +143,7 @@ LABELS: Mapping[str, Message] = {
         say("When"),
         say("Comment"),
         say("Share"),
+        say("shadow"),
         say("Champion's answers (bad / labelled)"),
         say("Candidate's answers (bad / labelled)"),
         say("Who did what, when"),

@@ -44,6 +44,11 @@ def answered(database: Database, update_id: str) -> dict[tuple[int, str], int]:
         return {(row.step, row.arm): row.answers for row in rows}
 
 
+def features(database: Database, model: str, version: int, limit: int = 10_000) -> list[str]:
+    """What a version's newest answers were asked with, as JSON text, ``limit`` at most."""
+    return list(_newest(database, _predictions.c.features, model, version, limit))
+
+
 def answers_since(
     database: Database, update_id: str, after: int, *, slower: float | None = None
 ) -> Iterator[Told]:

@@ -49,7 +49,8 @@ class Logged:
 
 @dataclass(frozen=True)
 class Labelled:
-    """An answer and what came true. ``seq`` counts labels in the order they were told."""
+    """An answer and what came true. ``seq`` counts labels in the order they were told, ``features``
+    are JSON text."""
 
     seq: int
     request_id: str
@@ -64,6 +65,7 @@ class Labelled:
     answered_at: str
     at: str
     key: str | None = None
+    features: str = "{}"
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class PredictionLog:
                         do="give the request_id that came with the answer",
                         request=request_id,
                     )
-                told = _json(_alike(request_id, label, json.loads(row.prediction)))
+                told = as_json(_alike(request_id, label, json.loads(row.prediction)))
                 if row.label is not None and row.label != told:
                     raise Conflict(
                         "answer '{request}' was labelled {label} already",
@@ -184,15 +186,28 @@ class PredictionLog:
             answers, labelled = connection.execute(wanted).one()
         return Counts(answers=answers, labelled=labelled)
 
-    def failures(self, update_id: str) -> dict[int, int]:
-        """How many requests the candidate of a release failed, by step."""
+    def failures(self, update_id: str) -> dict[tuple[int, str], int]:
+        """How many requests the arms of a release failed, by step and arm."""
         wanted = (
-            sa.select(_predictions.c.step, sa.func.count().label("answers"))
+            sa.select(_predictions.c.step, _predictions.c.arm, sa.func.count().label("answers"))
             .where(_predictions.c.update_id == update_id, _predictions.c.failed)
-            .group_by(_predictions.c.step)
+            .group_by(_predictions.c.step, _predictions.c.arm)
         )
         with self._database.read() as connection:
-            return {row.step: row.answers for row in connection.execute(wanted)}
+            return {(row.step, row.arm): row.answers for row in connection.execute(wanted)}
+
+    def newest_labelled(self, model: str, version: int, limit: int) -> list[Labelled]:
+        """The labelled answers of a version whose labels were told last, ``limit`` of them at
+        most, in the order they were told."""
+        wanted = (
+            _joined(outer=False)
+            .where(_predictions.c.model == model, _predictions.c.version == version)
+            .order_by(_labels.c.seq.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(wanted).all()
+        return [_labelled(row) for row in reversed(rows)]
 
     def _rows(self, connection: sa.Connection, request_ids: list[str]) -> Iterator[sa.Row[Any]]:
         for at in range(0, len(request_ids), PORTION):
@@ -206,7 +221,8 @@ def values_of(answer: Answer, features: Mapping[str, Any], at: str) -> tuple[Any
     """What is kept of an answer to a row of these ``features``, in the order of ``Logged``."""
     return (
         answer.request_id, answer.model, answer.version, answer.arm, answer.update_id, answer.step,
-        answer.key, _json(answer.prediction), _json(features), answer.failed, answer.latency_ms, at,
+        answer.key, as_json(answer.prediction), as_json(features), answer.failed,
+        answer.latency_ms, at,
     )  # fmt: skip
 
 
@@ -251,6 +267,7 @@ def _labelled(row: sa.Row[Any]) -> Labelled:
         answered_at=row.at,
         at=row.told_at,
         key=row.key,
+        features=row.features,
     )
 
 
@@ -285,7 +302,7 @@ def _whole(number: Any) -> int:
     return int(number)
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
     """``value`` as JSON; dates as text, and NaN and infinity, which JSON does not know, as null."""
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()

@@ -1,126 +1,154 @@
 """A canary's judgement, brought up to date with the labels that have come in."""
 
 import json
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tidegate.domain.metrics import Task, losses
+from tidegate.domain.metrics import losses
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Release, ReleaseStatus
-from tidegate.monitoring import events
+from tidegate.domain.segments import segments_of
+from tidegate.monitoring import shadow_log
 from tidegate.monitoring.prediction_log import Labelled, PredictionLog
+from tidegate.monitoring.shadow_log import Twin
 from tidegate.process.home import Home
-from tidegate.release.controller import apply, decide, record, with_events, with_failures
-from tidegate.release.entities import FirstEvents, FirstPerEntity
+from tidegate.process.unlabelled import with_unlabelled
+from tidegate.release.controller import apply, decide
+from tidegate.release.counting import record, record_pair, with_failures
+from tidegate.release.entities import FirstPerEntity
+from tidegate.release.evidence import harm
 from tidegate.release.matching import Matching
-from tidegate.release.signals import band_of, matured
+from tidegate.release.signals import matured
 
 
-def catch_up(home: Home, spec: ModelSpec, release: Release) -> Release:
+def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = False) -> Release:
     """The release after every label since it was last saved, judged after each one.
 
     Judging label by label in one order makes the result the same however often, and in whatever
-    portions, this is called. It stops at the first decision to end the canary.
+    portions, this is called. It stops at the first decision to end the canary. ``late``: a promoted
+    one is looked at as well, for labels that come after its promotion; no decision ends it here.
     """
-    if release.status is not ReleaseStatus.CANARY or not spec.trains:
+    late = late and release.status is ReleaseStatus.PROMOTED
+    if not spec.trains or not (release.under_way or late):
         return _settle(home, spec, release)
     before, kept = release, _KEPT.setdefault(home.log, {}).pop(release.update, None)
     if kept is not None and kept.saved == release:
         known, release = kept.known, kept.judged
         answers = home.log.labelled(spec.model, update_id=release.update, after=release.labels_seen)
     else:
-        known, answers = _Known(spec), _told(home, spec, release)
-    for number, answer in enumerate(answers, 1):
-        bad = is_bad(spec, release, answer)
-        first, first_bad, matched = known.take(answer, bad=bad)
+        known, answers = _Known(spec, release), _told(home, spec, release)
+    for number, (answer, twin) in enumerate(_paired(home, release, answers), 1):
+        counts = _count(spec, release, known, answer, twin)
         if _counted(spec, before, number, answer):
             continue
-        release = record(
-            release, step=answer.step or 0, arm=answer.arm, bad=bad,
-            first=first, first_bad=first_bad, matched=matched,
-        ).model_copy(
-            update={"labels_seen": max(answer.seq, release.labels_seen), "matured_seen": number}
-        )  # fmt: skip
-        release = _settle(home, spec, release)
-        if release.status is not ReleaseStatus.CANARY:
+        seen = {"labels_seen": max(answer.seq, release.labels_seen), "matured_seen": number}
+        release = _settle(home, spec, counts(release).model_copy(update=seen))
+        if not (release.under_way or late):
             return release
     if spec.policy.rollout.maturity_minutes is None:
         _KEPT[home.log][release.update] = _Kept(before, release, known)
-    release = with_failures(release, home.log.failures(release.update))
-    return _settle(home, spec, _with_events(home, spec, release))
+    release = with_failures(release, _failures(home, release))
+    release = _settle(home, spec, with_unlabelled(home, spec, release))
+    if late:
+        found = harm(release, spec.policy.rollout)
+        release = release.model_copy(update={"harm": found.e_value, "harm_in": found.segment})
+    return release
+
+
+def _count(
+    spec: ModelSpec, release: Release, known: "_Known", answer: Labelled, twin: Twin | None
+) -> Callable[[Release], Release]:
+    """What counts an answer, whose entity is known from now on."""
+    step, bad = answer.step or 0, is_bad(spec, release, answer)
+    if not release.steps[step].shadow:
+        first, first_bad = known.take(answer, bad=bad)
+        return partial(
+            record, step=step, arm=answer.arm, bad=bad, first=first, first_bad=first_bad,
+            segments=known.segments(answer) if bad else (),
+            matched=known.matched(answer, bad=bad, first=first),
+        )  # fmt: skip
+    if twin is None:
+        return _as_it_was  # one alone says nothing in a shadow
+    ours = is_bad(spec, release, replace(answer, prediction=twin.prediction, failed=twin.failed))
+    first, first_differing = known.take(answer, bad=bad != ours, shadow=True)
+    return partial(
+        record_pair, step=step, champion_bad=bad, candidate_bad=ours,
+        first=first, first_differing=first_differing,
+        segments=known.segments(answer, shadow=True) if bad != ours else (),
+    )  # fmt: skip
+
+
+def _as_it_was(release: Release) -> Release:
+    return release
+
+
+def _paired(
+    home: Home, release: Release, answers: Iterator[Labelled]
+) -> Iterator[tuple[Labelled, Twin | None]]:
+    """Answers, each with what the shadow said to its request, where the release had one."""
+    if not release.shadowed:
+        return ((answer, None) for answer in answers)
+    return shadow_log.with_twins(home.database, answers)
+
+
+def _failures(home: Home, release: Release) -> dict[tuple[int, str], int]:
+    """Failed requests by step and arm; the candidate's in its shadow among them."""
+    found = home.log.failures(release.update)
+    if release.shadowed:
+        found[0, "candidate"] = shadow_log.failures(home.database, release.update)
+        # In the shadow nobody could stand in for the champion, so it has none there.
+        found.pop((0, "champion"), None)
+    return found
 
 
 def is_bad(spec: ModelSpec, release: Release, answer: Labelled) -> bool:
     """Whether an answer was wrong, or off by more than the release allows."""
     assert spec.task is not None  # noqa: S101 - only models that are trained are served
+    if answer.failed:
+        return True
     truth, predicted = np.array([answer.label]), np.array([answer.prediction])
-    return answer.failed or bool(losses(spec.task, truth, predicted)[0] > release.bad_above)
-
-
-def _with_events(home: Home, spec: ModelSpec, release: Release) -> Release:
-    """The release with slow answers and bands of answers counted, where policy counts them."""
-    if not release.slow_above and not release.bands:
-        return release
-    kept = _COUNTED.setdefault(home.log, {})
-    counted = kept.pop(release.update, None) or _Counted(spec, release)
-    counted.bring_on(home, release)
-    kept[release.update] = counted
-    if release.slow_above:
-        release = with_events(release, "slow", counted.slow.counts, counted.limits)
-    if release.bands:
-        release = with_events(release, "bands", counted.bands.counts, counted.kinds)
-    return release
-
-
-class _Counted:
-    """Slow answers and bands of answers of a release, counted as far as the log went."""
-
-    def __init__(self, spec: ModelSpec, release: Release):
-        self._numbers = spec.task is Task.REGRESSION
-        self.limits = len(release.slow_above)
-        self.kinds = len(release.bands) + self._numbers
-        self.slow = FirstEvents(self.limits)
-        self.bands = FirstEvents(self.kinds if release.bands else 0)
-        self._after = release.since.answers if release.since is not None else 0
-
-    def bring_on(self, home: Home, release: Release) -> None:
-        """Count what the log has beyond what was counted."""
-        slower = None if release.bands else release.slow_above[0]
-        for one in events.answers_since(home.database, release.update, self._after, slower=slower):
-            over = range(bisect_left(release.slow_above, one.latency_ms))
-            self.slow.add(one.step, one.arm, one.key, over)
-            if release.bands:
-                said = json.loads(one.prediction)
-                band = band_of(said, release.bands, numbers=self._numbers)
-                self.bands.add(one.step, one.arm, one.key, band)
-            self._after = one.id
+    return bool(losses(spec.task, truth, predicted)[0] > release.bad_above)
 
 
 class _Known:
-    """Which entities were seen in this release, at all and with a bad answer; and open pairs."""
+    """Which entities were seen in this release, at all and with a bad answer: in its shadow, and
+    apart from that on traffic, where an entity is split anew; and open pairs."""
 
-    def __init__(self, spec: ModelSpec):
+    def __init__(self, spec: ModelSpec, release: Release):
+        self._segments = release.segments
         by_entity = spec.policy.rollout.count_per == "entity"
         self._all = FirstPerEntity() if by_entity else None
         self._bad = FirstPerEntity() if by_entity else None
-        self._pairs = Matching() if spec.policy.rollout.splitter == "outside" else None
+        self._pairs = None if spec.policy.rollout.shares_known else Matching()
 
-    def take(self, answer: Labelled, *, bad: bool) -> tuple[bool, bool, tuple[int, int] | None]:
-        """Whether it is the entity's first labelled answer, and whether its first bad one; and the
-        pairs that it completes, where the split is not Tidegate's."""
-        first, first_bad = True, bad
-        if self._all is not None and self._bad is not None and answer.key is not None:
-            first = self._all.first(answer.key)
-            first_bad = bad and self._bad.first(answer.key)
+    def take(self, answer: Labelled, *, bad: bool, shadow: bool = False) -> tuple[bool, bool]:
+        """Whether it is the entity's first labelled answer, and whether its first bad one."""
+        if self._all is None or self._bad is None or answer.key is None:
+            return True, bad
+        key = f"{answer.key}\0shadow" if shadow else answer.key
+        return self._all.first(key), bad and self._bad.first(key)
+
+    def matched(self, answer: Labelled, *, bad: bool, first: bool) -> tuple[int, int] | None:
+        """The pairs that an answer completes; None where the split is Tidegate's."""
         if self._pairs is None:
-            return first, first_bad, None
-        pairs = self._pairs.take(answer.step or 0, answer.arm, bad=bad) if first else (0, 0)
-        return first, first_bad, pairs
+            return None
+        return self._pairs.take(answer.step or 0, answer.arm, bad=bad) if first else (0, 0)
+
+    def segments(self, answer: Labelled, *, shadow: bool = False) -> list[int]:
+        """Places of the segments that a bad answer is in, and its entity had none in before."""
+        if not self._segments:
+            return []
+        places = segments_of(self._segments, json.loads(answer.features))
+        if self._bad is None or answer.key is None:
+            return places
+        name = "shadow" if shadow else ""
+        return [at for at in places if self._bad.first(f"{answer.key}\0{name}\0{at}")]
 
 
 class _Kept(NamedTuple):
@@ -135,10 +163,6 @@ class _Kept(NamedTuple):
 #: it is not at hand, or the record went on without it, all are read again to the same end. Whoever
 #: judges takes it out meanwhile, so no two threads share it.
 _KEPT: WeakKeyDictionary[PredictionLog, dict[str, _Kept]] = WeakKeyDictionary()
-
-
-#: As ``_KEPT``, of what is counted without labels: what is counted already is not read again.
-_COUNTED: WeakKeyDictionary[PredictionLog, dict[str, _Counted]] = WeakKeyDictionary()
 
 
 def _told(home: Home, spec: ModelSpec, release: Release) -> Iterator[Labelled]:
@@ -164,7 +188,7 @@ def _seconds(moment: str) -> float:
 
 
 def _settle(home: Home, spec: ModelSpec, release: Release) -> Release:
-    if release.status is not ReleaseStatus.CANARY:
+    if not release.under_way:
         return release
     now = home.journal.now()
     return apply(release, decide(release, spec.policy.rollout, now), now)

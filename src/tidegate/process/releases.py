@@ -23,7 +23,11 @@ def promote(home: Home, model: str) -> str:
         home.spec(tx, model)
         deployment, release, update = _under_way(tx, model)
         if update.stage is Stage.RELEASE:
-            change = {"status": ReleaseStatus.PROMOTED, "promoted_by": home.actor}
+            change = {
+                "status": ReleaseStatus.PROMOTED,
+                "promoted_by": home.actor,
+                "ended_at": tx.now,
+            }
         else:
             change = {"closed_by": home.actor}
         changed = deployment.model_copy(update={"release": release.model_copy(update=change)})
@@ -41,7 +45,7 @@ def clear_step(home: Home, model: str) -> str:
         home.require(tx, Role.OPERATOR)
         spec = home.spec(tx, model)
         deployment, release, update = _under_way(tx, model)
-        if release.status is not ReleaseStatus.CANARY or not spec.policy.rollout.by_hand:
+        if not release.under_way or not spec.policy.rollout.by_hand:
             raise Conflict(
                 "no step of model '{model}' waits for a person",
                 do="leave out --step to end the canary, or the observation, by hand",

@@ -1,5 +1,6 @@
 """Serving in this process: the gateway, the prediction log, and the judge, joined."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,13 @@ import numpy as np
 import polars as pl
 
 from tidegate.domain.answer import Answer, Asked
-from tidegate.domain.errors import Conflict
+from tidegate.domain.errors import Conflict, StorageError
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.predictor import NumbersPredictor
+from tidegate.domain.predictor import NumbersPredictor, Predictions
 from tidegate.domain.rollout import Deployment, ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
+from tidegate.monitoring import shadow_log
 from tidegate.monitoring.log_writer import LogWriter
 from tidegate.monitoring.prediction_log import Labelled, Logged
 from tidegate.process.home import Home
@@ -26,6 +28,9 @@ from tidegate.process.runner import Watcher, run
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway
 from tidegate.release.route import Route, Served, no_version
+from tidegate.release.shadow import Shadow
+
+_LOG = logging.getLogger("tidegate")
 
 #: An answer that takes less is given in the event loop: another thread would take longer.
 QUICK_SECONDS = 0.002
@@ -55,7 +60,9 @@ class Serving:
 
     def __init__(self, home: Home, watch: Watcher | None = None):
         self._home, self._watch = home, watch
-        self._gateway = Gateway(sink=self._written)
+        #: Asks candidates in the shadow, off the request path.
+        self.shadow = Shadow(lambda told: shadow_log.write(home.database, told))
+        self._gateway = Gateway(sink=self._written, shadow=self.shadow.put)
         self._served: dict[tuple[str, int], Served] = {}
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
         self._judging, self._turns, self._judged = Lock(), count(1), dict[str, int]()
@@ -125,6 +132,7 @@ class Serving:
 
     def close(self) -> None:
         """Write what waits."""
+        self.shadow.close()
         self.writer.close()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
@@ -146,7 +154,8 @@ class Serving:
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""
         self._check_served(model)
-        self.writer.flush()  # what is told of may not be written yet
+        self.shadow.flush()  # what is told of may not be written yet
+        self.writer.flush()
         answers = self._home.log.label_many(labels, at=self._home.journal.now())
         self.tend(model)
         return answers
@@ -196,22 +205,29 @@ class Serving:
     def _refresh(self, model: str) -> Deployment:
         deployment = current(self._home, model)
         release = deployment.release
-        canary = release is not None and release.status is ReleaseStatus.CANARY
+        judged = release if release is not None and release.under_way else None
+        on_traffic = judged is not None and judged.status is ReleaseStatus.CANARY
+        candidate = None
+        if judged is not None:
+            load = self._load if on_traffic else self._load_shadow
+            candidate = load(model, judged.candidate)
         with self._home.journal.read() as reader:
             spec = self._home.spec(reader, model)
             # A release goes on by the policy it began with.
-            update = reader.get(Update, release.update) if canary and release else None
+            update = reader.get(Update, judged.update) if judged is not None else None
             rollout = (update.spec if update else spec).policy.rollout
         standing = self._gateway.route(model)
         made = Route(
             model=model,
             champion=self._load(model, deployment.champion),
-            candidate=self._load(model, release.candidate) if canary and release else None,
-            share=release.share if canary and release else 0.0,
-            release_id=release.update if canary and release else None,
-            step=release.step if canary and release else None,
+            candidate=candidate if on_traffic else None,
+            share=judged.share if judged is not None else 0.0,
+            release_id=judged.update if judged is not None else None,
+            step=judged.step if judged is not None else None,
             key=spec.key,
-            outside=rollout.splitter == "outside",
+            outside=not rollout.shares_known,
+            shadow=None if on_traffic else candidate,
+            sample=judged.steps[judged.step].sample if judged is not None else 1.0,
         )
         if standing is None or made != replace(standing, epoch=0):
             self._epoch += 1
@@ -229,10 +245,36 @@ class Serving:
             self._served[model, number] = _warmed(load_serving(self._home, model, number))
         return self._served[model, number]
 
+    def _load_shadow(self, model: str, number: int) -> Served | None:
+        """As ``_load``, whatever becomes of it: champions answer all the same.
+
+        One that cannot be loaded fails what it is asked; None where the store is at fault.
+        """
+        try:
+            return self._load(model, number)
+        except StorageError as problem:
+            _LOG.warning(
+                "version %s of '%s' is not asked in the shadow: %s", number, model, problem
+            )
+            return None
+        except Exception as problem:
+            return Served(number, _Fails(problem))
+
     def _written(self, asked: Asked, answers: list[Answer]) -> None:
         at = self._home.journal.now()
         rows = [Logged.of(answer, asked.record(row), at) for row, answer in enumerate(answers)]
         self._home.log.write(rows)
+
+
+@dataclass(frozen=True)
+class _Fails:
+    """A version that could not be loaded."""
+
+    problem: Exception
+
+    def predict(self, rows: pl.DataFrame) -> Predictions:
+        """Raises why."""
+        raise self.problem
 
 
 def _warmed(loaded: Loaded) -> Served:

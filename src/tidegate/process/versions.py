@@ -4,7 +4,6 @@ import difflib
 import re
 
 from tidegate.domain.errors import NotFound, WrongUsage
-from tidegate.domain.rollout import ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.domain.version import Manifest, Version
@@ -60,7 +59,7 @@ def resolve(home: Home, name: str) -> Version:
 def _candidate(home: Home, model: str) -> int | None:
     """The version on canary, else the newest one whose update is still open."""
     release = current(home, model).release
-    if release is not None and release.status is ReleaseStatus.CANARY:
+    if release is not None and release.under_way:
         return release.candidate
     with home.journal.read() as reader:
         made = [

@@ -18,11 +18,16 @@ class Gateway:
     """Answers rows by the routes it was given.
 
     A route is replaced whole, so a request is answered by one route from its beginning to its
-    end. Every answer goes to ``sink``, with what was asked, before it returns.
+    end. Every answer goes to ``sink``, with what was asked, before it returns; what a shadow is to
+    be asked after that goes to ``shadow``, as in ``Shadow.put``.
     """
 
-    def __init__(self, sink: Callable[[Asked, list[Answer]], None]):
-        self._sink = sink
+    def __init__(
+        self,
+        sink: Callable[[Asked, list[Answer]], None],
+        shadow: Callable[[Sequence[Split], Outcomes], None] | None = None,
+    ):
+        self._sink, self._shadow = sink, shadow
         self._routes: dict[str, Route] = {}
 
     def route(self, model: str) -> Route | None:
@@ -42,17 +47,52 @@ class Gateway:
         cannot answer.
         """
         asked = Asked.of(rows)
-        one = [split(self._routes[model], asked, keys)]
-        (answers,) = joined(one, from_champion(one), from_candidate(one))
+        route = self._routes[model]
+        one = [split(route, asked, keys)]
+        champion = stood_in_for(one, from_champion(one))
+        (answers,) = joined(one, champion, from_candidate(one))
         if isinstance(answers, Exception):
             raise answers
         self._sink(asked, answers)
+        if route.shadow is not None and self._shadow is not None:
+            self._shadow(one, [answers])
         return answers
 
 
 def from_champion(splits: Sequence[Split]) -> Outcomes:
     """The champion's answers to its rows of each request."""
     return _answered(splits, "champion", splits[0].route.champion)
+
+
+def unanswered(splits: Sequence[Split], champion: Outcomes) -> list[int]:
+    """Places of the requests in which the champion raised, and a candidate on traffic may stand in:
+    not those that named the champion themselves."""
+    if splits[0].route.candidate is None:
+        return []
+    return [
+        place
+        for place, (one, said) in enumerate(zip(splits, champion, strict=True))
+        if isinstance(said, Exception) and not one.chosen
+    ]
+
+
+def stood_in_for(splits: Sequence[Split], champion: Outcomes) -> Outcomes:
+    """The champion's answers, and the candidate's where it raised, marked as its failure.
+
+    Both arms' failures are then treated alike: were the champion's left out, its harder requests
+    would be missing from its bad answers and not from the candidate's. Where the candidate raises
+    as well, the request is at fault, and what the champion raised stands.
+    """
+    places = unanswered(splits, champion)
+    if not places:
+        return champion
+    some = [splits[place] for place in places]
+    found = list(champion)
+    rescued = _answered(some, "champion", some[0].route.candidate, failed=True)
+    for place, each in zip(places, rescued, strict=True):
+        if not isinstance(each, Exception):
+            found[place] = each
+    return found
 
 
 def from_candidate(splits: Sequence[Split]) -> Outcomes:
@@ -100,7 +140,7 @@ def _answered(
     if not places:
         return found
     assert served is not None  # noqa: S101 - split gave it rows
-    said = _predicted(served, [(splits[place].asked, splits[place].rows[arm]) for place in places])
+    said = predicted(served, [(splits[place].asked, splits[place].rows[arm]) for place in places])
     for place, each in zip(places, said, strict=True):
         found[place] = (
             each
@@ -110,7 +150,7 @@ def _answered(
     return found
 
 
-def _predicted(
+def predicted(
     served: Served, jobs: Sequence[tuple[Asked, Sequence[int]]]
 ) -> list[Predictions | Exception]:
     """What a version says to the rows of each request: in one call where all are numbers, and one

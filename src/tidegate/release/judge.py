@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 RISK_RATIOS = np.array([1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0])
 #: Those that the evidence of "no worse than the margin" is averaged over: much better to as good.
 AS_GOOD = np.array([0.3, 0.5, 0.7, 0.85, 1.0])
+#: Parts of what one has that are bet on a pair: large ones where pairs seldom differ, small ones
+#: where they often do.
+BETS = np.array([0.02, 0.05, 0.1, 0.2, 0.4])
 
 
 def log_evidence(
@@ -85,9 +88,30 @@ def log_paired(candidate_only: ArrayLike, champion_only: ArrayLike) -> Floats:
     Only pairs with one bad answer tell the two apart, and with no difference such a pair's bad
     answer is the candidate's as often as not: the kernel at a share of one half. Counts of those
     pairs, ``(...)``, give values of the same shape. (McNemar 1947, doi:10.1007/BF02295996.)
+
+    No lot is drawn here as in a split, so it holds for a candidate that is no worse at any time:
+    one that is worse every morning and better every afternoon may be stopped at noon.
     """
     ours, theirs = np.asarray(candidate_only)[..., None], np.asarray(champion_only)[..., None]
     return log_evidence(ours, theirs, 0.5)
+
+
+def log_paired_as_good(
+    both: ArrayLike, ours: ArrayLike, theirs: ArrayLike, margin: float
+) -> Floats:
+    """Evidence against "bad at least 1 + ``margin`` times as often", from requests both answered.
+
+    Counts, ``(...)``, of entities by their first such request: both answers bad, only the
+    candidate's, only the champion's. Where the claim is true, a pair's ``(1 + margin) * theirs -
+    ours`` is at most 0 in the mean, so a part of what one has, bet on it pair by pair, is an
+    e-process (Waudby-Smith and Ramdas 2023, doi:10.1093/jrsssb/qkad009). It is about the same risk
+    ratio as the canary's, hence may speak for a promotion, with one difference: the label is what
+    came true after the *champion's* answer. Where answers change what comes true (a loan that is
+    refused is never repaid), ask for no shadow.
+    """
+    counts = [np.asarray(one, dtype=float)[..., None] for one in (both, ours, theirs)]
+    gains = [np.log1p(BETS * won) for won in (margin, -1.0, 1 + margin)]
+    return log_mean(sum(many * gain for many, gain in zip(counts, gains, strict=True)))
 
 
 def value(log: ArrayLike) -> float:
@@ -101,7 +125,7 @@ def harm_e_value(tallies: Sequence[Tally]) -> float:
     Counts the first bad answer of an entity, at the share it was given under, so shares may
     change. Under no difference, which side an entity is on says nothing of when its answers go
     bad, so the kernel holds for entities of any size; where the candidate is better its events
-    come later still.
+    come later still. Leaves a shadow out: see ``shadow_e_value``.
 
     >>> harm_e_value([])
     1.0
@@ -111,25 +135,56 @@ def harm_e_value(tallies: Sequence[Tally]) -> float:
     matched = [t.matched for t in tallies if t.matched is not None]
     if matched:
         return value(log_paired(*np.sum(matched, axis=0)))
-    seen = [(t.share, *t.bad_entities) for t in tallies]
+    seen = [(t.share, *t.bad_entities) for t in tallies if not t.shadow]
     return value(log_evidence(*_columns(seen)))
 
 
-def as_good_e_value(tallies: Iterable[Tally], margin: float) -> float:
+def shadow_e_value(tallies: Iterable[Tally]) -> float:
+    """As ``harm_e_value``, from the requests that both answered: entities count once, at the first
+    on which the two differ.
+
+    >>> round(shadow_e_value([Tally(share=0, candidate_only=12)]))
+    277
+    """
+    seen = [(t.candidate_only, t.champion_only) for t in tallies if t.shadow]
+    ours, theirs = np.array(seen, dtype=float).reshape(-1, 2).sum(axis=0)
+    return value(log_paired(ours, theirs))
+
+
+def segment_e_values(tallies: Iterable[Tally], segments: int, *, shadow: bool) -> Floats:
+    """Evidence of harm within each of so many ``segments``, ``(segments,)``, each as
+    ``harm_e_value``; of the ``shadow`` as ``shadow_e_value``."""
+    none = (0,) * segments
+    seen = [t for t in tallies if t.shadow == shadow]
+    if not seen:
+        return np.ones(segments)
+    ours = np.array([t.candidate_segments or none for t in seen], dtype=float).T
+    theirs = np.array([t.champion_segments or none for t in seen], dtype=float).T
+    share = [0.5 if shadow else t.share for t in seen]
+    return np.asarray(np.exp(np.minimum(log_evidence(ours, theirs, share), 700.0)))
+
+
+def as_good_e_value(tallies: Sequence[Tally], margin: float) -> float:
     """Evidence against "the candidate answers badly at least 1 + ``margin`` times as often".
 
     At 1/alpha a candidate may be promoted: one that is worse than the margin ever gets there with
     probability at most alpha. Counts the bad ones among the *first* answers of entities, good or
     bad: were it their first bad answers, the worse side would run out of entities first and look
-    better than it is. Raises ValueError for a margin that is not above 0.
+    better than it is. Where there was a shadow, the mean of its evidence and the canary's. Raises
+    ValueError for a margin that is not above 0.
 
     >>> as_good_e_value([Tally(share=0.5, champion_bad=40, candidate_bad=20)], 0.25) > 100
     True
     """
     if not margin > 0:
         raise ValueError(f"a margin must be above 0, not {margin}")
-    seen = [(t.share, *t.first_bad) for t in tallies]
-    return value(log_evidence(*_columns(seen), ratios=AS_GOOD, null=1 + margin))
+    seen = [(t.share, *t.first_bad) for t in tallies if not t.shadow]
+    values = [value(log_evidence(*_columns(seen), ratios=AS_GOOD, null=1 + margin))]
+    for tally in tallies:
+        if tally.shadow:
+            both, (theirs, ours) = tally.both_first_bad, tally.first_bad
+            values.append(value(log_paired_as_good(both, ours - both, theirs - both, margin)))
+    return float(np.mean(values))
 
 
 def _columns(seen: list[tuple[float, int, int]]) -> tuple[Floats, Floats, Floats]:

@@ -14,6 +14,8 @@ from tidegate.release.gateway import (
     from_champion,
     joined,
     stood_in,
+    stood_in_for,
+    unanswered,
 )
 from tidegate.release.route import Route, Split, split
 
@@ -39,7 +41,8 @@ class Lane:
 
     What arrives in one round of the loop is one call of the model: nothing waits for company, and
     the busier it is, the more rows share a call. Models that take longer are asked in other
-    threads, one call at a time; what arrives meanwhile is the next one.
+    threads, one call at a time; what arrives meanwhile is the next one. What a shadow is to be
+    asked goes to ``shadow`` once the answers are given, as in ``Shadow.put``.
     """
 
     route: Callable[[], Route]
@@ -47,6 +50,7 @@ class Lane:
     threads: ThreadPoolExecutor
     deadline: float = DEADLINE_SECONDS
     most_waiting: int = MOST_WAITING
+    shadow: Callable[[Sequence[Split], Outcomes], None] | None = None
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _elsewhere: asyncio.Task[None] | None = None
     _called: bool = False
@@ -94,7 +98,8 @@ class Lane:
         while self._waiting and self._elsewhere is None:
             batch, splits, rows = self._next(route)
             if batch and route.quick and rows <= MOST_ROWS:
-                self._finish(batch, joined(splits, from_champion(splits), from_candidate(splits)))
+                champion = stood_in_for(splits, from_champion(splits))
+                self._finish(batch, splits, joined(splits, champion, from_candidate(splits)))
             elif batch:
                 loop = asyncio.get_running_loop()
                 self._elsewhere = loop.create_task(self._in_threads(batch, splits))
@@ -116,11 +121,15 @@ class Lane:
     async def _in_threads(self, batch: list[_Waiting], splits: list[Split]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            champion = loop.run_in_executor(self.threads, from_champion, splits)
+            asked = loop.run_in_executor(self.threads, from_champion, splits)
             candidate = await self._in_time(splits)
-            self._finish(batch, joined(splits, await champion, candidate))
+            champion = await asked
+            if unanswered(splits, champion):
+                champion = await self._rescued(splits, champion)
+            self._finish(batch, splits, joined(splits, champion, candidate))
         except BaseException as error:
-            self._finish(batch, [RuntimeError(f"the gateway stops: {error!r}")] * len(batch))
+            stops = RuntimeError(f"the gateway stops: {error!r}")
+            self._finish(batch, splits, [stops] * len(batch))
             raise
         finally:
             self._elsewhere = None
@@ -137,11 +146,23 @@ class Lane:
         except TimeoutError:
             return await loop.run_in_executor(self.threads, stood_in, splits)
 
-    def _finish(self, batch: list[_Waiting], answers: Outcomes) -> None:
+    async def _rescued(self, splits: list[Split], champion: Outcomes) -> Outcomes:
+        """The champion's answers, the candidate's where it raised, unless that is late."""
+        work = asyncio.get_running_loop().run_in_executor(
+            self.threads, stood_in_for, splits, champion
+        )
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), self.deadline)
+        except TimeoutError:
+            return champion
+
+    def _finish(self, batch: list[_Waiting], splits: list[Split], answers: Outcomes) -> None:
         for one, said in zip(batch, answers, strict=True):
             if not isinstance(said, Exception):
                 self.sink(one.asked, said)
             _give(one, said)
+        if splits[0].route.shadow is not None and self.shadow is not None:
+            self.shadow(splits, answers)
 
 
 def _give(one: _Waiting, said: list[Answer] | Exception) -> None:

@@ -50,7 +50,8 @@ class Route:
     """Who answers for a model: ``candidate`` takes ``share`` of the requests of a release.
 
     ``key``: the column that names whose row it is. ``outside``: a splitter in front says who
-    answers, and ``share`` is only what it should be.
+    answers, and ``share`` is only what it should be. ``shadow`` is asked ``sample`` (0 to 1) of
+    what the champion has answered, and nobody is given what it says.
     """
 
     model: str
@@ -62,6 +63,8 @@ class Route:
     key: str | None = None
     epoch: int = 0
     outside: bool = False
+    shadow: Served | None = None
+    sample: float = 1.0
 
     @property
     def quick(self) -> bool:

@@ -2,13 +2,14 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tidegate.domain.segments import Segment
 from tidegate.release.judge import Floats, log_evidence, log_mean, log_shift
 
 Label = TypeVar("Label")
@@ -21,6 +22,8 @@ LATENCY_QUANTILES = (0.5, 0.9, 0.99)
 BEYOND = 2.0
 #: Classes whose answers are counted; more would thin out what each can show.
 MAX_CLASSES = 20
+#: Values of segments that are judged alone, over all columns: each more weakens the others.
+MAX_SEGMENTS = 20
 #: Quantiles of the champion's numbers that part them into ranges.
 EDGES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
@@ -67,6 +70,24 @@ def classes(answers: Sequence[Any]) -> list[Any]:
     """The champion's classes that are counted: its ``MAX_CLASSES`` most frequent ones, sorted."""
     known = Counter(answers).most_common(MAX_CLASSES)
     return sorted((name for name, _ in known), key=str)
+
+
+def segments(frequent: Mapping[str, Mapping[str, int]]) -> list[Segment]:
+    """The segments of each column that are judged alone, from how often each value was there.
+
+    They are frozen before the release, ``MAX_SEGMENTS`` of them at most: each column's most
+    frequent values, as many in each, and for every other value one more together.
+
+    >>> [str(one) for one in segments({"at": {"north": 7, "south": 9}})]
+    ['at=south', 'at=north', 'at=*']
+    """
+    columns = list(frequent)[:MAX_SEGMENTS]
+    found = []
+    for column in columns:
+        named = Counter(frequent[column]).most_common(MAX_SEGMENTS // len(columns) - 1)
+        found += [Segment(column=column, value=value) for value, _ in named]
+        found.append(Segment(column=column))
+    return found
 
 
 def edges(answers: ArrayLike) -> list[float]:

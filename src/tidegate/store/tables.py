@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 #: The newest revision in ``migrations/versions``.
-REVISION = "0002"
+REVISION = "0003"
 
 metadata = sa.MetaData()
 
@@ -71,6 +71,20 @@ predictions = sa.Table(
     sa.Column("at", sa.String(40), nullable=False),
     sa.Index("predictions_by_model", "model", "version"),
     sa.Index("predictions_by_update", "update_id", "failed"),
+)
+
+#: What a candidate in the shadow said to a request that the champion answered, whose row holds the
+#: rest; nothing where it failed. A pair with its row of ``predictions``, however they came.
+shadows = sa.Table(
+    "shadows",
+    metadata,
+    sa.Column("request_id", sa.String(64), primary_key=True),
+    sa.Column("update_id", sa.String(80), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("prediction", sa.Text),
+    sa.Column("failed", sa.Boolean, nullable=False),
+    sa.Column("latency_ms", sa.Float, nullable=False),
+    sa.Index("shadows_by_update", "update_id", "failed"),
 )
 
 #: Gateways that run, the size of the record that each routes by, and when it said so (seconds since

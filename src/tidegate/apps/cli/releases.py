@@ -47,7 +47,7 @@ def _show(s: Session, deployment: Deployment, *, served: bool) -> None:
         )
         for tally in release.tallies:
             table.add_row(
-                f"{tally.share:.0%}",
+                s.say("shadow") if tally.shadow else f"{tally.share:.0%}",
                 f"{tally.champion_bad} / {tally.champion_labels}",
                 f"{tally.candidate_bad} / {tally.candidate_labels}",
             )
@@ -70,6 +70,11 @@ def _standing(deployment: Deployment, *, served: bool) -> Message:
             "release of version {candidate}: {status}; nothing is served here",
             candidate=release.candidate,
             status=say(release.status),
+        )
+    if release.status is ReleaseStatus.SHADOW:
+        return say(
+            "release of version {candidate}: shadow, it answers unseen beside the champion",
+            candidate=release.candidate,
         )
     return say(
         "release of version {candidate}: {status}, {share:.0%} of requests",

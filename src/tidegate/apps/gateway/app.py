@@ -162,7 +162,8 @@ class GatewayApp:
         serving = self._of_process()
         if serving.routed(name) is None:  # it is loaded first, and that takes time
             await asyncio.to_thread(serving.route, name)
-        lane = Lane(partial(serving.route, name), self._sink(serving), serving.threads)
+        route, sink = partial(serving.route, name), self._sink(serving)
+        lane = Lane(route, sink, serving.threads, shadow=serving.shadow.put)
         return self._lanes.setdefault(name, lane)
 
     def _sink(self, serving: Serving) -> Callable[[Asked, list[Answer]], None]:

@@ -41,7 +41,7 @@ class _Answers(Collector):
                 tally = self._tallies[of] = _Tally()
             tally.counts[bisect_left(_UP_TO, answer.latency_ms)] += 1
             tally.milliseconds += answer.latency_ms
-            tally.failed += answer.failed
+            tally.failed += answer.failed and answer.arm == "candidate"
 
     def collect(self) -> Iterator[Metric]:
         given = CounterMetricFamily("tidegate_answers", "Rows answered.", labels=_ARM)
@@ -87,6 +87,10 @@ class Metrics:
             "tidegate_log_lost", "Answers that found no room in the prediction log.",
             registry=self._registry,
         )  # fmt: skip
+        self._dropped = Gauge(
+            "tidegate_shadow_dropped", "Rows that a candidate in the shadow was not asked.",
+            registry=self._registry,
+        )  # fmt: skip
         self._stale = Gauge(
             "tidegate_stale_seconds", "Time since the record was last read.",
             registry=self._registry,
@@ -101,5 +105,6 @@ class Metrics:
         serving = self._serving()
         self._waiting.set(serving.writer.waiting)
         self._lost.set(serving.writer.lost)
+        self._dropped.set(serving.shadow.dropped)
         self._stale.set(serving.stale_seconds)
         return generate_latest(self._registry), [(b"content-type", CONTENT_TYPE_LATEST.encode())]

@@ -4,6 +4,7 @@ from tidegate.domain.evidence import ObserveEvidence, ReleaseEvidence
 from tidegate.domain.gates.findings import note, refuse, warn
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
+from tidegate.domain.rollout import Tally
 from tidegate.domain.update import Finding
 
 
@@ -31,11 +32,11 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
                 "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
             )
         )
-    failures = sum(tally.candidate_failures for tally in e.tallies)
+    failures = sum(tally.failures for tally in e.tallies)
     if failures > policy.max_failures:
         found.append(
-            refuse("failures", "the candidate failed {failures} requests; policy allows {limit}",
-                    failures=failures, limit=policy.max_failures)
+            refuse("failures", "the candidate failed {failures:g} requests; policy allows {limit}",
+                    failures=round(failures, 1), limit=policy.max_failures)
         )  # fmt: skip
     excess = sum(tally.excess for tally in e.tallies)
     if policy.max_harm is not None and excess > policy.max_harm:
@@ -51,7 +52,7 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
     alpha = e.alpha or policy.alpha
     if e.harm >= 1 / alpha:
         found.append(_harm(e, alpha))
-    short = [t for t, s in zip(e.tallies, e.steps, strict=False) if t.labels < s.min_labels]
+    short = [t for t, s in zip(e.tallies, e.steps, strict=False) if t.told < s.min_labels]
     unfinished = len(e.tallies) < len(e.steps) or bool(short)
     # Parameters that are not served here meet no traffic: there are no steps to finish.
     if spec.trains and e.champion is not None and unfinished and not found:
@@ -61,6 +62,7 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
         found += _as_good(e, policy.margin, 1 / alpha)
     if not found:
         found.append(_canary_note(spec, e))
+    found += [_shadow_note(tally) for tally in e.tallies if tally.shadow]
     return found
 
 
@@ -101,7 +103,7 @@ def _as_good(e: ReleaseEvidence, margin: float, line: float) -> list[Finding]:
 
 def _rates(e: ReleaseEvidence) -> dict[str, float]:
     sums = {
-        name: sum(getattr(tally, name) for tally in e.tallies)
+        name: sum(getattr(tally, name) for tally in e.tallies if not tally.shadow)
         for name in ("champion_bad", "champion_labels", "candidate_bad", "candidate_labels")
     }
     return {
@@ -112,14 +114,40 @@ def _rates(e: ReleaseEvidence) -> dict[str, float]:
 
 
 def _harm(e: ReleaseEvidence, alpha: float) -> Finding:
+    values = {"harm": e.harm, "line": 1 / alpha}
+    if e.harm_in is not None:
+        return refuse(
+            "harm",
+            "most of the harm is where {segment}; the evidence of it is {harm:.3g} to 1, and "
+            "policy acts at {line:g} to 1",
+            segment=e.harm_in,
+            **values,
+        )
+    if all(tally.shadow for tally in e.tallies):
+        return refuse(
+            "harm",
+            "beside the champion, where nobody was given its answers, it was worse; the evidence "
+            "of harm is {harm:.3g} to 1, and policy acts at {line:g} to 1",
+            **values,
+        )
     return refuse(
         "harm",
         "on live traffic {candidate:.1%} of the candidate's answers were bad against "
         "{champion:.1%} of the champion's, after {labels} labels; the evidence of harm is "
         "{harm:.3g} to 1, and policy acts at {line:g} to 1",
-        harm=e.harm,
-        line=1 / alpha,
+        **values,
         **_rates(e),
+    )
+
+
+def _shadow_note(tally: Tally) -> Finding:
+    return note(
+        "shadow",
+        "in the shadow both answered {pairs} labelled requests: {ours} of the candidate's answers "
+        "were bad and {theirs} of the champion's",
+        pairs=tally.told,
+        ours=tally.candidate_bad,
+        theirs=tally.champion_bad,
     )
 
 
@@ -147,14 +175,36 @@ def _not_observed(spec: ModelSpec) -> Finding:
     return note("not_observed", "no observation: behind a first version is nothing to go back to")
 
 
+def _late_harm(e: ObserveEvidence, alpha: float) -> Finding:
+    values = {"harm": e.harm, "line": 1 / alpha, "bad": e.after.bad, "labels": e.after.labels}
+    if e.before is None:
+        return refuse(
+            "late_harm",
+            "after the promotion its evidence of harm has come to {harm:.3g} to 1, with {bad} of "
+            "{labels} answers bad, and policy acts at {line:g} to 1",
+            **values,
+        )
+    return refuse(
+        "late_harm",
+        "after the promotion its evidence of harm has come to {harm:.3g} to 1, with {bad} of "
+        "{labels} answers bad against {share:.1%} of the version before, and policy acts at "
+        "{line:g} to 1",
+        share=e.before.bad / max(1, e.before.labels),
+        **values,
+    )
+
+
 def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
-    """Did the live metric hold to what the hold-out promised?"""
+    """Did no harm show after the promotion, and the live metric hold to what was promised?"""
     if e.stopped_by is not None:
         return [
             refuse(
                 "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
             )
         ]
+    alpha = e.alpha or spec.policy.rollout.alpha
+    if e.harm >= 1 / alpha:
+        return [_late_harm(e, alpha)]
     if e.live is None or e.expected is None:
         if e.closed_by is not None:
             return [warn("closed", "{person} ended the observation early", person=e.closed_by)]

@@ -1,6 +1,16 @@
 """What releases say, in Chinese."""
 
 RELEASE = {
+    "after the promotion its evidence of harm has come to {harm:.3g} to 1, with {bad} of {labels} answers bad, and policy acts at {line:g} to 1": "转正之后，有害的证据达到 {harm:.3g} 比 1（{labels} 个应答中有 {bad} 个差的），策略在 {line:g} 比 1 时出手",
+    "after the promotion its evidence of harm has come to {harm:.3g} to 1, with {bad} of {labels} answers bad against {share:.1%} of the version before, and policy acts at {line:g} to 1": "转正之后，有害的证据达到 {harm:.3g} 比 1（{labels} 个应答中有 {bad} 个差的，前一版本是 {share:.1%}），策略在 {line:g} 比 1 时出手",
+    "version {version} is in production, watched for {minutes:g} minutes at least": "版本 {version} 已经上线，至少观察 {minutes:g} 分钟",
+    "the evidence of harm is {harm:.3g} to 1, most of it where {segment}, and policy acts at {line:g} to 1": "有害的证据是 {harm:.3g} 比 1，主要来自 {segment}，策略在 {line:g} 比 1 时出手",
+    "most of the harm is where {segment}; the evidence of it is {harm:.3g} to 1, and policy acts at {line:g} to 1": "危害主要在 {segment}；证据是 {harm:.3g} 比 1，策略在 {line:g} 比 1 时出手",
+    "beside the champion, where nobody was given its answers, it was worse; the evidence of harm is {harm:.3g} to 1, and policy acts at {line:g} to 1": "影子应答（没有给任何人）比现役版本差；有害的证据是 {harm:.3g} 比 1，策略在 {line:g} 比 1 时出手",
+    "in the shadow both answered {pairs} labelled requests: {ours} of the candidate's answers were bad and {theirs} of the champion's": "影子期间两者都应答了 {pairs} 个有标签的请求：候选版本有 {ours} 个差应答，现役版本有 {theirs} 个",
+    "version {candidate} answers unseen beside the champion, step {step} of {steps}: {why}": "版本 {candidate} 在影子中与现役版本同时应答，第 {step} 步（共 {steps} 步）：{why}",
+    "version {candidate} answers unseen beside the champion; step {step} of {steps} needs {needed} labelled requests that both answered": "版本 {candidate} 在影子中与现役版本同时应答；第 {step} 步（共 {steps} 步）需要 {needed} 个两者都应答且有标签的请求",
+    "release of version {candidate}: shadow, it answers unseen beside the champion": "版本 {candidate} 的发布：影子，与现役版本同时应答，应答不给任何人",
     "the evidence of harm is {harm:.3g} to 1, and policy acts at {line:g} to 1": "有害的证据是 {harm:.3g} 比 1，策略在 {line:g} 比 1 时出手",
     "that it is no worse is not shown yet: the evidence is {as_good:.3g} to 1, and policy asks for {line:g} to 1": "还没有证据表明它不比现役版本差：证据是 {as_good:.3g} 比 1，策略要求 {line:g} 比 1",
     "the step is done; the next one begins by hand: tidegate release promote MODEL --step": "这一步已完成，下一步须由人放行：tidegate release promote 模型 --step",

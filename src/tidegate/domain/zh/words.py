@@ -12,6 +12,7 @@ WORDS = {
     "rmse": "均方根误差",
     "r2": "R²",
     "canary": "灰度中",
+    "shadow": "影子",
     "promoted": "已转正",
     "champion": "现役版本",
     "candidate": "候选版本",

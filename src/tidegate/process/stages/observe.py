@@ -1,17 +1,22 @@
 """Observe: whether the promoted version keeps on live traffic what validation promised."""
 
+from datetime import datetime
+
 from tidegate.domain.evidence import ObserveEvidence, ValidateEvidence
 from tidegate.domain.gates import gate
-from tidegate.domain.messages import say
+from tidegate.domain.messages import Message, say
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.monitoring.observe import observe
+from tidegate.monitoring.prediction_log import Labelled
 from tidegate.process.case import Case, Done, Waiting, Write
 from tidegate.process.stages.release import current
+from tidegate.process.watch import watched
 
 
 def run(case: Case) -> Done | Waiting:
-    """The live metric against the expected one, once enough labels are in."""
+    """Whether harm shows after all, and the live metric against the expected one, once enough
+    labels are in."""
     update, policy = case.update, case.update.spec.policy.observe
     deployment = current(case.home, update.model)
     release = deployment.release
@@ -23,36 +28,77 @@ def run(case: Case) -> Done | Waiting:
     served = update.spec.trains and policy.min_labels > 0 and deployment.previous is not None
     if release.stopped_by is not None or not served:
         return _done(case, deployment, release, evidence)
-    answers = case.home.log.labelled(update.model, version=update.number, after=release.labels_seen)
-    first = list(answers)[: policy.min_labels]
-    if len(first) < policy.min_labels and release.closed_by is None:
-        return Waiting(
-            say(
-                "version {version} is in production, watched until {needed} answers are labelled",
-                version=update.number,
-                needed=policy.min_labels,
-            )
+    late, after = watched(case.home, update.spec, release)
+    evidence = evidence.model_copy(
+        update={
+            "harm": late.harm,
+            "harm_in": late.harm_in,
+            "alpha": release.alpha,
+            "tallies": late.tallies,
+            "before": release.before,
+            "after": after,
+        }
+    )
+    if not gate(update.spec, evidence).passed:
+        return _done(case, deployment, late, evidence)
+    first = list(
+        case.home.log.labelled(
+            update.model,
+            version=update.number,
+            after=release.labels_seen,
+            limit=policy.min_labels,
         )
+    )
+    waits = _waits(case, release, len(first))
+    if waits is not None and release.closed_by is None:
+        return Waiting(waits)
     if first:
-        expected = case.earlier(Stage.VALIDATE, ValidateEvidence)
-        assert update.spec.task is not None  # noqa: S101 - it is served
-        metric = update.spec.metric
-        evidence = evidence.model_copy(
-            update={
-                "labels": len(first),
-                "metric": metric.name,
-                "greater_is_better": metric.greater_is_better,
-                "live": observe(
-                    update.spec.task,
-                    metric,
-                    first,
-                    confidence=update.spec.policy.validation.confidence,
-                    seed=update.spec.policy.training.seed,
-                ),
-                "expected": expected.candidate[metric.name].value,
-            }
+        evidence = _compared(case, evidence, first)
+    return _done(case, deployment, late, evidence)
+
+
+def _waits(case: Case, release: Release, labels: int) -> Message | None:
+    """What the watch still waits for."""
+    policy, version = case.update.spec.policy.observe, case.update.number
+    if labels < policy.min_labels:
+        return say(
+            "version {version} is in production, watched until {needed} answers are labelled",
+            version=version,
+            needed=policy.min_labels,
         )
-    return _done(case, deployment, release, evidence)
+    began = release.ended_at or release.started_at
+    now, since = (datetime.fromisoformat(at) for at in (case.home.journal.now(), began))
+    if (now - since).total_seconds() < 60 * policy.min_minutes:
+        return say(
+            "version {version} is in production, watched for {minutes:g} minutes at least",
+            version=version,
+            minutes=policy.min_minutes,
+        )
+    return None
+
+
+def _compared(case: Case, evidence: ObserveEvidence, first: list[Labelled]) -> ObserveEvidence:
+    """The evidence with the live metric over these labelled answers."""
+    update = case.update
+    expected = case.earlier(Stage.VALIDATE, ValidateEvidence)
+    assert update.spec.task is not None  # noqa: S101 - it is served
+    metric = update.spec.metric
+    live = observe(
+        update.spec.task,
+        metric,
+        first,
+        confidence=update.spec.policy.validation.confidence,
+        seed=update.spec.policy.training.seed,
+    )
+    return evidence.model_copy(
+        update={
+            "labels": len(first),
+            "metric": metric.name,
+            "greater_is_better": metric.greater_is_better,
+            "live": live,
+            "expected": expected.candidate[metric.name].value,
+        }
+    )
 
 
 def _done(case: Case, deployment: Deployment, release: Release, evidence: ObserveEvidence) -> Done:

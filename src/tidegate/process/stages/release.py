@@ -1,5 +1,7 @@
 """Release: the approved version meets real traffic, a growing share at a time."""
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ from tidegate.domain.evidence import (
 from tidegate.domain.messages import Message, say
 from tidegate.domain.metrics import Task
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, promoted
+from tidegate.domain.segments import Segment, as_segment
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.monitoring import events
@@ -24,8 +27,9 @@ from tidegate.process.case import Case, Done, Waiting, Write
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.loading import load_version
+from tidegate.process.watch import known_before
 from tidegate.release.controller import start
-from tidegate.release.signals import classes, edges, slow_above
+from tidegate.release.signals import classes, edges, segments, slow_above
 
 #: Fewer answers of the champion do not tell where its slowest, or rarest, hundredth begins.
 MIN_KNOWN = 500
@@ -37,7 +41,7 @@ def run(case: Case) -> Done | Waiting:
     deployment = current(home, update.model)
     release = deployment.release
     if release is None or release.update != update.id:
-        if release is not None and release.status is ReleaseStatus.CANARY:
+        if release is not None and release.under_way:
             return Waiting(say("update {other} is on traffic; one at a time", other=release.update))
         approved = case.earlier(Stage.APPROVE, ApproveEvidence).digest == update.case_digest
         unfit = _unfit(case)
@@ -47,7 +51,7 @@ def run(case: Case) -> Done | Waiting:
         deployment = _start(case, deployment)
     assert deployment.release is not None  # noqa: S101 - just started, or found
     judged = catch_up(home, update.spec, deployment.release)
-    if judged.status is not ReleaseStatus.CANARY:
+    if not judged.under_way:
         return _end(case, deployment, judged)
     if judged.step != deployment.release.step:
         with home.journal.write(home.actor) as tx:
@@ -106,7 +110,9 @@ def _same_parameters(home: Home, update: Update, champion: int | None) -> bool:
 
 
 def waiting_for(release: Release) -> Message:
-    """What a canary's present step needs, in a sentence."""
+    """What a release's present step needs, in a sentence."""
+    if release.status is ReleaseStatus.SHADOW:
+        return _shadow_waits(release)
     if release.waits is not None:
         return say(
             "version {candidate} answers {share:.0%} of requests, step {step} of {steps}: {why}",
@@ -127,6 +133,26 @@ def waiting_for(release: Release) -> Message:
     )
 
 
+def _shadow_waits(release: Release) -> Message:
+    values = {
+        "candidate": release.candidate,
+        "step": release.step + 1,
+        "steps": len(release.steps),
+    }
+    if release.waits is not None:
+        return say(
+            "version {candidate} answers unseen beside the champion, step {step} of {steps}: {why}",
+            why=release.waits,
+            **values,
+        )
+    return say(
+        "version {candidate} answers unseen beside the champion; step {step} of {steps} needs "
+        "{needed} labelled requests that both answered",
+        needed=release.steps[release.step].min_labels,
+        **values,
+    )
+
+
 def _start(case: Case, deployment: Deployment) -> Deployment:
     update = case.update
     validated = case.earlier(Stage.VALIDATE, ValidateEvidence)
@@ -144,6 +170,7 @@ def _start(case: Case, deployment: Deployment) -> Deployment:
             slow_above=_slow_above(case),
             bands=_bands(case),
             since=case.home.log.places(),
+            segments=_segments(case, validated),
         )
         started = deployment.model_copy(update={"release": release})
         was = deployment if tx.get(Deployment, update.model) is not None else None
@@ -171,10 +198,34 @@ def _bands(case: Case) -> list[Any]:
     return edges(known) if update.spec.task is Task.REGRESSION else classes(known)
 
 
+def _segments(case: Case, validated: ValidateEvidence) -> list[Segment]:
+    """Segments that are judged alone: of the champion's answers so far, or where these are few, of
+    the hold-out. None where a splitter outside sends the requests: they take the share."""
+    update, columns = case.update, case.update.spec.segments
+    if not columns or update.champion is None or not update.spec.policy.rollout.shares_known:
+        return []
+    known = events.features(case.home.database, update.model, update.champion)
+    if len(known) >= MIN_KNOWN:
+        rows = [json.loads(row) for row in known]
+        return segments({c: Counter(as_segment(row.get(c)) for row in rows) for c in columns})
+    held_out = {
+        column: {
+            as_segment(score.segment.removeprefix(f"{column}=")): score.rows
+            for score in validated.segments
+            if score.segment.startswith(f"{column}=")
+        }
+        for column in columns
+    }
+    return segments(held_out)
+
+
 def _end(case: Case, deployment: Deployment, release: Release) -> Done:
-    ended = deployment.model_copy(update={"release": release})
     if release.status is ReleaseStatus.PROMOTED:
-        ended = promoted(ended)
+        before = known_before(case.home, case.update.spec, release)
+        release = release.model_copy(update={"before": before})
+        ended = promoted(deployment.model_copy(update={"release": release}))
+    else:
+        ended = deployment.model_copy(update={"release": release})
     event = f"release.{release.status}"
     evidence = _evidence(case, release, deployment.champion)
     return Done(evidence, [Write(ended, event, was=deployment)])
@@ -200,6 +251,8 @@ def _evidence(
             "steps": release.steps,
             "tallies": release.tallies,
             "harm": release.harm,
+            "harm_in": release.harm_in,
+            "segments": release.segments,
             "as_good": release.as_good,
             "alpha": release.alpha,
             "promoted_by": release.promoted_by,

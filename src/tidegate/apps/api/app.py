@@ -14,6 +14,7 @@ from tidegate.apps.gateway.app import GatewayApp
 from tidegate.apps.http import problems
 from tidegate.apps.http.guard import LOOPBACK, Guard
 from tidegate.apps.http.paths import of_gateway
+from tidegate.apps.http.refusing import Traced
 
 
 class Beside:
@@ -60,4 +61,4 @@ def make_app(
         app.include_router(room.router)
     problems.install(app)
     # Around FastAPI, not in it: of what a request costs there, most is FastAPI.
-    return Guard(Beside(app, GatewayApp(lambda: app.state.hub.serving)), hosts)
+    return Guard(Beside(Traced(app), GatewayApp(lambda: app.state.hub.serving)), hosts)

@@ -71,6 +71,8 @@ class Hub:
         while not self._stop.wait(TICK_SECONDS if failing else seconds):
             try:
                 do()
+                if failing:
+                    _LOG.warning("%s: the record can be read again", what)
                 failing = False
             except Exception:  # what is routed goes on answering; the log tells, once
                 if not failing:

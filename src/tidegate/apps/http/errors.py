@@ -27,6 +27,30 @@ class NotAllowed(TidegateError):
     status = 405
 
 
+class HeadTooLarge(TidegateError):
+    """A request line and headers beyond the limit."""
+
+    status = 431
+
+
+class NoHttp(TidegateError):
+    """Bytes that are no request."""
+
+    status = 400
+
+
+class ForeignHost(TidegateError):
+    """A request under a name that is not this server's."""
+
+    status = 421
+
+
+class ForeignOrigin(TidegateError):
+    """A request that a page from elsewhere sends."""
+
+    status = 403
+
+
 def nothing_here(path: str) -> NotFound:
     """The error for a path that nothing answers."""
     return NotFound(

@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic_core import PydanticSerializationError
 from starlette.exceptions import HTTPException
 
-from tidegate.domain.errors import StorageError, TidegateError, WrongUsage
+from tidegate.apps.http import tracing
+from tidegate.domain.errors import Busy, StorageError, TidegateError, WrongUsage
 from tidegate.domain.messages import render
 
 _LOG = logging.getLogger("tidegate")
@@ -29,7 +30,12 @@ def install(app: FastAPI) -> None:
 
 
 def problem(status: int, kind: str, title: str, detail: str, **more: object) -> JSONResponse:
-    """A problem document; ``kind`` names its type for machines."""
+    """A problem document; ``kind`` names its type for machines, ``trace_id`` the request's lines in
+    the log."""
+    span = tracing.current()
+    if span is not None:
+        span.problem = kind, detail
+        more["trace_id"] = span.trace_id
     document = {
         "type": f"urn:tidegate:error:{kind}",
         "title": title,
@@ -64,7 +70,10 @@ def from_error(error: TidegateError, lang: str) -> JSONResponse:
     name = type(error).__name__
     kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
     what, do = (render(part, error.values, lang) for part in (error.what, error.do))
-    return problem(error.status, kind, kind.replace("-", " ").capitalize(), what, do=do)
+    told = problem(error.status, kind, kind.replace("-", " ").capitalize(), what, do=do)
+    if isinstance(error, Busy):
+        told.headers["retry-after"] = "1"
+    return told
 
 
 async def _told(request: Request, error: TidegateError) -> JSONResponse:

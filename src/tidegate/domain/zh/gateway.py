@@ -1,6 +1,16 @@
 """What the gateway says, in Chinese."""
 
 GATEWAY = {
+    "a request's headers hold at most {limit:,} bytes here": "这里的请求头最多 {limit:,} 字节",
+    "send fewer or shorter ones": "请发送更少或更短的请求头",
+    "send them at once": "请一次发完",
+    "the request's headers did not come within {seconds:g} seconds": "请求头没有在 {seconds:g} 秒内到达",
+    "this is no HTTP request": "这不是 HTTP 请求",
+    "send HTTP/1.1": "请使用 HTTP/1.1",
+    "this API serves localhost only": "此 API 只为 localhost 服务",
+    "address it as localhost": "请以 localhost 为地址访问",
+    "no page but ours may ask": "只有本站的页面才可以请求",
+    "ask from a program, not a page": "请从程序而不是网页发出请求",
     "a body holds at most {limit:,} bytes here": "这里的正文最多 {limit:,} 字节",
     "ask /v2/models/NAME/infer, /v1/models/NAME/predict or /v1/models/NAME/feedback": "请访问 /v2/models/NAME/infer、/v1/models/NAME/predict 或 /v1/models/NAME/feedback",
     "send fewer rows at a time": "请每次少发一些行",

@@ -2,13 +2,10 @@
 
 import json
 import socket
-import threading
-import time
 
 import numpy as np
 import polars as pl
 import pytest
-import uvicorn
 
 from tidegate import Workspace
 from tidegate.apps.api import make_app
@@ -22,7 +19,7 @@ MODEL = {
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
+def gateway(tmp_path_factory, listening):
     """The port of a gateway in this process, with one version in production."""
     folder = tmp_path_factory.mktemp("gateway")
     rng = np.random.default_rng(0)
@@ -36,16 +33,8 @@ def gateway(tmp_path_factory):
             "m", data=ws.add_data("m", [folder / "rows.csv"]).snapshot.id, reason="first"
         )
         assert update.outcome is not None
-    server = uvicorn.Server(
-        uvicorn.Config(make_app(folder / "ws", "root"), port=0, log_level="critical")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
+    with listening(make_app(folder / "ws", "root")) as port:
+        yield port
 
 
 def request(path, body, **headers):

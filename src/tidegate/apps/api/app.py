@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate import __version__
 from tidegate.apps.api import records, uploads
+from tidegate.apps.api.description import describe
 from tidegate.apps.api.hub import Hub
 from tidegate.apps.gateway.app import GatewayApp
 from tidegate.apps.http import problems
@@ -60,5 +61,6 @@ def make_app(
     for room in (records, uploads):
         app.include_router(room.router)
     problems.install(app)
+    describe(app)
     # Around FastAPI, not in it: of what a request costs there, most is FastAPI.
     return Guard(Beside(Traced(app), GatewayApp(lambda: app.state.hub.serving)), hosts)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import PlainTextResponse
+from pydantic import StrictBool, StrictInt
 
 from tidegate.apps.api.hub import Hub
 from tidegate.apps.cli.session import plain
@@ -41,7 +42,7 @@ class NewUpdate(Frozen):
     data: str
     reason: str
     strategy: str = "auto"
-    wait: bool = True
+    wait: StrictBool = True
 
 
 class Comment(Frozen):
@@ -54,7 +55,7 @@ class Rollback(Frozen):
     """Why, and to which version, where not simply back."""
 
     reason: str
-    to: int | None = None
+    to: StrictInt | None = None
 
 
 class NewPerson(Frozen):
@@ -70,7 +71,7 @@ class PersonChange(Frozen):
 
     team: Team | None = None
     roles: list[Role] | None = None
-    active: bool | None = None
+    active: StrictBool | None = None
 
 
 def standing(ws: Workspace, update: Update) -> dict[str, Any]:
@@ -199,11 +200,16 @@ def reproduce(ws: Acting, update: str) -> dict[str, Any]:
     return {**plain(found), "same": found.same}
 
 
-@router.get("/updates/{update}/record", response_class=PlainTextResponse)
-def record(ws: Acting, update: str, lang: str = "en") -> PlainTextResponse:
+class Markdown(PlainTextResponse):
+    """A page as Markdown."""
+
+    media_type = "text/markdown"
+
+
+@router.get("/updates/{update}/record", response_class=Markdown)
+def record(ws: Acting, update: str, lang: str = "en") -> Markdown:
     """The update record, as Markdown."""
-    text = ws.document(update, "zh" if lang == "zh" else "en")
-    return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
+    return Markdown(ws.document(update, "zh" if lang == "zh" else "en"))
 
 
 @router.get("/versions/{version}")

@@ -19,6 +19,14 @@ from tidegate.process.intake import Arrival
 
 router = APIRouter(prefix="/v1")
 
+#: How a body that is a file is described.
+_FILE = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
 
 @asynccontextmanager
 async def received(request: Request, name: str) -> AsyncIterator[Path]:
@@ -37,7 +45,7 @@ async def received(request: Request, name: str) -> AsyncIterator[Path]:
         yield path
 
 
-@router.post("/models/{model}/data", status_code=201)
+@router.post("/models/{model}/data", status_code=201, openapi_extra=_FILE)
 async def add_data(
     ws: Acting,
     request: Request,
@@ -69,7 +77,7 @@ async def add_data(
     }
 
 
-@router.post("/models/{model}/parameters", status_code=201)
+@router.post("/models/{model}/parameters", status_code=201, openapi_extra=_FILE)
 async def import_params(
     ws: Acting,
     request: Request,
@@ -91,8 +99,14 @@ async def import_params(
     return standing(ws, update)
 
 
-@router.get("/versions/{version}/parameters", response_class=FileResponse)
-def checkout(ws: Acting, version: str) -> FileResponse:
+class Bytes(FileResponse):
+    """A file as its bytes."""
+
+    media_type = "application/octet-stream"
+
+
+@router.get("/versions/{version}/parameters", response_class=Bytes)
+def checkout(ws: Acting, version: str) -> Bytes:
     """A version as a safetensors file, exactly."""
     folder = tempfile.TemporaryDirectory(prefix="tidegate-")
     path = Path(folder.name) / "parameters.safetensors"
@@ -101,9 +115,8 @@ def checkout(ws: Acting, version: str) -> FileResponse:
     except BaseException:
         folder.cleanup()
         raise
-    return FileResponse(
+    return Bytes(
         path,
-        media_type="application/octet-stream",
         filename=f"{version.replace('@', '-')}.safetensors",
         background=BackgroundTask(folder.cleanup),
     )

@@ -14,11 +14,12 @@ from tidegate.apps.gateway.metrics import Metrics
 from tidegate.apps.gateway.requests import document, request_of, rows_of
 from tidegate.apps.gateway.responses import datatype, response_of, versions_of
 from tidegate.apps.http.body import whole_body
-from tidegate.apps.http.errors import NotAllowed, nothing_here
+from tidegate.apps.http.errors import not_allowed, nothing_here
 from tidegate.apps.http.logs import of_answers
 from tidegate.apps.http.refusing import refuse
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Conflict, DataError, TidegateError, WrongUsage
+from tidegate.monitoring.gateways import GONE_SECONDS
 from tidegate.process.serving import Serving
 from tidegate.release.lane import Lane
 from tidegate.release.route import Route
@@ -76,9 +77,7 @@ class GatewayApp:
         if methods is None:
             raise nothing_here(path)
         if method not in methods:
-            raise NotAllowed(
-                "this path takes {methods}", do="use one of these methods", methods=list(methods)
-            )
+            raise not_allowed(methods)
         return methods[method], name
 
     # What is asked
@@ -125,9 +124,9 @@ class GatewayApp:
         return orjson.dumps(told), [_JSON]
 
     async def _healthy(self, *_: Any) -> Reply:
-        serving = self._of_process()
-        told = {"live": True, "ready": True, "stale_seconds": round(serving.stale_seconds, 1)}
-        return orjson.dumps(told), [_JSON]
+        seconds = self._of_process().stale_seconds
+        told = {"live": True, "ready": True, "stale": seconds > GONE_SECONDS}
+        return orjson.dumps({**told, "stale_seconds": round(seconds, 1)}), [_JSON]
 
     async def _metadata(self, name: str, *_: Any) -> Reply:
         signature = await asyncio.to_thread(self._of_process().signature, name)
@@ -150,7 +149,9 @@ class GatewayApp:
         return orjson.dumps(told), [_JSON]
 
     async def _model_ready(self, name: str, *_: Any) -> Reply:
-        await asyncio.to_thread(self._of_process().signature, name)
+        route = self._of_process().routed(name)
+        if route is None or route.champion is None:
+            await asyncio.to_thread(self._of_process().signature, name)  # raises what is missing
         return orjson.dumps({"name": name, "ready": True}), [_JSON]
 
     async def _metrics(self, *_: Any) -> Reply:

@@ -16,7 +16,7 @@ from tidegate.domain.answer import Answer
 
 #: Lines of one event in a second. More tell nobody more, and a flood of bad requests, or a
 #: candidate that fails every one, would cost more to tell than to answer.
-MOST_A_SECOND = 100
+MOST_A_SECOND = 20
 #: An answer that takes longer is told: the candidate has as long before the champion stands in.
 SLOW_SECONDS = 1.0
 

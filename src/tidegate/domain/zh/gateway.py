@@ -12,7 +12,7 @@ GATEWAY = {
     "no page but ours may ask": "只有本站的页面才可以请求",
     "ask from a program, not a page": "请从程序而不是网页发出请求",
     "a body holds at most {limit:,} bytes here": "这里的正文最多 {limit:,} 字节",
-    "ask /v2/models/NAME/infer, /v1/models/NAME/predict or /v1/models/NAME/feedback": "请访问 /v2/models/NAME/infer、/v1/models/NAME/predict 或 /v1/models/NAME/feedback",
+    "see /openapi.json for what there is": "/openapi.json 列出了所有路径",
     "send fewer rows at a time": "请每次少发一些行",
     "send it at once, or fewer rows at a time": "请一次发完，或每次少发一些行",
     "send it whole": "请完整发送",

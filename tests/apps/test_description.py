@@ -59,3 +59,38 @@ def test_the_gateway_is_described_as_it_answers():
         for path, methods in gateway._methods.items()
         for method in methods
     }
+
+
+TENSORS = [
+    {"name": name, "shape": [2], "datatype": "FP64", "data": [0.5, 1.5]} for name in ("a", "b")
+]
+ROWS = b"a,b,y\n" + b"".join(b"%d.5,%d,%d\n" % (n % 7, n % 5, n % 2) for n in range(60))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given"),
+    [
+        ("POST", "/v2/models/{model}/infer", {"body": {"inputs": TENSORS, "id": "one"}}),
+        ("POST", "/v1/models/{model}/predict", {"body": {"rows": [{"a": 1, "b": 2}]}}),
+        ("GET", "/v1/diff", {"query": {"old": "m@1", "new": "m@2"}}),
+        ("PUT", "/v1/models", {"body": {"model": "other", "adapter": "tensors"}}),
+        ("POST", "/v1/people", {"body": {"name": "new", "team": "data", "roles": []}}),
+        ("POST", "/v1/models/{model}/data", {"query": {"name": "x.csv"}, "body": ROWS}),
+    ],
+)
+def test_what_makes_sense_is_answered_as_described(asked, method, path, given):
+    known = {name: KNOWN[name] for name in re.findall(r"{(\w+)}", path)}
+    kind = "application/octet-stream" if isinstance(given.get("body"), bytes) else None
+    case = described[path][method].Case(path_parameters=known, media_type=kind, **given)
+    response = case.call_and_validate(**asked)
+    assert response.status_code in (200, 201)
+
+
+def test_a_version_that_answered_takes_its_feedback_as_described(asked):
+    to = {"path_parameters": {"model": "m"}}
+    predict = described["/v1/models/{model}/predict"]["POST"]
+    told = predict.Case(body={"rows": [{"a": 1, "b": 2}]}, **to).call_and_validate(**asked).json()
+    labels = {one["request_id"]: one["prediction"] for one in told["answers"]}
+    feedback = described["/v1/models/{model}/feedback"]["POST"]
+    kept = feedback.Case(body={"labels": labels}, **to).call_and_validate(**asked)
+    assert (kept.status_code, kept.json()) == (200, {"labelled": 1})

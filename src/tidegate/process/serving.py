@@ -145,7 +145,7 @@ class Serving:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""
         self._check_served(model)
         self.writer.flush()  # what is told of may not be written yet
-        answers = self._home.log.label_many(labels, at=self._home.journal.now())
+        answers = self._home.log.label_many(labels, at=self._home.journal.now(), model=model)
         self.tend(model)
         return answers
 

@@ -11,6 +11,9 @@ from tidegate.domain.errors import Conflict, DataError
 from tidegate.domain.predictor import NumbersPredictor, Predictions, Predictor
 from tidegate.release.splitter import takes_candidate
 
+#: Characters of a key: it is kept with each answer.
+MOST_OF_A_KEY = 1000
+
 
 @dataclass(frozen=True)
 class Served:
@@ -138,6 +141,13 @@ def split(
             keys=len(keys),
             rows=asked.rows,
         )
+    for key in keys or ():
+        if len(key) > MOST_OF_A_KEY or "\0" in key:  # which PostgreSQL keeps in no text
+            raise DataError(
+                "a key holds more than {most:,} characters, or one that is none (U+0000)",
+                do="name whose row it is by a short text",
+                most=MOST_OF_A_KEY,
+            )
     ids = [_IDS.next() for _ in range(asked.rows)]
     rows = _shared(route, ids if keys is None else keys) if arm is None else _all(asked.rows, arm)
     return Split(route, asked, keys, ids, rows, chosen=arm is not None)

@@ -27,7 +27,6 @@ _WITH_BODY = {
 }
 #: Told where models answer.
 _ANSWERING = {503: "Too many requests wait already; try again after Retry-After seconds."}
-_METHODS = ("get", "put", "post", "delete", "patch")
 
 
 def describe(app: FastAPI) -> None:
@@ -40,9 +39,9 @@ def describe(app: FastAPI) -> None:
             told["paths"] |= gateway["paths"]
             for kind, parts in gateway["components"].items():
                 told["components"].setdefault(kind, {}).update(parts)
-            for path, item in told["paths"].items():
-                for method in item.keys() & set(_METHODS):
-                    _add_problems(path, item, item[method])
+            for path, methods in told["paths"].items():
+                for operation in methods.values():
+                    _add_problems(path, operation)
         return app.openapi_schema or {}
 
     app.openapi = whole  # type: ignore[method-assign]
@@ -55,8 +54,8 @@ def gateways_part() -> dict[str, Any]:
     return part
 
 
-def _add_problems(path: str, item: dict[str, Any], operation: dict[str, Any]) -> None:
-    taken = [*item.get("parameters", ()), *operation.get("parameters", ())]
+def _add_problems(path: str, operation: dict[str, Any]) -> None:
+    taken = operation.get("parameters", ())
     named = any(one.get("in") != "header" for one in taken) or "requestBody" in operation
     told = _ALWAYS | (_NAMED if named else {})
     if "requestBody" in operation:

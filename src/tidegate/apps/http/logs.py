@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from tidegate.apps.cli.terminal import printable
 from tidegate.apps.http import tracing
 from tidegate.domain.answer import Answer
 
@@ -101,7 +100,7 @@ class TextLines(logging.Formatter):
         """The same as one line, the facts behind the message, the traceback below."""
         facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
         line = f"{_moment(record.created)} {record.levelname.lower()} {record.getMessage()} {facts}"
-        line = printable(line.rstrip()).replace("\n", "\\n")
+        line = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line.rstrip())
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -5,6 +5,8 @@ import json
 import logging
 import re
 import shutil
+import socket
+import time
 from dataclasses import replace
 
 import pytest
@@ -142,6 +144,19 @@ def test_requests_that_are_turned_away_at_the_door_are_told(api, lines):
         problem = api.get("/v1/models", headers=given).json()
         assert lines()[-1]["trace_id"] == problem["trace_id"]
         assert problem["do"]
+
+
+def test_a_half_sent_upload_is_the_callers_mistake(app, lines, listening):
+    raw = b"POST /v1/models/m/data?name=x.csv HTTP/1.1\r\nHost: localhost\r\n"
+    with listening(app) as port:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(raw + b"Content-Length: 1000\r\n\r\na,b")
+        deadline = time.monotonic() + 60
+        while not lines():
+            assert time.monotonic() < deadline, "nothing was told"
+            time.sleep(0.02)
+    (line,) = lines()
+    assert (line["event"], line["status"], line["kind"]) == ("refused", 400, "incomplete")
 
 
 def test_what_changes_something_is_told_and_what_reads_is_not(api, lines):

@@ -210,6 +210,17 @@ def test_a_slow_client_is_sent_away_and_holds_up_nobody(gateway, monkeypatch):
     assert "did not come within" in problem["detail"]
 
 
+def test_an_upload_that_stalls_is_sent_away(gateway, monkeypatch):
+    monkeypatch.setattr(http_body, "BODY_SECONDS", 0.3)
+    raw = request("/v1/models/m/data?name=x.csv", b"a,b,y\n" + b"1,2,1\n" * 50)
+    with socket.create_connection(("127.0.0.1", gateway), timeout=20) as slow:
+        slow.sendall(raw[:-5])
+        assert predict(gateway)[0] == 200
+        status, problem = answer_of(slow)
+    assert status == 408
+    assert problem["do"]
+
+
 def test_a_client_that_does_not_end_its_headers_is_sent_away(gateway, monkeypatch):
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
     with (

@@ -72,11 +72,15 @@ class Hub:
             try:
                 do()
                 if failing:
-                    _LOG.warning("%s: the record can be read again", what)
+                    told = {"event": "record_back"}
+                    _LOG.warning("%s: the record can be read again", what, extra=told)
                 failing = False
             except Exception:  # what is routed goes on answering; the log tells, once
                 if not failing:
-                    _LOG.exception("%s: the record cannot be read; it is tried again", what)
+                    told = {"event": "record_unreadable"}
+                    _LOG.exception(
+                        "%s: the record cannot be read; it is tried again", what, extra=told
+                    )
                 failing = True
 
     def _follow(self) -> None:

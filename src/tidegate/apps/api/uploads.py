@@ -14,6 +14,7 @@ from starlette.background import BackgroundTask
 
 from tidegate.apps.api.records import Acting, standing
 from tidegate.apps.cli.session import plain
+from tidegate.apps.http.body import parts_of
 from tidegate.domain.errors import WrongUsage
 from tidegate.process.intake import Arrival
 
@@ -40,7 +41,7 @@ async def received(request: Request, name: str) -> AsyncIterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tidegate-") as folder:
         path = Path(folder) / name
         with path.open("wb") as file:
-            async for part in request.stream():
+            async for part in parts_of(request):
                 await run_in_threadpool(file.write, part)
         yield path
 

@@ -4,7 +4,10 @@ import json
 import os
 import shlex
 import tempfile
+import threading
+import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,6 +167,29 @@ def tidegate(tmp_path, capsys, monkeypatch):
         return Told(stopped.value.code, out, err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def listening():
+    """Serves an application in a thread of this process: ``with listening(app) as port``."""
+    import uvicorn
+
+    from tidegate.apps.http.protocol import Protocol
+
+    @contextmanager
+    def serve(app):
+        config = uvicorn.Config(app, port=0, http=Protocol, log_level="critical")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.02)
+        yield server.servers[0].sockets[0].getsockname()[1]
+        server.should_exit = True
+        thread.join(10)
+
+    return serve
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import time
 import numpy as np
 import polars as pl
 import pytest
-import uvicorn
 
 from tidegate import Workspace
 from tidegate.apps.api import make_app
 from tidegate.apps.http import body as http_body
+from tidegate.apps.http import protocol
 
 ROW = {"a": 0.5, "b": -0.5}
 MODEL = {
@@ -22,7 +22,7 @@ MODEL = {
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
+def gateway(tmp_path_factory, listening):
     """The port of a gateway in this process, with one version in production."""
     folder = tmp_path_factory.mktemp("gateway")
     rng = np.random.default_rng(0)
@@ -31,21 +31,12 @@ def gateway(tmp_path_factory):
         folder / "rows.csv"
     )
     with Workspace.init(folder / "ws", actor="root") as ws:
-        ws.apply_model(MODEL)
-        update = ws.start_update(
-            "m", data=ws.add_data("m", [folder / "rows.csv"]).snapshot.id, reason="first"
-        )
-        assert update.outcome is not None
-    server = uvicorn.Server(
-        uvicorn.Config(make_app(folder / "ws", "root"), port=0, log_level="critical")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
+        for name in ("m", "other"):
+            ws.apply_model(MODEL | {"model": name})
+            snapshot = ws.add_data(name, [folder / "rows.csv"]).snapshot
+            assert ws.start_update(name, data=snapshot.id, reason="first").outcome is not None
+    with listening(make_app(folder / "ws", "root")) as port:
+        yield port
 
 
 def request(path, body, **headers):
@@ -98,6 +89,8 @@ def test_an_honest_client_is_answered(gateway):
         {"rows": [{}]},
         {"rows": [ROW], "keys": ["u", "v"]},
         {"rows": [ROW], "keys": [7]},
+        {"rows": [ROW], "keys": ["\0"]},
+        {"rows": [ROW], "keys": ["k" * 1001]},
     ],
 )
 def test_rows_that_are_none_are_refused_with_a_reason(gateway, told):
@@ -119,10 +112,56 @@ def test_bodies_that_are_no_json_are_refused(gateway, body):
 @pytest.mark.parametrize(
     ("data", "datatype"),
     [(["x"], "FP64"), ([1.5], "INT64"), ([1], "FP128"), ([], "FP64"), ([1, 2], "FP64"),
-     ([2**70], "UINT64x"), ([[1.0]], "FP64")],
+     ([2**70], "UINT64x"), ([[1.0]], "FP64"), ([128], "INT8"), ([-1], "UINT64"), ([2**63], "INT64"),
+     (["1"], "INT64"), ([True], "BOOL"), (["x"], "BYTES")],
 )  # fmt: skip
 def test_tensors_that_are_none_are_refused(gateway, data, datatype):
-    assert infer(gateway, data, datatype)[0] == 422
+    status, problem = infer(gateway, data, datatype)
+    assert status == 422, problem
+    assert problem["detail"]
+    assert problem["do"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_numbers_that_are_none_are_refused(gateway, number):
+    body = json.dumps({"rows": [{"a": 7, "b": 1.0}]}).replace("7", number).encode()
+    status, problem = send(gateway, request("/v1/models/m/predict", body))
+    assert status == 422
+    assert "no JSON" in problem["detail"]
+
+
+def test_a_number_that_is_none_among_the_bytes_is_missing(gateway):
+    raws = [np.array([np.nan]).tobytes(), np.array([0.5]).tobytes()]
+    tensors = [
+        {"name": name, "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}}
+        for name in ROW
+    ]
+    head = json.dumps({"inputs": tensors}).encode()
+    length = {"Inference-Header-Content-Length": str(len(head))}
+    raw = request("/v2/models/m/infer", head + b"".join(raws), **length)
+    status, told = send(gateway, raw)
+    assert status == 200, told
+    missing = predict(gateway, [{"a": None, "b": 0.5}])[1]["answers"][0]
+    assert told["outputs"][0]["data"] == [missing["prediction"]]
+    assert told["outputs"][1]["data"] == list(missing["probabilities"].values())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"inputs": [{"name": "A", "shape": [1], "datatype": "FP64", "data": [1.0]}]},
+        {"outputs": [{"name": "nothing"}]},
+        {"parameters": {"keys": [None]}},
+        {"parameters": {"keys": [["u"]]}},
+        {"parameters": {"keys": {"u": 1}}},
+    ],
+)
+def test_requests_that_name_what_is_not_there_are_refused(gateway, changed):
+    tensors = [{"name": name, "shape": [1], "datatype": "FP64", "data": [1.0]} for name in ROW]
+    raw = request("/v2/models/m/infer", {"inputs": tensors} | changed)
+    status, problem = send(gateway, raw)
+    assert status == 422, problem
+    assert problem["do"]
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 2**62, None, 0])
@@ -171,6 +210,62 @@ def test_a_slow_client_is_sent_away_and_holds_up_nobody(gateway, monkeypatch):
     assert "did not come within" in problem["detail"]
 
 
+def test_an_upload_that_stalls_is_sent_away(gateway, monkeypatch):
+    monkeypatch.setattr(http_body, "BODY_SECONDS", 0.3)
+    raw = request("/v1/models/m/data?name=x.csv", b"a,b,y\n" + b"1,2,1\n" * 50)
+    with socket.create_connection(("127.0.0.1", gateway), timeout=20) as slow:
+        slow.sendall(raw[:-5])
+        assert predict(gateway)[0] == 200
+        status, problem = answer_of(slow)
+    assert status == 408
+    assert problem["do"]
+
+
+def test_a_client_that_does_not_end_its_headers_is_sent_away(gateway, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    with (
+        socket.create_connection(("127.0.0.1", gateway), timeout=20) as silent,
+        socket.create_connection(("127.0.0.1", gateway), timeout=20) as slow,
+    ):
+        slow.sendall(b"POST /v1/models/m/predict HTTP/1.1\r\nHost: localhost\r\nX-")
+        assert predict(gateway)[0] == 200
+        for client in (silent, slow):
+            status, problem = answer_of(client)
+            assert (status, problem["status"]) == (408, 408)
+
+
+def test_a_connection_that_is_kept_is_given_time_between_requests(gateway, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    raw = request("/v1/models/m/predict", {"rows": [ROW]}, Connection="keep-alive")
+    with socket.create_connection(("127.0.0.1", gateway), timeout=20) as client:
+        for _ in range(3):
+            client.sendall(raw[:40])
+            client.sendall(raw[40:])
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            time.sleep(0.3)
+
+
+def test_headers_without_end_are_cut_off(gateway):
+    with socket.create_connection(("127.0.0.1", gateway), timeout=20) as client:
+        client.sendall(b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n")
+        told = b""
+        try:
+            for number in range(1000):
+                client.sendall(b"X-%d: " % number + b"x" * 1000 + b"\r\n")
+            told = client.recv(65536)
+        except ConnectionError:
+            told = told or b" 431 "
+        assert b" 431 " in told
+    assert predict(gateway)[0] == 200
+
+
+@pytest.mark.parametrize("raw", [b"\x16\x03\x01\x02\x00\x01", b"hello\r\n\r\n", b"GET\r\n\r\n"])
+def test_what_is_no_http_is_told_so(gateway, raw):
+    status, problem = send(gateway, raw)
+    assert (status, problem["status"]) == (400, 400)
+    assert problem["do"]
+
+
 def test_clients_that_vanish_harm_nobody(gateway):
     whole = request("/v1/models/m/predict", {"rows": [ROW]})
     for cut in range(0, len(whole), 17):
@@ -197,6 +292,19 @@ def test_feedback_for_what_was_never_answered(gateway):
         assert status in (404, 422)
 
 
+def test_feedback_for_the_answer_of_another_model(gateway):
+    ids = [one["request_id"] for one in predict(gateway, [ROW, ROW])[1]["answers"]]
+    status, told = send(gateway, request("/v1/models/other/predict", {"rows": [ROW]}))
+    assert status == 200
+    labels = {ids[0]: 1, told["answers"][0]["request_id"]: 1}
+    status, problem = send(gateway, request("/v1/models/m/feedback", {"labels": labels}))
+    assert status == 404
+    assert "by model 'other'" in problem["detail"]
+    # All or none: the first one was not kept, so another label can be.
+    labels = {ids[0]: 0}
+    assert send(gateway, request("/v1/models/m/feedback", {"labels": labels}))[0] == 200
+
+
 def test_feedback_counts_once_and_stands(gateway):
     path, (_, told) = "/v1/models/m/feedback", predict(gateway)
     request_id = told["answers"][0]["request_id"]
@@ -211,6 +319,21 @@ def test_a_flood_of_one_key_is_answered(gateway):
     status, told = predict(gateway, rows, keys=["one"] * 3000)
     assert status == 200
     assert len({one["version"] for one in told["answers"]}) == 1
+
+
+def test_a_flood_of_requests_of_one_key_leaves_the_others_answered(gateway):
+    raw = request("/v1/models/m/predict", {"rows": [ROW], "keys": ["one"]})
+    statuses = []
+    flood = [threading.Thread(target=lambda: statuses.append(send(gateway, raw)[0]))
+             for _ in range(60)]  # fmt: skip
+    for one in flood:
+        one.start()
+    mine = [predict(gateway, keys=[f"u{number}"])[0] for number in range(20)]
+    for one in flood:
+        one.join()
+    assert set(mine) == {200}
+    assert set(statuses) <= {200, 503}
+    assert len(statuses) == 60
 
 
 def test_a_foreign_name_or_page_is_turned_away(gateway):

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pytest
 
 from tidegate.domain.answer import Answer
@@ -140,3 +141,19 @@ def test_places_are_how_far_the_log_goes(log):
     log.write(answers(3))
     log.label("r1", "down", at="t1")
     assert log.places() == Places(answers=3, labels=1)
+
+
+def test_an_answer_takes_labels_of_its_own_model_alone(log):
+    log.write([*answers(1), replace(ANSWER, request_id="s", model="other")])
+    with pytest.raises(NotFound, match="by model 'other', not by 'm'"):
+        log.label_many({"r0": "up", "s": "up"}, at="t1", model="m")
+    assert log.counts("m").labelled == log.counts("other").labelled == 0
+    assert len(log.label_many({"s": "up"}, at="t1", model="other")) == 1
+
+
+def test_numbers_of_an_array_are_kept_as_numbers():
+    given = Answer("r", "m", 1, "champion", 1, None, None, None, None, None, False, 1.0, "p", 1)
+    told = {"a": np.float64(0.1), "b": np.float32("nan"), "c": np.int8(3), "d": "0.1"}
+    assert json.loads(Logged.of(given, told, "t").features) == {
+        "a": 0.1, "b": None, "c": 3, "d": "0.1",
+    }  # fmt: skip

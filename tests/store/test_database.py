@@ -8,7 +8,13 @@ from contextlib import suppress
 import pytest
 import sqlalchemy as sa
 
-from tidegate.domain.errors import Conflict, IntegrityError, StorageError, WorkspaceError
+from tidegate.domain.errors import (
+    Conflict,
+    IntegrityError,
+    StorageError,
+    WorkspaceError,
+    WrongUsage,
+)
 from tidegate.store import database as module
 from tidegate.store import tables
 from tidegate.store.database import Database
@@ -217,3 +223,11 @@ def test_a_copy_that_may_not_be_written_can_be_read(small_disk):
     with pytest.raises(StorageError), reading.write():
         pass
     reading.close()
+
+
+def test_a_text_that_postgres_cannot_keep_is_the_callers_mistake(served):
+    database = Database.open(served.database, create=True)
+    with pytest.raises(WrongUsage, match="no character"), database.write() as connection:
+        note(connection, "half\0half")
+    assert noted(database) == set()
+    database.close()

@@ -22,6 +22,8 @@ from tidegate.store.tables import predictions as _predictions
 PORTION = 500
 #: Rows of one statement: SQLite takes 32,766 values.
 _AT_ONCE = 500
+#: Dates as text; numbers of an array as numbers.
+_JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SERIALIZE_NUMPY
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,15 @@ class PredictionLog:
         """What came true for one request; see ``label_many``."""
         return self.label_many({request_id: label}, at=at)[0]
 
-    def label_many(self, labels: Mapping[str, Any], *, at: str) -> list[Labelled]:
-        """What came true, by request id; all are kept, or none.
+    def label_many(
+        self, labels: Mapping[str, Any], *, at: str, model: str | None = None
+    ) -> list[Labelled]:
+        """What came true, by request id; all are kept, or none. ``model``: whose answers they are.
 
         A label takes the type of the answer it belongs to: "7" for an answer 7 is 7. The same
-        label twice is one. Raises NotFound for an unknown request, Conflict where another label
-        stands, DataError for a label that no answer of the model can equal.
+        label twice is one. Raises NotFound for a request that is unknown, or another model's,
+        Conflict where another label stands, DataError for a label that no answer of the model can
+        equal.
         """
         with self._database.write() as connection:
             rows = {row.request_id: row for row in self._rows(connection, list(labels))}
@@ -119,6 +124,14 @@ class PredictionLog:
                         "there is no answer '{request}' in the log",
                         do="give the request_id that came with the answer",
                         request=request_id,
+                    )
+                if model is not None and row.model != model:
+                    raise NotFound(
+                        "answer '{request}' was given by model '{other}', not by '{model}'",
+                        do="tell what came true to the model that answered; nothing was changed",
+                        request=request_id,
+                        other=row.model,
+                        model=model,
                     )
                 told = as_json(_alike(request_id, label, json.loads(row.prediction)))
                 if row.label is not None and row.label != told:
@@ -305,7 +318,7 @@ def _whole(number: Any) -> int:
 def as_json(value: Any) -> str:
     """``value`` as JSON; dates as text, and NaN and infinity, which JSON does not know, as null."""
     try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+        return orjson.dumps(value, default=str, option=_JSON).decode()
     except TypeError:  # whole numbers beyond 64 bits, and halves of characters
         return json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, default=str)
 

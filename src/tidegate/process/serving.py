@@ -64,6 +64,7 @@ class Serving:
         self.shadow = Shadow(lambda told: shadow_log.write(home.database, told))
         self._gateway = Gateway(sink=self._written, shadow=self.shadow.put)
         self._served: dict[tuple[str, int], Served] = {}
+        self._signatures: dict[str, Signature] = {}
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
         self._judging, self._turns, self._judged = Lock(), count(1), dict[str, int]()
         self._epoch, self._followed, self._read = 0, -1, time.monotonic()
@@ -138,6 +139,9 @@ class Serving:
 
     def signature(self, model: str) -> Signature:
         """What a model takes now; raises Conflict where nothing answers for it here."""
+        route, known = self.routed(model), self._signatures.get(model)
+        if route and route.champion and known and known.version == route.champion.version:
+            return known
         self._check_served(model)
         number = current(self._home, model).champion
         with self._home.journal.read() as reader:
@@ -149,14 +153,16 @@ class Serving:
         numeric = {feature.name for feature in transform.numeric}
         widths = {feature.name: feature.width for feature in transform.embeddings}
         inputs = [Input(name, name in numeric, widths.get(name)) for name in transform.columns]
-        return Signature(number, adapter, inputs, fitted.state.architecture.get("classes"))
+        classes = fitted.state.architecture.get("classes")
+        self._signatures[model] = Signature(number, adapter, inputs, classes)
+        return self._signatures[model]
 
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
         """What came true, by request id. The canary is judged, and ended where it must, at once."""
         self._check_served(model)
         self.shadow.flush()  # what is told of may not be written yet
         self.writer.flush()
-        answers = self._home.log.label_many(labels, at=self._home.journal.now())
+        answers = self._home.log.label_many(labels, at=self._home.journal.now(), model=model)
         self.tend(model)
         return answers
 

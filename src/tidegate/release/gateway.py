@@ -1,5 +1,6 @@
 """What versions say to requests: one call for many, and none unanswered."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,8 @@ import polars as pl
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.predictor import Predictions
 from tidegate.release.route import Route, Served, Split, split
+
+_LOG = logging.getLogger("tidegate")
 
 #: What came of each of several requests; an error says that the request is at fault.
 Outcomes = list[list[Answer] | Exception]
@@ -103,8 +106,19 @@ def from_candidate(splits: Sequence[Split]) -> Outcomes:
     if failed:
         rescued = stood_in([splits[place] for place in failed])
         for place, each in zip(failed, rescued, strict=True):
+            if not isinstance(each, Exception):
+                _tell_why(splits[place].route, found[place])
             found[place] = each
     return found
+
+
+def _tell_why(route: Route, error: object) -> None:
+    facts = {"model": route.model, "version": route.candidate and route.candidate.version}
+    _LOG.warning(
+        "a request failed in the candidate",
+        exc_info=error if isinstance(error, Exception) else None,
+        extra={"event": "candidate_failed", "facts": {**facts, "arm": "candidate"}},
+    )
 
 
 def stood_in(splits: Sequence[Split]) -> Outcomes:

@@ -11,6 +11,9 @@ from tidegate.domain.errors import Conflict, DataError
 from tidegate.domain.predictor import NumbersPredictor, Predictions, Predictor
 from tidegate.release.splitter import takes_candidate
 
+#: Characters of a key: it is kept with each answer.
+MOST_OF_A_KEY = 1000
+
 
 @dataclass(frozen=True)
 class Served:
@@ -143,6 +146,13 @@ def split(
             keys=len(keys),
             rows=asked.rows,
         )
+    for key in keys or ():
+        if len(key) > MOST_OF_A_KEY or "\0" in key:  # which PostgreSQL keeps in no text
+            raise DataError(
+                "a key holds more than {most:,} characters, or one that is none (U+0000)",
+                do="name whose row it is by a short text",
+                most=MOST_OF_A_KEY,
+            )
     ids = [_IDS.next() for _ in range(asked.rows)]
     if route.outside:
         # A splitter learns of a release's end a little later than we do: nobody pays for that.

@@ -201,6 +201,10 @@ def _explained(url: str, error: Exception) -> TidegateError:
     inner = getattr(error, "orig", None) or error
     problem = str(inner).strip().splitlines()[0] if str(inner).strip() else type(inner).__name__
     place = sa.make_url(url).render_as_string(hide_password=True) if "://" in url else url
+    if "cannot contain NUL" in problem:
+        return WrongUsage(
+            "a text holds what is no character: {text}", do="write it as UTF-8", text=ascii("\0")
+        )
     if "database is locked" in problem or "lock timeout" in problem:
         return Conflict(
             "another command has been writing for {seconds} seconds",

@@ -9,11 +9,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate import __version__
 from tidegate.apps.api import records, uploads
+from tidegate.apps.api.description import describe
 from tidegate.apps.api.hub import Hub
 from tidegate.apps.gateway.app import GatewayApp
 from tidegate.apps.http import problems
 from tidegate.apps.http.guard import LOOPBACK, Guard
 from tidegate.apps.http.paths import of_gateway
+from tidegate.apps.http.refusing import Traced
 
 
 class Beside:
@@ -59,5 +61,6 @@ def make_app(
     for room in (records, uploads):
         app.include_router(room.router)
     problems.install(app)
+    describe(app)
     # Around FastAPI, not in it: of what a request costs there, most is FastAPI.
-    return Guard(Beside(app, GatewayApp(lambda: app.state.hub.serving)), hosts)
+    return Guard(Beside(Traced(app), GatewayApp(lambda: app.state.hub.serving)), hosts)

@@ -73,10 +73,16 @@ class Hub:
         while not self._stop.wait(TICK_SECONDS if failing else seconds):
             try:
                 do()
+                if failing:
+                    told = {"event": "record_back"}
+                    _LOG.warning("%s: the record can be read again", what, extra=told)
                 failing = False
             except Exception:  # what is routed goes on answering; the log tells, once
                 if not failing:
-                    _LOG.exception("%s: the record cannot be read; it is tried again", what)
+                    told = {"event": "record_unreadable"}
+                    _LOG.exception(
+                        "%s: the record cannot be read; it is tried again", what, extra=told
+                    )
                 failing = True
 
     def _follow(self) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from pydantic import StrictBool, StrictInt
 
 from tidegate.apps.api.hub import Hub
 from tidegate.apps.cli.session import plain
@@ -42,7 +43,7 @@ class NewUpdate(Frozen):
     data: str
     reason: str
     strategy: str = "auto"
-    wait: bool = True
+    wait: StrictBool = True
 
 
 class Comment(Frozen):
@@ -55,7 +56,7 @@ class Rollback(Frozen):
     """Why, and to which version, where not simply back."""
 
     reason: str
-    to: int | None = None
+    to: StrictInt | None = None
 
 
 class NewPerson(Frozen):
@@ -71,7 +72,7 @@ class PersonChange(Frozen):
 
     team: Team | None = None
     roles: list[Role] | None = None
-    active: bool | None = None
+    active: StrictBool | None = None
 
 
 def standing(ws: Workspace, update: Update) -> dict[str, Any]:
@@ -211,22 +212,29 @@ def reproduce(ws: Acting, update: str) -> dict[str, Any]:
     return {**plain(found), "same": found.same}
 
 
-@router.get("/updates/{update}/record", response_class=PlainTextResponse)
-def record(ws: Acting, update: str, lang: str = "en") -> PlainTextResponse:
+class Markdown(PlainTextResponse):
+    """A page as Markdown."""
+
+    media_type = "text/markdown"
+
+
+@router.get("/updates/{update}/record", response_class=Markdown)
+def record(ws: Acting, update: str, lang: str = "en") -> Markdown:
     """The update record, as Markdown."""
-    text = ws.document(update, "zh" if lang == "zh" else "en")
-    return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
+    return Markdown(ws.document(update, "zh" if lang == "zh" else "en"))
 
 
-@router.get("/updates/{update}/deployment", response_class=PlainTextResponse)
+@router.get(
+    "/updates/{update}/deployment", response_class=Markdown,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+)  # fmt: skip
 def deployment(
     ws: Acting, update: str, lang: str = "en", format_: Annotated[Format, Query(alias="format")]
     = Format.MD,
-) -> PlainTextResponse:  # fmt: skip
+) -> Response:  # fmt: skip
     """The deployment log of an update's release, as Markdown or as a page."""
     text = ws.document(update, "zh" if lang == "zh" else "en", Kind.DEPLOYMENT, format_)
-    kind = "text/html" if format_ is Format.HTML else "text/markdown"
-    return PlainTextResponse(text, media_type=f"{kind}; charset=utf-8")
+    return HTMLResponse(text) if format_ is Format.HTML else Markdown(text)
 
 
 @router.get("/versions/{version}")

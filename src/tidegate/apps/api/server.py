@@ -8,13 +8,25 @@ from pathlib import Path
 import uvicorn
 
 from tidegate.apps.api.app import make_app
-from tidegate.apps.http.wire import OneWrite
+from tidegate.apps.http import logs
+from tidegate.apps.http.protocol import Protocol
 from tidegate.domain.errors import WrongUsage
 from tidegate.process.workspace import Workspace
 
 
-def serve(folder: Path | None, actor: str | None, *, host: str, port: int, worker: bool) -> None:
-    """Serve until stopped. Raises WrongUsage for an address that other machines can reach."""
+def serve(
+    folder: Path | None,
+    actor: str | None,
+    *,
+    host: str,
+    port: int,
+    worker: bool,
+    log: logs.Form | None = None,
+) -> None:
+    """Serve until stopped, telling of it as ``log`` says (see ``logs.form_of``).
+
+    Raises WrongUsage for an address that other machines can reach.
+    """
     if not _is_loopback(host):
         raise WrongUsage(
             "{host} can be reached from other machines, and the API asks for no credentials",
@@ -31,9 +43,14 @@ def serve(folder: Path | None, actor: str | None, *, host: str, port: int, worke
     # Answers are given in the main thread; others give way to it within half a millisecond.
     sys.setswitchinterval(0.0005)
     uvicorn.run(
-        app, host=host, port=port, http=OneWrite, log_level="info", access_log=False,
+        app,
+        host=host,
+        port=port,
+        http=Protocol,
+        log_config=logs.config(logs.form_of(log)),
+        access_log=False,
         proxy_headers=False,
-    )  # fmt: skip
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,10 +14,19 @@ from starlette.background import BackgroundTask
 
 from tidegate.apps.api.records import Acting, standing
 from tidegate.apps.cli.session import plain
+from tidegate.apps.http.body import parts_of
 from tidegate.domain.errors import WrongUsage
 from tidegate.process.intake import Arrival
 
 router = APIRouter(prefix="/v1")
+
+#: How a body that is a file is described.
+_FILE = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 
 
 @asynccontextmanager
@@ -32,12 +41,12 @@ async def received(request: Request, name: str) -> AsyncIterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tidegate-") as folder:
         path = Path(folder) / name
         with path.open("wb") as file:
-            async for part in request.stream():
+            async for part in parts_of(request):
                 await run_in_threadpool(file.write, part)
         yield path
 
 
-@router.post("/models/{model}/data", status_code=201)
+@router.post("/models/{model}/data", status_code=201, openapi_extra=_FILE)
 async def add_data(
     ws: Acting,
     request: Request,
@@ -69,7 +78,7 @@ async def add_data(
     }
 
 
-@router.post("/models/{model}/parameters", status_code=201)
+@router.post("/models/{model}/parameters", status_code=201, openapi_extra=_FILE)
 async def import_params(
     ws: Acting,
     request: Request,
@@ -91,8 +100,14 @@ async def import_params(
     return standing(ws, update)
 
 
-@router.get("/versions/{version}/parameters", response_class=FileResponse)
-def checkout(ws: Acting, version: str) -> FileResponse:
+class Bytes(FileResponse):
+    """A file as its bytes."""
+
+    media_type = "application/octet-stream"
+
+
+@router.get("/versions/{version}/parameters", response_class=Bytes)
+def checkout(ws: Acting, version: str) -> Bytes:
     """A version as a safetensors file, exactly."""
     folder = tempfile.TemporaryDirectory(prefix="tidegate-")
     path = Path(folder.name) / "parameters.safetensors"
@@ -101,9 +116,8 @@ def checkout(ws: Acting, version: str) -> FileResponse:
     except BaseException:
         folder.cleanup()
         raise
-    return FileResponse(
+    return Bytes(
         path,
-        media_type="application/octet-stream",
         filename=f"{version.replace('@', '-')}.safetensors",
         background=BackgroundTask(folder.cleanup),
     )

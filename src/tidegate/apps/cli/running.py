@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from tidegate.apps.cli.session import session
+from tidegate.apps.http.logs import Form
 from tidegate.process.workspace import Workspace, default_folder
 
 
@@ -55,19 +56,22 @@ def demo(
 
 _HOST = typer.Option("127.0.0.1", "--host", help="Address to listen on.")
 _PORT = typer.Option(8350, "--port", help="Port to listen on.")
+_LOG = typer.Option(
+    None, "--log", help="Lines on standard error: text, or json [text on a terminal, else json]."
+)
 
 
-def up(context: typer.Context, host: str = _HOST, port: int = _PORT) -> None:
+def up(context: typer.Context, host: str = _HOST, port: int = _PORT, log: Form = _LOG) -> None:
     """HTTP API, gateway and worker in one process."""
     from tidegate.apps.api import serve as serve_app
 
     s = session(context)
-    serve_app(s.folder, s.actor, host=host, port=port, worker=True)
+    serve_app(s.folder, s.actor, host=host, port=port, worker=True, log=log)
 
 
-def serve(context: typer.Context, host: str = _HOST, port: int = _PORT) -> None:
+def serve(context: typer.Context, host: str = _HOST, port: int = _PORT, log: Form = _LOG) -> None:
     """The gateway alone."""
     from tidegate.apps.api import serve as serve_app
 
     s = session(context)
-    serve_app(s.folder, s.actor, host=host, port=port, worker=False)
+    serve_app(s.folder, s.actor, host=host, port=port, worker=False, log=log)

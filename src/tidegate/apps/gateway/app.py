@@ -1,6 +1,7 @@
 """The gateway as an ASGI application: the Open Inference Protocol v2, rows by name, feedback."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -14,10 +15,12 @@ from tidegate.apps.gateway.metrics import Metrics
 from tidegate.apps.gateway.requests import document, request_of, rows_of
 from tidegate.apps.gateway.responses import datatype, response_of, versions_of
 from tidegate.apps.http.body import whole_body
-from tidegate.apps.http.errors import NotAllowed, nothing_here
-from tidegate.apps.http.problems import from_error, language_of, unexpected
+from tidegate.apps.http.errors import not_allowed, nothing_here
+from tidegate.apps.http.logs import of_answers
+from tidegate.apps.http.refusing import refuse
 from tidegate.domain.answer import Answer, Arm, Asked
-from tidegate.domain.errors import Busy, Conflict, DataError, TidegateError, WrongUsage
+from tidegate.domain.errors import Conflict, DataError, TidegateError, WrongUsage
+from tidegate.monitoring.gateways import GONE_SECONDS
 from tidegate.process.serving import Serving
 from tidegate.release.lane import Lane
 
@@ -50,19 +53,15 @@ class GatewayApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         headers: Headers = dict(scope["headers"])
+        began = time.perf_counter()
         try:
             handler, name = self._handler(scope["method"], scope["path"])
             body = await whole_body(headers, receive) if scope["method"] == "POST" else b""
             reply, more = await handler(name, body, headers)
-        except TidegateError as error:
-            self.metrics.refused(type(error).__name__)
-            response = from_error(error, language_of(headers))
-            if isinstance(error, Busy):
-                response.headers["retry-after"] = "1"
-            await response(scope, receive, send)
-            return
         except Exception as error:
-            await unexpected(error)(scope, receive, send)
+            if isinstance(error, TidegateError):
+                self.metrics.refused(type(error).__name__)
+            await refuse(error, headers, began, scope, receive, send)
             return
         length = (b"content-length", b"%d" % len(reply))
         await send({"type": "http.response.start", "status": 200, "headers": [length, *more]})
@@ -78,9 +77,7 @@ class GatewayApp:
         if methods is None:
             raise nothing_here(path)
         if method not in methods:
-            raise NotAllowed(
-                "this path takes {methods}", do="use one of these methods", methods=list(methods)
-            )
+            raise not_allowed(methods)
         return methods[method], name
 
     # What is asked
@@ -127,9 +124,9 @@ class GatewayApp:
         return orjson.dumps(told), [_JSON]
 
     async def _healthy(self, *_: Any) -> Reply:
-        serving = self._of_process()
-        told = {"live": True, "ready": True, "stale_seconds": round(serving.stale_seconds, 1)}
-        return orjson.dumps(told), [_JSON]
+        seconds = self._of_process().stale_seconds
+        told = {"live": True, "ready": True, "stale": seconds > GONE_SECONDS}
+        return orjson.dumps({**told, "stale_seconds": round(seconds, 1)}), [_JSON]
 
     async def _metadata(self, name: str, *_: Any) -> Reply:
         signature = await asyncio.to_thread(self._of_process().signature, name)
@@ -152,7 +149,9 @@ class GatewayApp:
         return orjson.dumps(told), [_JSON]
 
     async def _model_ready(self, name: str, *_: Any) -> Reply:
-        await asyncio.to_thread(self._of_process().signature, name)
+        route = self._of_process().routed(name)
+        if route is None or route.champion is None:
+            await asyncio.to_thread(self._of_process().signature, name)  # raises what is missing
         return orjson.dumps({"name": name, "ready": True}), [_JSON]
 
     async def _metrics(self, *_: Any) -> Reply:
@@ -190,7 +189,10 @@ async def _answers(
         arm = "champion" if told == b"champion" else "candidate"
     if asked.rows == 0:
         raise Conflict("there are no rows to answer", do="give at least one row")
-    return await lane.ask(asked, keys, arm)
+    began = time.perf_counter()
+    answers = await lane.ask(asked, keys, arm)
+    of_answers(answers, began, headers.get(b"traceparent"))
+    return answers
 
 
 def _header_length(headers: Headers) -> int | None:

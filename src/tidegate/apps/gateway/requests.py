@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from tidegate.apps.gateway.tensors import NUMBERS, decoded
+from tidegate.apps.gateway.tensors import NUMBERS, RANGES, check_range, decoded
 from tidegate.domain.answer import Asked
 from tidegate.domain.errors import DataError, WrongUsage
 
@@ -25,6 +25,8 @@ _TAKES: dict[str, frozenset[type]] = {
 #: What most numbers come as.
 _FLOATS = frozenset({"FP64", "FP32"})
 _NUMBERS, _TEXT, _ONE_ROW = frozenset({float, int}), frozenset({str}), [1]
+_KEYS = frozenset({str, int})
+OUTPUTS = frozenset({"predict", "probabilities"})
 
 
 @dataclass(slots=True)
@@ -67,8 +69,8 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
         asked = _whole(tensors[0], data[0], inputs) if len(tensors) == 1 else None
         asked = asked or _asked(tensors, names, data)
     keys = parameters.get("keys")
-    if keys is not None and not isinstance(keys, list):
-        raise DataError("parameters.keys is no list", do="give one key a row, as a list")
+    if keys is not None and (type(keys) is not list or not {type(key) for key in keys} <= _KEYS):
+        raise DataError("parameters.keys is no list of texts", do="give one key a row, as a text")
     wanted = told.get("outputs") or []
     if not isinstance(wanted, list) or not all(isinstance(one, dict) for one in wanted):
         raise WrongUsage("outputs is no list of outputs", do="name the outputs, or leave it out")
@@ -77,6 +79,13 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
         _object(one, "parameters").get("binary_data", False) for one in outputs
     )
     named = {str(one.get("name")) for one in outputs}
+    if not named <= OUTPUTS:
+        raise DataError(
+            "there is no output '{name}'",
+            do="ask for {known}, or leave outputs out",
+            name=min(named - OUTPUTS),
+            known=sorted(OUTPUTS),
+        )
     identity = told.get("id")
     return Request(
         asked,
@@ -284,6 +293,8 @@ def _check_kinds(tensor: dict[str, Any], values: list[Any]) -> None:
             datatype=tensor["datatype"],
             value=repr(bad)[:80],
         )
+    if int in kinds and tensor["datatype"] in RANGES:
+        check_range(tensor, values)
 
 
 def _check_count(tensor: dict[str, Any], count: int) -> None:

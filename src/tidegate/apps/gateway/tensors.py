@@ -13,6 +13,12 @@ NUMBERS = {
     "UINT8": "<u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
     "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
+#: The smallest and the largest number of each datatype of whole numbers.
+RANGES = {
+    kind: (int(np.iinfo(of).min), int(np.iinfo(of).max))
+    for kind, of in NUMBERS.items()
+    if "INT" in kind
+}
 _LENGTH = struct.Struct("<I")
 
 
@@ -28,6 +34,22 @@ def decoded(tensor: dict[str, Any], raw: bytes) -> Any:
             raise _not_whole(name, len(raw))
         return [bool(byte) for byte in raw]
     return _texts(name, raw)
+
+
+def check_range(tensor: dict[str, Any], values: list[int | None]) -> None:
+    """Raise DataError where a whole number is none of the tensor's datatype."""
+    low, high = RANGES[tensor["datatype"]]
+    for value in values:
+        if value is not None and not low <= value <= high:
+            raise DataError(
+                "input '{name}' is declared as {datatype}, and holds {value}",
+                do="give numbers from {low} to {high}, or declare another datatype",
+                name=tensor["name"],
+                datatype=tensor["datatype"],
+                value=value,
+                low=low,
+                high=high,
+            )
 
 
 def _texts(name: str, raw: bytes) -> list[str]:

@@ -1,8 +1,9 @@
 """A request's body, within limits of size and time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from tidegate.apps.http.errors import Incomplete, TooLarge, TooSlow
@@ -24,19 +25,45 @@ async def whole_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Incomplete("the request ended before its body", do="send it whole")
+                    raise incomplete()
                 parts.append(message.get("body", b""))
                 length += len(parts[-1])
                 more = message.get("more_body", False)
                 if length > MAX_BODY_BYTES:
                     raise _too_large()
     except TimeoutError:
-        raise TooSlow(
-            "the body did not come within {seconds:g} seconds",
-            do="send it at once, or fewer rows at a time",
-            seconds=BODY_SECONDS,
-        ) from None
+        raise too_slow() from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def parts_of(request: Request) -> AsyncIterator[bytes]:
+    """A body of any size, part by part. Raises TooSlow where none comes for so long, Incomplete."""
+    parts = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                part = await anext(parts)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise too_slow() from None
+        except ClientDisconnect:
+            raise incomplete() from None
+        yield part
+
+
+def incomplete() -> Incomplete:
+    """The error for a request that ends before its body."""
+    return Incomplete("the request ended before its body", do="send it whole")
+
+
+def too_slow() -> TooSlow:
+    """The error for a body that does not come."""
+    return TooSlow(
+        "the body did not come within {seconds:g} seconds",
+        do="send it at once, or fewer rows at a time",
+        seconds=BODY_SECONDS,
+    )
 
 
 def _too_large() -> TooLarge:

@@ -5,13 +5,15 @@ here could still send requests: one under a name that resolves to this machine (
 stopped by its Host, one from a foreign page by its Origin.
 """
 
+import time
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.apps.http.body import whole_body
+from tidegate.apps.http.errors import ForeignHost, ForeignOrigin
 from tidegate.apps.http.paths import of_gateway
-from tidegate.apps.http.problems import from_error, language_of, problem
+from tidegate.apps.http.refusing import refuse
 from tidegate.domain.errors import TidegateError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -34,11 +36,11 @@ class Guard:
         headers = dict(scope["headers"])
         origin = headers.get(b"origin")
         if not self._known(headers.get(b"host", b"")):
-            answer = problem(421, "foreign-host", "Foreign host", "this API serves localhost only")
-            await answer(scope, receive, send)
+            foreign = ForeignHost("this API serves localhost only", do="address it as localhost")
+            await refuse(foreign, headers, time.perf_counter(), scope, receive, send)
         elif origin is not None and _host(origin.decode("latin-1")) not in self._hosts:
-            answer = problem(403, "foreign-origin", "Foreign origin", "no page but ours may ask")
-            await answer(scope, receive, send)
+            page = ForeignOrigin("no page but ours may ask", do="ask from a program, not a page")
+            await refuse(page, headers, time.perf_counter(), scope, receive, send)
         elif _upload(scope) or of_gateway(scope["path"]):  # they count for themselves
             await self._app(scope, receive, send)
         else:
@@ -56,10 +58,11 @@ class Guard:
     async def _within_limits(
         self, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send
     ) -> None:
+        began = time.perf_counter()
         try:
             whole = await whole_body(headers, receive)
         except TidegateError as error:
-            await from_error(error, language_of(headers))(scope, receive, send)
+            await refuse(error, headers, began, scope, receive, send)
             return
         waiting = iter([{"type": "http.request", "body": whole, "more_body": False}])
 

@@ -9,8 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic_core import PydanticSerializationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
-from tidegate.domain.errors import StorageError, TidegateError, WrongUsage
+from tidegate.apps.http import tracing
+from tidegate.apps.http.errors import NotAllowed, not_allowed, nothing_here
+from tidegate.domain.errors import Busy, StorageError, TidegateError, WrongUsage
 from tidegate.domain.messages import render
 
 _LOG = logging.getLogger("tidegate")
@@ -29,7 +32,12 @@ def install(app: FastAPI) -> None:
 
 
 def problem(status: int, kind: str, title: str, detail: str, **more: object) -> JSONResponse:
-    """A problem document; ``kind`` names its type for machines."""
+    """A problem document; ``kind`` names its type for machines, ``trace_id`` the request's lines in
+    the log."""
+    span = tracing.current()
+    if span is not None:
+        span.problem = kind, detail
+        more["trace_id"] = span.trace_id
     document = {
         "type": f"urn:tidegate:error:{kind}",
         "title": title,
@@ -64,7 +72,12 @@ def from_error(error: TidegateError, lang: str) -> JSONResponse:
     name = type(error).__name__
     kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
     what, do = (render(part, error.values, lang) for part in (error.what, error.do))
-    return problem(error.status, kind, kind.replace("-", " ").capitalize(), what, do=do)
+    told = problem(error.status, kind, kind.replace("-", " ").capitalize(), what, do=do)
+    if isinstance(error, Busy):
+        told.headers["retry-after"] = "1"
+    if isinstance(error, NotAllowed):
+        told.headers["allow"] = ", ".join(error.values["methods"])
+    return told
 
 
 async def _told(request: Request, error: TidegateError) -> JSONResponse:
@@ -78,8 +91,19 @@ async def _invalid(_request: Request, error: RequestValidationError) -> JSONResp
     return problem(422, "invalid-request", "Invalid request", detail)
 
 
-async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    if error.status_code == 404:
+        return from_error(nothing_here(request.url.path), language(request))
+    if error.status_code == 405:
+        return from_error(not_allowed(_methods(request)), language(request))
     return problem(error.status_code, "http", str(error.detail), str(error.detail))
+
+
+def _methods(request: Request) -> list[str]:
+    """What a path takes: FastAPI has a route for each method, and names those of the first."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    here = [route for route in routes if route.path_regex.match(request.url.path)]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 async def _no_text(request: Request, _error: Exception) -> JSONResponse:

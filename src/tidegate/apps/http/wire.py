@@ -3,20 +3,13 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+class Joining:
+    """A transport that keeps what is written until the loop comes round.
 
-class OneWrite(HttpToolsProtocol):
-    """uvicorn's protocol, whose head and body of an answer are one call of the system: it makes
-    two, which is a tenth of what a small answer costs."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there."""
-        super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]
-
-
-class _Joining:
-    """A transport that keeps what is written until the loop comes round."""
+    uvicorn writes the head and the body of an answer one after the other, and two calls of the
+    system cost a tenth of what a small answer does.
+    """
 
     __slots__ = ("_loop", "_parts", "_transport")
 

@@ -60,10 +60,14 @@ def _read(column: pl.Series) -> Floats:
             "column '{column}' must hold numbers, and holds {values} (rows {rows})",
             do="give numbers, or nothing where a value is missing",
             column=column.name,
-            values=[told(column[row]) for row in rows],
+            values=[told(_plain(column[row])) for row in rows],
             rows=rows,
         )
     return numbers.to_numpy()
+
+
+def _plain(value: Any) -> Any:
+    return value.to_list() if isinstance(value, pl.Series) else value
 
 
 def texts(column: pl.Series) -> pl.Series:

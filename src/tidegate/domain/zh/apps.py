@@ -7,8 +7,6 @@ APPS = {
     "send whole characters: a lone surrogate is half of one": "请发送完整的字符：单独的代理项只是半个字符",
     "'{name}' cannot be read as a column of values: {problem}": "“{name}”无法读成一列值：{problem}",
     "give numbers, texts, true, false or null, all of one kind in a column": "请给数字、文本、true、false 或 null，同一列只用一种",
-    "parameters.keys is no list": "parameters.keys 不是列表",
-    "give one key a row, as a list": "请用列表，每行一个键",
     "input '{name}' is given twice": "输入“{name}”给了两次",
     "give each column once": "每一列只给一次",
     "input '{name}' has the unknown datatype '{datatype}'": "输入“{name}”的数据类型“{datatype}”不认识",

@@ -3,6 +3,8 @@
 MONITORING = {
     "the label {label} of answer '{request}' is not of the kind of the answer {prediction}": "应答“{request}”的标签 {label} 和应答 {prediction} 不是同一类值",
     "give what came true as the model would have answered it": "请按模型会给出的形式填真实结果",
+    "answer '{request}' was given by model '{other}', not by '{model}'": "应答“{request}”由模型“{other}”给出，不是“{model}”",
+    "tell what came true to the model that answered; nothing was changed": "请把实际结果报给给出应答的模型；没有改动任何内容",
     "there is no answer '{request}' in the log": "日志里没有应答“{request}”",
     "give the request_id that came with the answer": "请给应答里附带的 request_id",
     "answer '{request}' was labelled {label} already": "应答“{request}”已经标为 {label}",

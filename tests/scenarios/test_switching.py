@@ -7,8 +7,7 @@ import pytest
 
 from tidegate.domain.errors import Conflict, Incompatible
 from tidegate.monitoring.gateways import Heartbeat
-from tidegate.process import releases
-from tidegate.process import serving as serving_module
+from tidegate.process import releases, resident
 
 LIVE = pl.DataFrame({"a": [0.1, 2.0, -1.0], "b": [0.3, -2.0, 1.0]})
 
@@ -43,19 +42,19 @@ def test_a_version_that_cannot_be_loaded_leaves_the_route(team, make_rows, monke
     team.approved(make_rows(1))
     serving = team.ws.serving()
     serving.follow()
-    load = serving_module.load_serving
+    load = resident.ready
 
     def broken(home, model, number):
         if number == 2:
             raise trouble
         return load(home, model, number)
 
-    monkeypatch.setattr(serving_module, "load_serving", broken)
+    monkeypatch.setattr(resident, "ready", broken)
     team.approved(make_rows(2))
     with pytest.raises(type(trouble)):
         serving.follow()
     assert versions(serving) == {1}
-    monkeypatch.setattr(serving_module, "load_serving", load)
+    monkeypatch.setattr(resident, "ready", load)
     serving.follow()  # it is tried again, though nothing new was recorded
     assert serving.routed("m").candidate.version == 2
 

@@ -3,31 +3,29 @@
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from tidegate.domain.answer import Answer, Asked
-from tidegate.domain.errors import Conflict
+from tidegate.domain.errors import Conflict, TidegateError
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.predictor import NumbersPredictor
-from tidegate.domain.rollout import Deployment, ReleaseStatus
+from tidegate.domain.rollout import Deployment, ReleaseStatus, ServingNote
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.monitoring.log_writer import LogWriter
 from tidegate.monitoring.prediction_log import Labelled, Logged
 from tidegate.process.home import Home
-from tidegate.process.loading import Loaded, load_serving, load_version
+from tidegate.process.loading import load_version
+from tidegate.process.resident import Resident
 from tidegate.process.runner import Watcher, run
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway
-from tidegate.release.route import Route, Served, no_version
+from tidegate.release.route import Route, no_version
 
-#: An answer that takes less is given in the event loop: another thread would take longer.
-QUICK_SECONDS = 0.002
 _THREADS = 4
 
 
@@ -55,7 +53,7 @@ class Serving:
     def __init__(self, home: Home, watch: Watcher | None = None):
         self._home, self._watch = home, watch
         self._gateway = Gateway(sink=self._written)
-        self._served: dict[tuple[str, int], Served] = {}
+        self._resident = Resident(home)
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
         self._epoch, self._followed, self._read = 0, -1, time.monotonic()
         #: What keeps answers of the event loop, off the request path.
@@ -79,7 +77,13 @@ class Serving:
         route = self._gateway.route(model)
         if route is None:
             self._check_served(model)
-            self.refresh(model)
+            try:
+                self.refresh(model)
+            except Exception:
+                route = self._gateway.route(model)
+                if route is None:
+                    raise
+                return route  # the champion answers, and the notes tell of the candidate
             route = self._gateway.route(model)
             assert route is not None  # noqa: S101 - refresh set it
         return route
@@ -98,28 +102,44 @@ class Serving:
         """The size of the record that is routed by; -1 before any was."""
         return self._followed
 
+    @property
+    def notes(self) -> list[ServingNote]:
+        """Versions that the record names and that were refused here, or not asked in full."""
+        return self._resident.notes
+
     def follow(self) -> None:
-        """Route by the record where it has grown since it was last looked at."""
+        """Route by the record where it has grown since it was last looked at, and have ready what a
+        rollback goes back to."""
         with self._home.journal.read() as reader:
             size = reader.size()
         self._read = time.monotonic()
         if size != self._followed:
             self._route_all()
             self._followed = size
+            self._keep_ready()
 
     def _route_all(self) -> None:
         """Route every model; what cannot be loaded leaves its model as it was routed, and the
         first such problem is raised when the others are done."""
         with self._home.journal.read() as reader:
             models = [spec.model for spec in reader.all(ModelSpec) if spec.trains]
-        problems = []
+        problems: list[Exception] = []
         for model in models:
             try:
                 self.refresh(model)
             except Exception as problem:
                 problems.append(problem)
         if problems:
-            raise problems[0]
+            _raise(problems)
+
+    def _keep_ready(self) -> None:
+        """Load what each model's rollback goes back to; the notes tell of what cannot be."""
+        with self._home.journal.read() as reader:
+            deployments = reader.all(Deployment)
+        for deployment in deployments:
+            if self._gateway.route(deployment.model) is not None:
+                with self._one_at_a_time, suppress(Exception):
+                    self._resident.load(deployment.model, deployment.previous)
 
     def close(self) -> None:
         """Write what waits."""
@@ -173,10 +193,15 @@ class Serving:
                 run(self._home, update.id, self._watch)
             except Conflict:
                 continue  # another process judges it at this moment; its word stands
-        self.refresh(model)
+        with suppress(TidegateError):  # what is routed goes on, and the notes tell of it
+            self.refresh(model)
 
     def refresh(self, model: str) -> Deployment:
-        """Route by what the record says is in production now."""
+        """Route by what the record says is in production now.
+
+        A champion that cannot be made ready leaves the route as it was; a candidate that cannot
+        leaves all to the champion. Either is told in ``notes``, and raised.
+        """
         with self._one_at_a_time:
             return self._refresh(model)
 
@@ -187,30 +212,28 @@ class Serving:
         with self._home.journal.read() as reader:
             key = self._home.spec(reader, model).key
         standing = self._gateway.route(model)
-        made = Route(
-            model=model,
-            champion=self._load(model, deployment.champion),
-            candidate=self._load(model, release.candidate) if canary and release else None,
-            share=release.share if canary and release else 0.0,
-            release_id=release.update if canary and release else None,
-            step=release.step if canary and release else None,
-            key=key,
-        )
+        champion = self._resident.load(model, deployment.champion)
+        problems: list[Exception] = []
+        made = Route(model=model, champion=champion, key=key)
+        if canary and release is not None:
+            try:
+                made = replace(
+                    made,
+                    candidate=self._resident.load(model, release.candidate),
+                    share=release.share,
+                    release_id=release.update,
+                    step=release.step,
+                )
+            except Exception as problem:
+                problems.append(problem)
         if standing is None or made != replace(standing, epoch=0):
             self._epoch += 1
             self._gateway.set_route(replace(made, epoch=self._epoch))
         live = {deployment.champion, deployment.previous, release.candidate if release else None}
-        self._served = {
-            at: served for at, served in self._served.items() if at[0] != model or at[1] in live
-        }
+        self._resident.keep(model, live)
+        if problems:
+            _raise(problems)
         return deployment
-
-    def _load(self, model: str, number: int | None) -> Served | None:
-        if number is None:
-            return None
-        if (model, number) not in self._served:
-            self._served[model, number] = _warmed(load_serving(self._home, model, number))
-        return self._served[model, number]
 
     def _written(self, asked: Asked, answers: list[Answer]) -> None:
         at = self._home.journal.now()
@@ -218,17 +241,10 @@ class Serving:
         self._home.log.write(rows)
 
 
-def _warmed(loaded: Loaded) -> Served:
-    """A version that has answered once, so that its first user waits no longer than others; and
-    whether it does so quickly. Raises what it raises."""
-    predictor = loaded.predictor
-    inputs = predictor.inputs if isinstance(predictor, NumbersPredictor) else None
-    served = Served(loaded.number, predictor, loaded.params, inputs)
-    if inputs is None:
-        return served
-    row, took = np.zeros((1, len(inputs))), []
-    for _ in range(5):
-        began = time.perf_counter()
-        served.of_numbers(row)
-        took.append(time.perf_counter() - began)
-    return replace(served, quick=min(took) < QUICK_SECONDS)
+def _raise(problems: list[Exception]) -> None:
+    """Raise the first. What raised it is let go of with it: a list that is still held by the place
+    that raises would keep all that was loaded so far until the collector comes by."""
+    try:
+        raise problems[0]
+    finally:
+        problems.clear()

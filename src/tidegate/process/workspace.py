@@ -17,6 +17,7 @@ from tidegate.domain.update import Update
 from tidegate.domain.version import Manifest, Version
 from tidegate.governance import people
 from tidegate.ledger.verify import Report
+from tidegate.monitoring.gateways import Running, running
 from tidegate.params.fsck import Damage
 from tidegate.params.gc import Freed
 from tidegate.params.proof import Proof
@@ -327,6 +328,15 @@ class Workspace:
             return deployment
         release = catch_up(self.home, self.model(model), deployment.release)
         return deployment.model_copy(update={"release": release})
+
+    def gateways(self, model: str) -> list[Running]:
+        """The gateways that run, and what each says of versions of this model."""
+        self.model(model)
+        found = running(self.home.database)
+        return [
+            each.model_copy(update={"notes": tuple(n for n in each.notes if n.model == model)})
+            for each in found
+        ]
 
     def promote(self, model: str, *, step: bool = False) -> Update:
         """End the canary, or the observation, by hand; ``step`` only lets the next step begin."""

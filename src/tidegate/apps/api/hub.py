@@ -72,16 +72,17 @@ class Hub:
             try:
                 do()
                 failing = False
-            except Exception:  # what is routed goes on answering; the log tells, once
+            except Exception as problem:  # what is routed goes on answering; the log tells, once
                 if not failing:
-                    _LOG.exception("%s: the record cannot be read; it is tried again", what)
+                    known = isinstance(problem, TidegateError)
+                    _LOG.error("%s: %s; it is tried again", what, problem, exc_info=not known)
                 failing = True
 
     def _follow(self) -> None:
         try:
             self.serving.follow()
         finally:  # one that could not follow runs all the same, and says how far it is
-            self._heartbeat.say(self.serving.followed)
+            self._heartbeat.say(self.serving.followed, self.serving.notes)
 
     def _tick(self) -> None:
         for update in self._workspace.updates():

@@ -67,6 +67,11 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
 
+        self._unrouted = Gauge(
+            "tidegate_versions_refused", "Versions that the record names and that are not routed.",
+            ("model",), registry=self._registry,
+        )  # fmt: skip
+
     def answered(self, answers: Sequence[Answer]) -> None:
         """Count the answers to one request."""
         for answer in answers:
@@ -91,4 +96,7 @@ class Metrics:
         self._waiting.set(serving.writer.waiting)
         self._lost.set(serving.writer.lost)
         self._stale.set(serving.stale_seconds)
+        self._unrouted.clear()
+        for note in serving.notes:
+            self._unrouted.labels(note.model).inc(int(note.refused))
         return generate_latest(self._registry), [(b"content-type", CONTENT_TYPE_LATEST.encode())]

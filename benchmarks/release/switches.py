@@ -3,9 +3,11 @@ damaged, and tensors of the wrong shape, loaded or imported. And a version chang
 
 import http.client
 import json
+import re
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 from benchmarks.release import arms, canary, servers, trying_adapter
@@ -24,6 +26,8 @@ IN_VAIN = ("failing", "corrupt", "wrong shape", "import")
 VERSIONS = 4
 #: Full load before the switch and after it; a gateway reads the record again every second today.
 BEFORE, AFTER, AGAIN = 0.3, 2.0, 1.2
+#: Seconds at the most until the log has written what waits.
+RESTING = 60.0
 
 
 class Switching:
@@ -45,19 +49,25 @@ class Switching:
         return (path for path in self._objects.rglob("*") if path.is_file())
 
     def go(self, count: int) -> dict:
-        """So many switches on one gateway; its memory after the first and after the last."""
+        """So many switches on one gateway, and its memory before and after them.
+
+        It is taken at rest, with as many versions loaded, and before them when each version has
+        been in production under load.
+        """
         found, answering = [], self._versions[-1]
         with self._house.gateway(self._env) as (port, process):
-            before = 0.0
+            for target in self._versions[:VERSIONS]:
+                self._switch(port, "plain", answering, target)
+                answering = target
+            before = _at_rest(port, process.pid)
             for number in range(count):
                 kind = KINDS[number % len(KINDS)]
                 target = self._versions[(self._versions.index(answering) + 1) % VERSIONS]
                 one = self._switch(port, kind, answering, target)
                 answering = answering if kind in IN_VAIN else target
                 found.append(one)
-                before = before or servers.rss_mib(process.pid)
                 self._bench.say(f"switch {number + 1} of {count}: {one}")
-            after = servers.rss_mib(process.pid)
+            after = _at_rest(port, process.pid)
         self._house.close()
         done = Path(f"{self._loads}.done")
         loads = done.read_text().split("\n") if done.exists() else []
@@ -134,6 +144,17 @@ class Switching:
             for file, data in kept.items():
                 file.write_bytes(data)
             self._loads.write_text("plain")
+
+
+def _at_rest(port: int, pid: int) -> float:
+    """Resident memory in MiB once the prediction log has written all that waited for it."""
+    waits = re.compile(rb"^tidegate_log_waiting (.*)$", re.MULTILINE)
+    until, left = time.monotonic() + RESTING, 1.0
+    while left and time.monotonic() < until:
+        time.sleep(0.5)
+        with urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+            left = float(waits.search(page.read())[1])
+    return servers.rss_mib(pid)
 
 
 def of_mlserver(bench: Bench, count: int) -> dict:

@@ -1,6 +1,10 @@
 """What a loading program would stumble over is spelled out, and nothing else."""
 
-from tidegate.domain.compatibility import differences
+import pytest
+
+from tidegate.domain.compatibility import differences, undeclared
+from tidegate.domain.metrics import Task
+from tidegate.domain.model import ModelSpec
 from tidegate.domain.version import Manifest, Structure, TensorInfo
 
 
@@ -63,3 +67,43 @@ def test_structure_transform_and_libraries():
         "columns it no longer reads: income",
         "library torch: >=2.0 became >=2.6",
     ]
+
+
+SPEC = ModelSpec.model_validate({
+    "model": "m", "task": "binary", "target": "y", "adapter": "sklearn.ridge", "key": "user",
+    "exclude": ["secret"],
+})  # fmt: skip
+
+
+def structure(classes=("no", "yes"), task="binary", columns=("a", "b"), adapter="sklearn.ridge"):
+    told = {"n_features": 2, "task": task} | ({"classes": list(classes)} if classes else {})
+    transform = {"numeric": [{"name": name} for name in columns]}
+    return Structure(adapter=adapter, architecture=told, transform=transform)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (structure(), []),
+        (structure(adapter="sklearn.mlp"), ["adapter sklearn.ridge became sklearn.mlp"]),
+        (structure(classes=("a", "b", "c")), ["3 classes, for the task binary"]),
+        (structure(classes=()), ["0 classes, for the task binary"]),
+        (structure(task="multiclass"), ["task binary became multiclass"]),
+        (
+            structure(columns=("a", "secret", "user", "y")),
+            ["columns that the model file leaves out: secret, user, y"],
+        ),
+    ],
+)
+def test_what_is_not_as_the_model_declares_is_named(made, said):
+    assert [str(each) for each in undeclared(made, SPEC)] == said
+
+
+def test_numbers_have_no_classes_and_many_classes_are_no_limit():
+    numbers = SPEC.model_copy(update={"task": Task.REGRESSION})
+    assert undeclared(structure(classes=(), task="regression"), numbers) == []
+    assert [str(each) for each in undeclared(structure(task="regression"), numbers)] == [
+        "2 classes, for the task regression"
+    ]
+    many = SPEC.model_copy(update={"task": Task.MULTICLASS})
+    assert undeclared(structure(classes="abcdef", task="multiclass"), many) == []

@@ -3,8 +3,10 @@
 import threading
 import time
 
+from tidegate.domain.messages import say
+from tidegate.domain.rollout import ServingNote
 from tidegate.monitoring import gateways
-from tidegate.monitoring.gateways import Heartbeat, behind
+from tidegate.monitoring.gateways import Heartbeat, behind, running
 
 
 def test_those_that_run_and_have_not_followed_are_named(database):
@@ -48,3 +50,19 @@ def test_it_says_so_again_only_where_there_is_something_to_say(database, monkeyp
     monkeypatch.setattr(gateways, "HEARTBEAT_SECONDS", 0.0)
     one.say(4)
     assert len(said) == 3
+
+
+def test_what_they_refuse_is_told_as_soon_as_it_changes(database):
+    note = ServingNote(model="m", version=2, refused=True, text=say("version {v} is odd", v="m@2"))
+    one, other = Heartbeat(database), Heartbeat(database)
+    one.say(3)
+    other.say(4)
+    one.say(3, [note])
+    told = {each.name: each for each in running(database)}
+    assert set(told) == {one.name, other.name}
+    assert (told[one.name].followed, told[one.name].notes) == (3, (note,))
+    assert told[other.name].notes == ()
+    one.say(3)
+    assert [each.notes for each in running(database)] == [(), ()]
+    other.end()
+    assert [each.name for each in running(database)] == [one.name]

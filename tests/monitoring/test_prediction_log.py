@@ -6,11 +6,13 @@ from datetime import date
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from tidegate.domain.answer import Answer
 from tidegate.domain.errors import Conflict, DataError, NotFound
 from tidegate.domain.rollout import Places
 from tidegate.monitoring.prediction_log import PORTION, Counts, Logged, PredictionLog
+from tidegate.store.tables import predictions
 
 ANSWER = Logged(
     request_id="r0", model="m", version=1, arm="champion", update_id="m-2", step=0, key="u",
@@ -49,6 +51,22 @@ def test_more_than_a_portion_is_read_whole(log):
     assert len(seqs) == len(set(seqs)) == count
     assert len(list(log.labelled("m", limit=PORTION + 1))) == PORTION + 1
     assert len(list(log.labelled("m", after=seqs[9]))) == count - 10
+
+
+def test_any_number_of_rows_is_written_by_a_few_statements(log, database):
+    """A connection keeps each statement it has seen: of any length, they were 50 MB and more."""
+    seen = set()
+    with database.read() as connection:
+        engine = connection.engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *told: seen.add(told[2]))
+    written = 0
+    for many in (1, 2, 3, 37, 300, 511, 1100):
+        log.write([replace(ANSWER, request_id=f"r{written + n}") for n in range(many)])
+        written += many
+    assert len([one for one in seen if one.startswith("INSERT")]) <= 10
+    with database.read() as connection:
+        ids = connection.execute(sa.select(predictions.c.request_id).order_by(predictions.c.id))
+        assert ids.scalars().all() == [f"r{n}" for n in range(written)]
 
 
 def test_versions_and_releases_are_told_apart(log):

@@ -1,14 +1,23 @@
 """A gateway that follows the record: from version to version, and by none that cannot be loaded."""
 
+import asyncio
+import gc
 import threading
+import weakref
+from contextlib import suppress
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 
+from tidegate.domain.answer import Asked
 from tidegate.domain.errors import Conflict, Incompatible
 from tidegate.monitoring.gateways import Heartbeat
-from tidegate.process import releases
-from tidegate.process import serving as serving_module
+from tidegate.process import releases, resident
+from tidegate.process.loading import load_version
+from tidegate.release.lane import Lane
+from tidegate.training.adapters.logistic import LogisticRegression
 
 LIVE = pl.DataFrame({"a": [0.1, 2.0, -1.0], "b": [0.3, -2.0, 1.0]})
 
@@ -43,19 +52,19 @@ def test_a_version_that_cannot_be_loaded_leaves_the_route(team, make_rows, monke
     team.approved(make_rows(1))
     serving = team.ws.serving()
     serving.follow()
-    load = serving_module.load_serving
+    load = resident.ready
 
     def broken(home, model, number):
         if number == 2:
             raise trouble
         return load(home, model, number)
 
-    monkeypatch.setattr(serving_module, "load_serving", broken)
+    monkeypatch.setattr(resident, "ready", broken)
     team.approved(make_rows(2))
     with pytest.raises(type(trouble)):
         serving.follow()
     assert versions(serving) == {1}
-    monkeypatch.setattr(serving_module, "load_serving", load)
+    monkeypatch.setattr(resident, "ready", load)
     serving.follow()  # it is tried again, though nothing new was recorded
     assert serving.routed("m").candidate.version == 2
 
@@ -103,3 +112,210 @@ def test_a_rollback_is_done_when_every_gateway_routes_by_it(team, make_rows, mon
     finally:
         stop.set()
         thread.join()
+
+
+class Asking:
+    """Requests, one after another in an event loop, each held against the version it names."""
+
+    def __init__(self, team, serving):
+        self._team, self._serving = team, serving
+        self._lane = Lane(lambda: serving.route("m"), lambda *_: None, serving.threads)
+        self._known = {}
+        self.versions = []
+
+    async def once(self):
+        asked = Asked(("a", "b"), 1, block=np.array([[0.1 + len(self.versions) / 1000, 0.3]]))
+        (answer,) = await self._lane.ask(asked, [f"u{len(self.versions)}"])
+        params, predictor = self._computes(answer.version)
+        assert answer.params == params
+        assert not answer.failed
+        assert answer.shares == predictor.predict(asked.frame()).probabilities[0].tolist()
+        self.versions.append(answer.version)
+        await asyncio.sleep(0)
+
+    async def until(self, thing, *, most=200_000):
+        while not thing():
+            await self.once()
+            assert len(self.versions) < most
+
+    def _computes(self, version):
+        """What a version's parameters are called, and compute, worked out beside the gateway."""
+        if version not in self._known:
+            params = self._team.ws.version(f"m@{version}")[1].id
+            fitted = load_version(self._team.ws.home, "m", version)
+            self._known[version] = params, fitted.predictor()
+        return self._known[version]
+
+
+@pytest.fixture
+def promoted(team, make_rows):
+    """A function: one more version in production, promoted by hand."""
+
+    def promote(seed):
+        update = team.approved(make_rows(seed))
+        with team.as_("oli") as oli:
+            while update.outcome is None:
+                update = oli.promote("m")
+        return update
+
+    return promote
+
+
+@pytest.mark.parametrize("end", ["loads", "fails"])
+def test_every_answer_while_a_version_loads_slowly_is_by_the_one_before(
+    team, promoted, monkeypatch, end
+):
+    """However long the load takes: it ends after fifty answers, and not before."""
+    promoted(1)
+    serving = team.ws.serving()
+    serving.follow()
+    promoted(2)
+    asking, load = Asking(team, serving), LogisticRegression.load
+    for version in (1, 2):  # before what loads is made slow
+        asking._computes(version)
+    loading, enough = threading.Event(), threading.Event()
+
+    def slow(self, state):
+        loading.set()
+        assert enough.wait(60)
+        if end == "fails":
+            raise MemoryError
+        return load(self, state)
+
+    monkeypatch.setattr(LogisticRegression, "load", slow)
+    problems = []
+
+    def follow():
+        try:
+            serving.follow()
+        except MemoryError as problem:
+            problems.append(problem)
+
+    async def story():
+        thread = threading.Thread(target=follow)
+        thread.start()
+        await asking.until(loading.is_set)
+        begun = len(asking.versions)
+        await asking.until(lambda: len(asking.versions) >= begun + 50)
+        assert set(asking.versions) == {1}
+        enough.set()
+        await asking.until(lambda: not thread.is_alive())
+        switched = len(asking.versions)
+        await asking.until(lambda: len(asking.versions) >= switched + 20)
+        return asking.versions[switched:]
+
+    after = asyncio.run(story())
+    assert set(after) == ({2} if end == "loads" else {1})
+    assert asking.versions == sorted(asking.versions), "none by the old one after one by the new"
+    assert len(problems) == (end == "fails")
+
+
+def test_the_loop_answers_while_a_large_version_is_read(team, promoted, monkeypatch):
+    """Unpacking and hashing 200 MB leave the thread that answers its turns."""
+    promoted(1)
+    serving = team.ws.serving()
+    serving.follow()
+    fit = LogisticRegression.fit
+
+    def heavy(self, rows, job):
+        fitted = fit(self, rows, job)
+        ballast = np.random.default_rng(0).random(50_000_000, np.float32)
+        tensors = {**fitted.state.tensors, "ballast": ballast}
+        groups = {**fitted.state.groups, "coef": ["coef", "ballast"]}
+        return replace(fitted, state=replace(fitted.state, tensors=tensors, groups=groups))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LogisticRegression, "fit", heavy)
+        promoted(2)
+    asking = Asking(team, serving)
+    for version in (1, 2):
+        asking._computes(version)
+
+    async def story():
+        thread = threading.Thread(target=serving.follow)
+        thread.start()
+        await asking.until(lambda: not thread.is_alive())
+        meanwhile = len(asking.versions)
+        await asking.until(lambda: len(asking.versions) >= meanwhile + 20)
+        return asking.versions[:meanwhile], asking.versions[meanwhile:]
+
+    meanwhile, after = asyncio.run(story())
+    assert 1 in meanwhile, "none was answered while it loaded"
+    assert meanwhile == sorted(meanwhile)
+    assert set(after) == {2}
+
+
+def test_the_version_before_is_kept_ready_and_those_before_that_are_freed(team, promoted):
+    """By their last user: the gateway's collector seldom looks."""
+    promoted(1)
+    serving = team.ws.serving()
+    serving.follow()
+    held = serving.routed("m")
+    watched = [
+        weakref.ref(held.champion),
+        weakref.ref(held.champion.predictor),
+        weakref.ref(held.champion.predictor.transform),
+    ]
+    promoted(2)
+    serving.follow()
+    second = serving.routed("m").champion
+    promoted(3)
+    gc.collect()
+    gc.disable()
+    try:
+        serving.follow()
+        assert serving.routed("m").champion.version == 3
+        # A request that began on it still holds it, and is answered by it.
+        assert held.champion.predictor.predict(LIVE).values.shape == (3,)
+        del held
+        assert [ref() for ref in watched] == [None] * 3
+    finally:
+        gc.enable()
+    with team.as_("oli") as oli:
+        oli.rollback("m", reason="drill")
+    serving.follow()
+    assert serving.routed("m").champion is second, "it was loaded already"
+
+
+def test_what_a_rollback_goes_back_to_is_loaded_where_a_gateway_starts(team, promoted, monkeypatch):
+    promoted(1)
+    promoted(2)
+    loaded, make = [], resident.ready
+
+    def told(home, model, number):
+        loaded.append(number)
+        return make(home, model, number)
+
+    monkeypatch.setattr(resident, "ready", told)
+    serving = team.ws.serving()
+    serving.follow()
+    assert loaded == [2, 1]
+    with team.as_("oli") as oli:
+        oli.rollback("m", reason="drill")
+    serving.follow()
+    assert versions(serving) == {1}
+    assert loaded == [2, 1]
+
+
+def test_a_load_that_fails_leaves_nothing_behind(team, promoted, monkeypatch):
+    """Not even in the error's own frames, which hold all that was read by then."""
+    promoted(1)
+    serving = team.ws.serving()
+    serving.follow()
+    promoted(2)
+    watched = []
+
+    def fails(self, state):
+        watched.append(weakref.ref(state))
+        raise Incompatible("broken", do="mend it")
+
+    monkeypatch.setattr(LogisticRegression, "load", fails)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with suppress(Incompatible):
+                serving.follow()
+        assert [ref() for ref in watched] == [None] * 3
+    finally:
+        gc.enable()

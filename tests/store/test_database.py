@@ -50,6 +50,16 @@ def test_the_newest_migration_is_the_revision_the_code_asks_for():
     assert ScriptDirectory.from_config(config).get_current_head() == tables.REVISION
 
 
+def test_every_connection_keeps_few_pages(tmp_path):
+    """Distributions raise what SQLite keeps for each, and a gateway has several."""
+    database = Database.open(f"sqlite:///{tmp_path}/rows.sqlite", create=True)
+    with database.read() as one, database.read() as other:
+        for connection in (one, other):
+            kept = connection.exec_driver_sql("PRAGMA cache_size").scalar()
+            assert kept == -module.CACHE_KIB
+    database.close()
+
+
 def test_a_transaction_is_kept_or_undone_whole(database):
     with database.write() as connection:
         note(connection, "kept")

@@ -1,7 +1,9 @@
 """What every adapter holds to, whatever it is: exact meaning, exact bits, plain refusals."""
 
 import dataclasses
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -96,6 +98,21 @@ def test_it_learned_something(name, task, learned):
         assert np.mean(said == found.later_y) > 0.8
     assert fitted.curve
     assert np.isfinite(fitted.curve).all()
+
+
+def test_what_is_loaded_goes_with_its_last_user(name, task, learned):
+    """A gateway's collector seldom looks, so what was switched away from must not need it."""
+    found, fitted = learned
+    loaded = load(name, fitted.state)
+    loaded.predict(found.later_x)
+    watched = [weakref.ref(loaded), weakref.ref(loaded._scorer)]
+    gc.collect()
+    gc.disable()
+    try:
+        del loaded
+        assert [ref() for ref in watched] == [None, None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("constant", [1, None])

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate.domain.messages import Message, say
-from tidegate.domain.version import Manifest, TensorInfo
+from tidegate.domain.metrics import Task
+from tidegate.domain.model import ModelSpec
+from tidegate.domain.version import Manifest, Structure, TensorInfo
 
 #: Differences of one kind that are spelled out; the rest are counted.
 _FEW = 5
@@ -35,6 +37,38 @@ def differences(was: Manifest, now: Manifest) -> list[Message]:
     return found + _tensors(
         {info.name: info for info in was.tensors}, {info.name: info for info in now.tensors}
     )
+
+
+def undeclared(structure: Structure, spec: ModelSpec) -> list[Message]:
+    """What stored parameters are beyond, or against, the model as declared; empty where they fit.
+
+    Adapter, task, classes, and that no column is read which the model file leaves out.
+    """
+    found = []
+    if structure.adapter != spec.adapter:
+        found.append(
+            say("adapter {was} became {now}", was=spec.adapter, now=structure.adapter),
+        )
+    told = structure.architecture
+    if spec.task is not None and told.get("task", spec.task) != spec.task:
+        found.append(say("task {was} became {now}", was=spec.task, now=str(told["task"])))
+    classes = told.get("classes")
+    count = len(classes) if isinstance(classes, list) else 0
+    least, most = _CLASSES.get(spec.task, (0, None))
+    if count < least or (most is not None and count > most):
+        found.append(say("{count} classes, for the task {task}", count=count, task=str(spec.task)))
+    read = sorted(_names(structure.transform) & spec.not_features)
+    if read:
+        found.append(say("columns that the model file leaves out: {columns}", columns=read))
+    return found
+
+
+#: How few classes a task may have, and how many; None: as many as there are.
+_CLASSES: dict[Task | None, tuple[int, int | None]] = {
+    Task.BINARY: (2, 2),
+    Task.MULTICLASS: (2, None),
+    Task.REGRESSION: (0, 0),
+}
 
 
 def _keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Message]:

@@ -16,6 +16,7 @@ from tidegate.domain.strategy import Strategy
 from tidegate.domain.validation import (
     Calibration,
     CrossValidation,
+    GoldenRequests,
     Interval,
     LearningPoint,
     Noise,
@@ -252,6 +253,7 @@ class ValidateEvidence(Frozen):
     cross_validation: CrossValidation | None = None
     learning_curve: list[LearningPoint] = []
     bad_above: float = 0.0
+    golden: GoldenRequests | None = None  # asked again wherever the candidate is loaded
 
 
 class Risk(Frozen):

@@ -246,6 +246,16 @@ class Release(Frozen):
         return 1.0 if self.status is ReleaseStatus.PROMOTED else 0.0
 
 
+class ServingNote(Frozen):
+    """A gateway's word on a version that the record names: that it is ``refused``, and so not
+    routed there, or what was not asked of it before it was."""
+
+    model: str
+    version: int
+    refused: bool
+    text: Message
+
+
 class Deployment(Frozen):
     """Which version answers for a model: ``champion``, the one before it, and the release."""
 

@@ -89,6 +89,18 @@ class CrossValidation(Frozen):
     score: Interval
 
 
+class GoldenRequests(Frozen):
+    """Rows that the candidate answered when it was validated, kept with its answers: whoever loads
+    it asks them again.
+
+    ``digest`` is the BLAKE3 of what is kept, ``environment`` what it answered on.
+    """
+
+    digest: str
+    rows: int
+    environment: dict[str, str] = {}
+
+
 class LearningPoint(Frozen):
     """The primary metric of a model trained alike on fewer rows: on those, and on the hold-out."""
 

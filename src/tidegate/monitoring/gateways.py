@@ -4,9 +4,13 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Sequence
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
+from tidegate.domain.messages import Frozen
+from tidegate.domain.rollout import ServingNote
 from tidegate.store.database import Database
 from tidegate.store.tables import gateways
 
@@ -17,23 +21,38 @@ GONE_SECONDS = 5.0
 _LOOK_SECONDS = 0.01
 
 
+_NOTES = TypeAdapter(tuple[ServingNote, ...])
+
+
+class Running(Frozen):
+    """A gateway that runs, and its word on versions that it does not route, or did not ask all."""
+
+    name: str
+    followed: int
+    notes: tuple[ServingNote, ...] = ()
+
+
 class Heartbeat:
-    """One gateway's word that it runs, and by how much of the record it routes."""
+    """One gateway's word that it runs, by how much of the record it routes, and what it refuses."""
 
     def __init__(self, database: Database):
         self._database = database
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._seen, self._said = -1, 0.0
+        self._notes: tuple[ServingNote, ...] = ()
 
-    def say(self, seen: int) -> None:
+    def say(self, seen: int, notes: Sequence[ServingNote] = ()) -> None:
         """Say it where there is something new to say, or it is time to."""
-        now = time.time()
-        if seen == self._seen and now - self._said < HEARTBEAT_SECONDS:
+        now, notes = time.time(), tuple(notes)
+        if (seen, notes) == (self._seen, self._notes) and now - self._said < HEARTBEAT_SECONDS:
             return
+        told = _NOTES.dump_json(notes).decode()
         with self._database.write() as connection:
             connection.execute(sa.delete(gateways).where(gateways.c.name == self.name))
-            connection.execute(sa.insert(gateways).values(name=self.name, seen=seen, at=now))
-        self._seen, self._said = seen, now
+            connection.execute(
+                sa.insert(gateways).values(name=self.name, seen=seen, at=now, notes=told)
+            )
+        self._seen, self._notes, self._said = seen, notes, now
 
     def end(self) -> None:
         """Say that it stops."""
@@ -41,11 +60,15 @@ class Heartbeat:
             connection.execute(sa.delete(gateways).where(gateways.c.name == self.name))
 
 
-def alive(database: Database) -> list[str]:
-    """The gateways that run."""
-    wanted = sa.select(gateways.c.name).where(gateways.c.at > time.time() - GONE_SECONDS)
+def running(database: Database) -> list[Running]:
+    """The gateways that run, by name."""
+    alive = gateways.c.at > time.time() - GONE_SECONDS
     with database.read() as connection:
-        return sorted(connection.execute(wanted.order_by(gateways.c.name)).scalars())
+        rows = connection.execute(sa.select(gateways).where(alive).order_by(gateways.c.name))
+        return [
+            Running(name=row.name, followed=row.seen, notes=_NOTES.validate_json(row.notes))
+            for row in rows
+        ]
 
 
 def behind(database: Database, size: int, seconds: float) -> list[str]:

@@ -20,8 +20,9 @@ from tidegate.store.tables import predictions as _predictions
 
 #: Rows read or looked up at a time.
 PORTION = 500
-#: Rows of one statement: SQLite takes 32,766 values.
-_AT_ONCE = 500
+#: Rows of one statement, powers of two: a connection keeps every statement that it has seen, and of
+#: any number of rows they would be hundreds. SQLite takes 32,766 values.
+_AT_ONCE = tuple(2**power for power in range(9, -1, -1))
 #: Dates as text; numbers of an array as numbers.
 _JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SERIALIZE_NUMPY
 
@@ -95,10 +96,12 @@ class PredictionLog:
         with self._database.write() as connection:
             # Many rows a statement, by the driver alone: between statements the thread waits for
             # its turn, which on a busy gateway takes longer than the writing.
-            for at in range(0, len(rows), _AT_ONCE):
-                some = rows[at : at + _AT_ONCE]
-                values = tuple(value for row in some for value in row)
-                connection.exec_driver_sql(_insert(connection.dialect, len(some)), values)
+            at = 0
+            for many in _AT_ONCE:
+                while len(rows) - at >= many:
+                    values = tuple(value for row in rows[at : at + many] for value in row)
+                    connection.exec_driver_sql(_insert(connection.dialect, many), values)
+                    at += many
 
     def label(self, request_id: str, label: Any, *, at: str) -> Labelled:
         """What came true for one request; see ``label_many``."""
@@ -242,7 +245,7 @@ def values_of(answer: Answer, features: Mapping[str, Any], at: str) -> tuple[Any
 _values = attrgetter(*(one.name for one in fields(Logged)))
 
 
-@lru_cache(_AT_ONCE)
+@lru_cache(len(_AT_ONCE))
 def _insert(dialect: sa.Dialect, rows: int) -> str:
     names = [one.name for one in fields(Logged)]
     mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"

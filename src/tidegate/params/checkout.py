@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from tidegate.domain.tensor import Tensor
 from tidegate.domain.version import Manifest, TensorInfo
 from tidegate.params.files.import_file import ADAPTER, FILE_METADATA
@@ -28,14 +30,17 @@ def load(
 ) -> dict[str, Tensor]:
     """The version's tensors by name, verified; ``names`` picks some, NotFound if one is none."""
     chosen = pick(manifest, names)
-    held = {info.name: bytearray(info.size_bytes) for info in chosen}
+    # Arrays and not bytes: numpy copies while other threads run, of which one answers requests, and
+    # what is read needs no copy to be handed on.
+    held = {info.name: np.empty(info.size_bytes, np.uint8) for info in chosen}
 
     def keep(info: TensorInfo, start: int, part: memoryview) -> None:
-        held[info.name][start : start + len(part)] = part
+        held[info.name][start : start + len(part)] = np.frombuffer(part, np.uint8)
 
     _read(objects, manifest, chosen, keep, None)
     return {
-        info.name: Tensor(info.dtype, tuple(info.shape), bytes(held[info.name])) for info in chosen
+        info.name: Tensor(info.dtype, tuple(info.shape), held[info.name].data.toreadonly())
+        for info in chosen
     }
 
 

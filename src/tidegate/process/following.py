@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tidegate.domain.errors import Conflict, TidegateError
 from tidegate.domain.rollout import Deployment
 from tidegate.ledger.event import Event
-from tidegate.monitoring.gateways import alive, behind
+from tidegate.monitoring.gateways import behind, running
 from tidegate.process.home import Home
 
 #: Events that take a version off traffic.
@@ -35,7 +35,8 @@ class Following:
         for model, event in list(self._waiting.items()):
             if not behind(self._home.database, event.seq, 0.0):
                 del self._waiting[model]
-                self._record(model, event, alive(self._home.database))
+                names = [one.name for one in running(self._home.database)]
+                self._record(model, event, names)
 
     def _record(self, model: str, event: Event, gateways: Sequence[str]) -> None:
         try:

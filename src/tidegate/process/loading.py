@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import polars as pl
 
 from tidegate.data.cleaning.clean import clean_request
 from tidegate.data.features.transform import Transform, restored
-from tidegate.domain.evidence import Cleaning, PrepareEvidence
+from tidegate.domain.evidence import Cleaning
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import Array, Predictions, Predictor
-from tidegate.domain.stage import Stage
 from tidegate.domain.tensor import Tensor, tensors_of
-from tidegate.domain.update import Update
 from tidegate.domain.version import Manifest, Structure
 from tidegate.params.checkout import load, load_manifest
 from tidegate.params.commit import commit
@@ -101,26 +98,11 @@ class CleanedFirst:
         return self.predictor.predict(clean_request(rows, self.spec, self.cleaning))
 
 
-class Loaded(NamedTuple):
-    """A version ready to answer, and the id of its parameters."""
-
-    number: int
-    params: str
-    predictor: Predictor
-
-
-def load_serving(home: Home, model: str, number: int) -> Loaded:
-    """What answers requests for version ``number``: rows come as they are, not cleaned."""
-    with home.journal.read() as reader:
-        version = find_version(reader, model, number)
-        update = reader.get(Update, version.update)
-        digest = update.evidence_digest(Stage.PREPARE) if update else None
-        prepared = reader.evidence(digest) if digest else None
-    predictor = load_version(home, model, number).predictor()
-    if update is None or update.spec.cleaning is None or not isinstance(prepared, PrepareEvidence):
-        return Loaded(number, version.params, predictor)
-    cleaned = CleanedFirst(predictor, update.spec, prepared.cleaning)
-    return Loaded(number, version.params, cleaned)
+def as_served(
+    predictor: TabularPredictor, spec: ModelSpec, cleaning: Sequence[Cleaning]
+) -> Predictor:
+    """What answers requests: rows come as they are, not cleaned by what prepare recorded."""
+    return predictor if spec.cleaning is None else CleanedFirst(predictor, spec, cleaning)
 
 
 def restore(objects: Objects, manifest: Manifest) -> Fitted:

@@ -15,7 +15,7 @@ from tidegate.process.fitting import fit_candidate
 from tidegate.process.home import Home
 from tidegate.process.loading import load_fitted
 from tidegate.process.stages.train import training_rows
-from tidegate.training.environment import environment
+from tidegate.training.environment import changes, environment
 
 
 class Reproduced(Frozen):
@@ -72,16 +72,10 @@ def reproduce(home: Home, update: Update) -> Reproduced:
         )
         for name, tensor in fitted.tensors().items()
     ]
-    now = environment()
-    changes = [
-        f"{name}: {trained.environment.get(name, '-')} -> {now.get(name, '-')}"
-        for name in sorted(now.keys() | trained.environment.keys())
-        if now.get(name) != trained.environment.get(name)
-    ]
     return Reproduced(
         update=update.id,
         recorded=trained.params,
         derived=version_id(fitted.structure(), infos),
         deterministic=trained.deterministic,
-        environment_changes=changes,
+        environment_changes=changes(trained.environment, environment()),
     )

@@ -1,39 +1,34 @@
 """Serving in this process: the gateway, the prediction log, and the judge, joined."""
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from threading import Lock
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from tidegate.domain.answer import Answer, Asked
-from tidegate.domain.errors import Conflict, StorageError
+from tidegate.domain.errors import Conflict, StorageError, TidegateError
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.predictor import NumbersPredictor, Predictions
-from tidegate.domain.rollout import Deployment, ReleaseStatus
+from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, ServingNote
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.monitoring import shadow_log
 from tidegate.monitoring.log_writer import LogWriter
 from tidegate.monitoring.prediction_log import Labelled, Logged
 from tidegate.process.home import Home
-from tidegate.process.loading import Loaded, load_serving, load_version
+from tidegate.process.loading import load_version
+from tidegate.process.resident import Fails, Resident
 from tidegate.process.runner import Watcher, run
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway
 from tidegate.release.route import Route, Served, no_version
 from tidegate.release.shadow import Shadow
 
-_LOG = logging.getLogger("tidegate")
-
-#: An answer that takes less is given in the event loop: another thread would take longer.
-QUICK_SECONDS = 0.002
 _THREADS = 4
 
 
@@ -63,7 +58,7 @@ class Serving:
         #: Asks candidates in the shadow, off the request path.
         self.shadow = Shadow(lambda told: shadow_log.write(home.database, told))
         self._gateway = Gateway(sink=self._written, shadow=self.shadow.put)
-        self._served: dict[tuple[str, int], Served] = {}
+        self._resident = Resident(home)
         self._signatures: dict[str, Signature] = {}
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
         self._judging, self._turns, self._judged = Lock(), count(1), dict[str, int]()
@@ -89,7 +84,13 @@ class Serving:
         route = self._gateway.route(model)
         if route is None:
             self._check_served(model)
-            self.refresh(model)
+            try:
+                self.refresh(model)
+            except Exception:
+                route = self._gateway.route(model)
+                if route is None:
+                    raise
+                return route  # the champion answers, and the notes tell of the candidate
             route = self._gateway.route(model)
             assert route is not None  # noqa: S101 - refresh set it
         return route
@@ -108,28 +109,44 @@ class Serving:
         """The size of the record that is routed by; -1 before any was."""
         return self._followed
 
+    @property
+    def notes(self) -> list[ServingNote]:
+        """Versions that the record names and that were refused here, or not asked in full."""
+        return self._resident.notes
+
     def follow(self) -> None:
-        """Route by the record where it has grown since it was last looked at."""
+        """Route by the record where it has grown since it was last looked at, and have ready what a
+        rollback goes back to."""
         with self._home.journal.read() as reader:
             size = reader.size()
         self._read = time.monotonic()
         if size != self._followed:
             self._route_all()
             self._followed = size
+            self._keep_ready()
 
     def _route_all(self) -> None:
         """Route every model; what cannot be loaded leaves its model as it was routed, and the
         first such problem is raised when the others are done."""
         with self._home.journal.read() as reader:
             models = [spec.model for spec in reader.all(ModelSpec) if spec.trains]
-        problems = []
+        problems: list[Exception] = []
         for model in models:
             try:
                 self.refresh(model)
             except Exception as problem:
                 problems.append(problem)
         if problems:
-            raise problems[0]
+            _raise(problems)
+
+    def _keep_ready(self) -> None:
+        """Load what each model's rollback goes back to; the notes tell of what cannot be."""
+        with self._home.journal.read() as reader:
+            deployments = reader.all(Deployment)
+        for deployment in deployments:
+            if self._gateway.route(deployment.model) is not None:
+                with self._one_at_a_time, suppress(Exception):
+                    self._resident.load(deployment.model, deployment.previous)
 
     def close(self) -> None:
         """Write what waits."""
@@ -201,10 +218,15 @@ class Serving:
                 run(self._home, update.id, self._watch)
             except Conflict:
                 continue  # another process judges it at this moment; its word stands
-        self.refresh(model)
+        with suppress(TidegateError):  # what is routed goes on, and the notes tell of it
+            self.refresh(model)
 
     def refresh(self, model: str) -> Deployment:
-        """Route by what the record says is in production now."""
+        """Route by what the record says is in production now.
+
+        A champion that cannot be made ready leaves the route as it was; a candidate that cannot
+        leaves all to the champion. Either is told in ``notes``, and raised.
+        """
         with self._one_at_a_time:
             return self._refresh(model)
 
@@ -212,11 +234,6 @@ class Serving:
         deployment = current(self._home, model)
         release = deployment.release
         judged = release if release is not None and release.under_way else None
-        on_traffic = judged is not None and judged.status is ReleaseStatus.CANARY
-        candidate = None
-        if judged is not None:
-            load = self._load if on_traffic else self._load_shadow
-            candidate = load(model, judged.candidate)
         with self._home.journal.read() as reader:
             spec = self._home.spec(reader, model)
             # A release goes on by the policy it began with.
@@ -224,47 +241,41 @@ class Serving:
             rollout = (update.spec if update else spec).policy.rollout
         standing = self._gateway.route(model)
         made = Route(
-            model=model,
-            champion=self._load(model, deployment.champion),
-            candidate=candidate if on_traffic else None,
-            share=judged.share if judged is not None else 0.0,
-            release_id=judged.update if judged is not None else None,
-            step=judged.step if judged is not None else None,
-            key=spec.key,
-            outside=not rollout.shares_known,
-            shadow=None if on_traffic else candidate,
-            sample=judged.steps[judged.step].sample if judged is not None else 1.0,
+            model=model, champion=self._resident.load(model, deployment.champion), key=spec.key
         )
+        problems: list[Exception] = []
+        if judged is not None:
+            under_way = replace(
+                made, share=judged.share, release_id=judged.update, step=judged.step,
+                sample=judged.steps[judged.step].sample, outside=not rollout.shares_known,
+            )  # fmt: skip
+            try:
+                made = self._with_candidate(under_way, judged)
+            except Exception as problem:
+                problems.append(problem)
         if standing is None or made != replace(standing, epoch=0):
             self._epoch += 1
             self._gateway.set_route(replace(made, epoch=self._epoch))
         live = {deployment.champion, deployment.previous, release.candidate if release else None}
-        self._served = {
-            at: served for at, served in self._served.items() if at[0] != model or at[1] in live
-        }
+        self._resident.keep(model, live)
+        if problems:
+            _raise(problems)
         return deployment
 
-    def _load(self, model: str, number: int | None) -> Served | None:
-        if number is None:
-            return None
-        if (model, number) not in self._served:
-            self._served[model, number] = _warmed(load_serving(self._home, model, number))
-        return self._served[model, number]
+    def _with_candidate(self, route: Route, release: Release) -> Route:
+        """The route with the release's candidate, on traffic or in the shadow.
 
-    def _load_shadow(self, model: str, number: int) -> Served | None:
-        """As ``_load``, whatever becomes of it: champions answer all the same.
-
-        One that cannot be loaded fails what it is asked; None where the store is at fault.
+        What becomes of one in the shadow, champions answer all the same: one that cannot be made
+        ready fails what it is asked, unless the store is at fault.
         """
+        if release.status is ReleaseStatus.CANARY:
+            return replace(route, candidate=self._resident.load(route.model, release.candidate))
         try:
-            return self._load(model, number)
-        except StorageError as problem:
-            _LOG.warning(
-                "version %s of '%s' is not asked in the shadow: %s", number, model, problem
-            )
-            return None
+            return replace(route, shadow=self._resident.load(route.model, release.candidate))
+        except StorageError:
+            raise
         except Exception as problem:
-            return Served(number, _Fails(problem))
+            return replace(route, shadow=Served(release.candidate, Fails(problem)))
 
     def _written(self, asked: Asked, answers: list[Answer]) -> None:
         at = self._home.journal.now()
@@ -272,28 +283,10 @@ class Serving:
         self._home.log.write(rows)
 
 
-@dataclass(frozen=True)
-class _Fails:
-    """A version that could not be loaded."""
-
-    problem: Exception
-
-    def predict(self, rows: pl.DataFrame) -> Predictions:
-        """Raises why."""
-        raise self.problem
-
-
-def _warmed(loaded: Loaded) -> Served:
-    """A version that has answered once, so that its first user waits no longer than others; and
-    whether it does so quickly. Raises what it raises."""
-    predictor = loaded.predictor
-    inputs = predictor.inputs if isinstance(predictor, NumbersPredictor) else None
-    served = Served(loaded.number, predictor, loaded.params, inputs)
-    if inputs is None:
-        return served
-    row, took = np.zeros((1, len(inputs))), []
-    for _ in range(5):
-        began = time.perf_counter()
-        served.of_numbers(row)
-        took.append(time.perf_counter() - began)
-    return replace(served, quick=min(took) < QUICK_SECONDS)
+def _raise(problems: list[Exception]) -> None:
+    """Raise the first. What raised it is let go of with it: a list that is still held by the place
+    that raises would keep all that was loaded so far until the collector comes by."""
+    try:
+        raise problems[0]
+    finally:
+        problems.clear()

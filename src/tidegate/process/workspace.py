@@ -17,6 +17,7 @@ from tidegate.domain.update import Update
 from tidegate.domain.version import Manifest, Version
 from tidegate.governance import people
 from tidegate.ledger.verify import Report
+from tidegate.monitoring.gateways import Running, running
 from tidegate.params.fsck import Damage
 from tidegate.params.gc import Freed
 from tidegate.params.proof import Proof
@@ -339,6 +340,15 @@ class Workspace:
         rollout = self.model(model).policy.rollout
         deployment, judged = self.deployment(model), self.deployment_now(model).release
         return verdict(deployment, judged, rollout, step=step, version=version)
+
+    def gateways(self, model: str) -> list[Running]:
+        """The gateways that run, and what each says of versions of this model."""
+        self.model(model)
+        found = running(self.home.database)
+        return [
+            each.model_copy(update={"notes": tuple(n for n in each.notes if n.model == model)})
+            for each in found
+        ]
 
     def promote(self, model: str, *, step: bool = False) -> Update:
         """End the canary, or the observation, by hand; ``step`` only lets the next step begin."""

@@ -22,6 +22,10 @@ from tidegate.store.tables import REVISION
 #: How long a writer waits for the one before it.
 PATIENCE_SECONDS = 30
 
+#: Pages that one SQLite connection keeps, in KiB: SQLite's own default. Distributions raise it
+#: (Debian eightfold), and there is a connection for each thread that reads or writes at a time.
+CACHE_KIB = 2000
+
 #: Names the one advisory lock under which PostgreSQL's writers take turns.
 _WRITERS = 0x71DE6A7E
 
@@ -133,12 +137,18 @@ def _migrate(connection: sa.Connection, found: str | None) -> None:
 def _sqlite(url: str) -> sa.Engine:
     # A connection is used by one thread at a time, though not always by the one that made it.
     arguments = {"timeout": PATIENCE_SECONDS, "check_same_thread": False}
-    engine = sa.create_engine(url, connect_args=arguments)
+    # The connection used last is taken first: only what it keeps of the pages is still true.
+    engine = sa.create_engine(url, connect_args=arguments, pool_use_lifo=True)
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where we say, not the driver
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"cache_size = {-CACHE_KIB}",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 #: The newest revision in ``migrations/versions``.
-REVISION = "0003"
+REVISION = "0004"
 
 metadata = sa.MetaData()
 
@@ -88,13 +88,14 @@ shadows = sa.Table(
 )
 
 #: Gateways that run, the size of the record that each routes by, and when it said so (seconds since
-#: 1970, by its own clock).
+#: 1970, by its own clock); its ``notes`` on versions are JSON.
 gateways = sa.Table(
     "gateways",
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("seen", sa.BigInteger, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
+    sa.Column("notes", sa.Text, nullable=False, server_default="[]"),
 )
 
 #: What came true, in the order it was told; at most one label an answer.

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
@@ -39,6 +40,15 @@ def environment(*, threads: bool = True) -> dict[str, str]:
         detail = f"{pool['internal_api']} {pool.get('version') or ''}".strip()
         found[f"threads.{kind}"] = f"{pool['num_threads']} ({detail})"
     return dict(sorted(found.items()))
+
+
+def changes(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Where two environments differ: ``name: was -> now``."""
+    return [
+        f"{name}: {was.get(name, '-')} -> {now.get(name, '-')}"
+        for name in sorted(was.keys() | now.keys())
+        if now.get(name) != was.get(name)
+    ]
 
 
 @cache

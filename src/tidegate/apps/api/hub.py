@@ -77,19 +77,20 @@ class Hub:
                     told = {"event": "record_back"}
                     _LOG.warning("%s: the record can be read again", what, extra=told)
                 failing = False
-            except Exception:  # what is routed goes on answering; the log tells, once
+            except Exception as problem:  # what is routed goes on answering; the log tells, once
                 if not failing:
-                    told = {"event": "record_unreadable"}
-                    _LOG.exception(
-                        "%s: the record cannot be read; it is tried again", what, extra=told
-                    )
+                    known = isinstance(problem, TidegateError)
+                    _LOG.error(
+                        "%s: %s; it is tried again", what, problem, exc_info=not known,
+                        extra={"event": "record_unreadable"},
+                    )  # fmt: skip
                 failing = True
 
     def _follow(self) -> None:
         try:
             self.serving.follow()
         finally:  # one that could not follow runs all the same, and says how far it is
-            self._heartbeat.say(self.serving.followed)
+            self._heartbeat.say(self.serving.followed, self.serving.notes)
         self._following.look(self.serving.followed)
 
     def _tick(self) -> None:

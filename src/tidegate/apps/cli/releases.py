@@ -1,13 +1,15 @@
 """``tidegate release`` and ``monitor``: what is in production, and how it fares."""
 
 import re
+from collections.abc import Sequence
 
 import typer
 
-from tidegate.apps.cli.session import Session, session, when
+from tidegate.apps.cli.session import Session, plain, session, when
 from tidegate.apps.cli.updates import show_standing
 from tidegate.domain.messages import Message, say
 from tidegate.domain.rollout import Deployment, ReleaseStatus
+from tidegate.monitoring.gateways import Running
 
 group = typer.Typer(no_args_is_help=True, help="What is in production; promote and roll back.")
 
@@ -24,12 +26,21 @@ def status(context: typer.Context, model: str) -> None:
     s = session(context)
     with s.workspace() as ws:
         deployment = ws.deployment_now(model)
-        served = ws.model(model).trains
-    _show(s, deployment, served=served)
+        served, gateways = ws.model(model).trains, ws.gateways(model)
+    _show(s, deployment, served=served, gateways=gateways)
 
 
-def _show(s: Session, deployment: Deployment, *, served: bool) -> None:
+def _show(
+    s: Session, deployment: Deployment, *, served: bool, gateways: Sequence[Running] | None = None
+) -> None:
     def shown() -> None:
+        _show_standing()
+        for gateway in gateways or ():
+            for note in gateway.notes:
+                told = s.say("gateway {name}: {note}", name=gateway.name, note=note.text)
+                s.out.print(f"[{'red' if note.refused else 'yellow'}]![/] {told}")
+
+    def _show_standing() -> None:
         champion = deployment.champion
         name = f"{deployment.model}@{champion}" if champion else s.say("nothing")
         s.out.print(s.say("in production: {version}", version=name))
@@ -54,7 +65,10 @@ def _show(s: Session, deployment: Deployment, *, served: bool) -> None:
         if release.tallies:
             s.out.print(table)
 
-    s.emit(deployment, shown)
+    document = plain(deployment)
+    if gateways is not None:
+        document = {**document, "gateways": plain(gateways)}
+    s.emit(document, shown)
 
 
 def _standing(deployment: Deployment, *, served: bool) -> Message:

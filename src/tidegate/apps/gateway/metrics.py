@@ -96,6 +96,11 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
 
+        self._unrouted = Gauge(
+            "tidegate_versions_refused", "Versions that the record names and that are not routed.",
+            ("model",), registry=self._registry,
+        )  # fmt: skip
+
     def refused(self, kind: str) -> None:
         """Count a request that was refused."""
         self._refused.labels(kind).inc()
@@ -107,4 +112,7 @@ class Metrics:
         self._lost.set(serving.writer.lost)
         self._dropped.set(serving.shadow.dropped)
         self._stale.set(serving.stale_seconds)
+        self._unrouted.clear()
+        for note in serving.notes:
+            self._unrouted.labels(note.model).inc(int(note.refused))
         return generate_latest(self._registry), [(b"content-type", CONTENT_TYPE_LATEST.encode())]

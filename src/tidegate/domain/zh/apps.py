@@ -1,6 +1,7 @@
 """What the command line, the HTTP API and the demo say, in Chinese."""
 
 APPS = {
+    "gateway {name}: {note}": "网关 {name}：{note}",
     "the file and the JSON document cannot both go to standard output": "文件和 JSON 文档不能都写到标准输出",
     "name a file with -o, or leave out --json": "请用 -o 给出文件名，或者去掉 --json",
     "the request holds a text that is no Unicode": "请求里有不是 Unicode 的文字",

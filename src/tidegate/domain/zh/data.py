@@ -1,6 +1,8 @@
 """What data say, in Chinese."""
 
 DATA = {
+    "the golden requests {digest} are gone": "黄金请求 {digest} 不见了",
+    "the stored golden requests {digest} were altered": "保存的黄金请求 {digest} 被改动了",
     "column '{column}' is of type {before} on one side and of {now} on the other": "列“{column}”一边是 {before} 类型，另一边是 {now} 类型",
     "it held {before}, and now {now}": "之前是{before}，现在是{now}",
     "the stored profile {profile} was altered or is gone": "保存的概要 {profile} 被改动或丢失了",

@@ -1,6 +1,20 @@
 """What the process say, in Chinese."""
 
 PROCESS = {
+    "have it approved with: tidegate approve {update} --as NAME": "请让人批准它：tidegate approve {update} --as NAME",
+    "make a new version with a full update": "请用全量更新做一个新版本",
+    "no golden requests are kept of version {version}": "版本 {version} 没有留下黄金请求",
+    "route a version that was approved; see them with: tidegate params log {model}": "请使用经过批准的版本；查看：tidegate params log {model}",
+    "run it where it was validated, or make a new version with a full update": "请在验证它的环境里运行，或用全量更新做一个新版本",
+    "run it where it was validated, or make a new version with a full update; changed since: {changes}": "请在验证它的环境里运行，或用全量更新做一个新版本；此后变化的有：{changes}",
+    "the golden requests of version {version} are gone: it answers without having been asked them": "版本 {version} 的黄金请求不见了：没有重问就开始应答",
+    "version {version} answers otherwise than when it was validated: golden request {row}, {column}: {was} became {now}; {count} answer(s) differ": "版本 {version} 的答案和验证时不同：第 {row} 条黄金请求的 {column} 由 {was} 变成 {now}；共有 {count} 个答案不同",
+    "version {version} cannot answer what it answered when it was validated: {problem}": "版本 {version} 答不出验证时答过的请求：{problem}",
+    "version {version} does not hold the parameters that its update made": "版本 {version} 的参数不是它的更新做出来的",
+    "version {version} is not routed here: {problem}": "版本 {version} 没有在这里上线：{problem}",
+    "version {version} is not what its model declares: {differences}": "版本 {version} 和模型的声明不符：{differences}",
+    "version {version} may not answer: update {update} has ended: {outcome}": "版本 {version} 不得应答：更新 {update} 已结束：{outcome}",
+    "version {version} may not answer: update {update} is not approved as it stands": "版本 {version} 不得应答：更新 {update} 现在的案卷没有获得批准",
     "the rollback is recorded, and these gateways have not followed it in {seconds:g} s: {names}": "回滚已记录，但以下网关在 {seconds:g} 秒内没有跟上：{names}",
     "look after them: they may still answer with the version that was taken back": "请检查它们：它们可能仍在用被撤回的版本应答",
     "model '{model}' has no data yet": "模型“{model}”还没有数据",

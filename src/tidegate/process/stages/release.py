@@ -26,7 +26,7 @@ from tidegate.process.canary import catch_up
 from tidegate.process.case import Case, Done, Waiting, Write
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
-from tidegate.process.loading import load_version
+from tidegate.process.ready import ready
 from tidegate.process.watch import known_before
 from tidegate.release.controller import start
 from tidegate.release.signals import classes, edges, segments, slow_above
@@ -44,7 +44,7 @@ def run(case: Case) -> Done | Waiting:
         if release is not None and release.under_way:
             return Waiting(say("update {other} is on traffic; one at a time", other=release.update))
         approved = case.earlier(Stage.APPROVE, ApproveEvidence).digest == update.case_digest
-        unfit = _unfit(case)
+        unfit = _unfit(case) if approved else []
         if overtaken_by(home, update) is not None or not approved or unfit:
             # The gate will say why; nothing goes on traffic.
             return Done(_evidence(case, None, deployment.champion, unfit))
@@ -70,7 +70,7 @@ def _unfit(case: Case) -> list[Message]:
     trained = case.earlier(Stage.TRAIN, TrainEvidence)
     try:
         if update.spec.trains:
-            load_version(home, update.model, update.number).predictor()
+            ready(home, update.model, update.number)
     except Incompatible as problem:
         return [say(problem.what, **problem.values)]
     if not update.spec.trains and trained.parent_params is not None:

@@ -8,17 +8,30 @@ import polars as pl
 from tidegate.data.bands import bands
 from tidegate.data.noise import shaken
 from tidegate.data.time import time_of
-from tidegate.domain.evidence import PlanEvidence, TrainEvidence, ValidateEvidence
+from tidegate.domain.evidence import (
+    PlanEvidence,
+    PrepareEvidence,
+    TrainEvidence,
+    ValidateEvidence,
+)
 from tidegate.domain.metrics import METRICS, Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import Array, Predictor
 from tidegate.domain.stage import Stage
 from tidegate.domain.strategy import Strategy
-from tidegate.domain.validation import Noise, SegmentScore
+from tidegate.domain.validation import GoldenRequests, Noise, SegmentScore
 from tidegate.process.case import Case, Done
 from tidegate.process.compute import opened
 from tidegate.process.fitting import changed_share, target_of
-from tidegate.process.loading import Fitted, load_fitted, load_version
+from tidegate.process.golden import make
+from tidegate.process.history import find_snapshot
+from tidegate.process.loading import (
+    Fitted,
+    TabularPredictor,
+    as_served,
+    load_fitted,
+    load_version,
+)
 from tidegate.process.refitting import cross_validated, learning_curve
 from tidegate.process.stages.prepare import split_of
 from tidegate.process.stages.train import newest_frame, training_rows
@@ -45,10 +58,21 @@ def run(case: Case) -> Done:
                 "moves_on": champion is not None and trained.strategy is not Strategy.FULL,
                 "found": found_in(update.spec, candidate, before, seen=seen, holdout=holdout),
                 "noise": shaken_by(update.spec, evidence, candidate, before, holdout),
+                "golden": _golden(case, candidate),
                 **_fitted_again(case, trained, holdout, champion),
             }
         )
     )
+
+
+def _golden(case: Case, candidate: TabularPredictor) -> GoldenRequests | None:
+    """Rows of the update's snapshot, as they came, kept with the candidate's answers."""
+    prepared = case.earlier(Stage.PREPARE, PrepareEvidence)
+    assert prepared.snapshot is not None  # noqa: S101 - only imports have none
+    with case.home.journal.read() as reader:
+        snapshot = find_snapshot(reader, prepared.snapshot)
+    served = as_served(candidate, case.update.spec, prepared.cleaning)
+    return make(case.home.objects, snapshot, candidate.transform.columns, served)
 
 
 def compare(

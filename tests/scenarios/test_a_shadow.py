@@ -1,6 +1,7 @@
 """A release that begins unseen, judges its segments, and is watched after its promotion."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -40,17 +41,25 @@ def ended_by(update):
     return update.filed[-1].verdict.findings
 
 
+def replaced(monkeypatch, version, other):
+    """Have a gateway that loads a version from now on ask ``other(its predictor)`` in its place."""
+    from tidegate.process import resident
+
+    ready = resident.ready
+
+    def made(home, model, number):
+        found = ready(home, model, number)
+        if number != version:
+            return found
+        instead = replace(found.served, predictor=other(found.served.predictor), inputs=None)
+        return found._replace(served=instead)
+
+    monkeypatch.setattr(resident, "ready", made)
+
+
 def spoil(team, monkeypatch, version):
     """Have a version answer the other class from now on, whatever it was asked."""
-    from tidegate.process import serving as module
-
-    load = module.load_serving
-
-    def loaded(home, model, number):
-        found = load(home, model, number)
-        return found._replace(predictor=_Wrong(found.predictor)) if number == version else found
-
-    monkeypatch.setattr(module, "load_serving", loaded)
+    replaced(monkeypatch, version, _Wrong)
 
 
 class _Wrong:
@@ -104,16 +113,10 @@ def test_harm_is_found_before_anybody_is_given_a_wrong_answer(
 
 
 def test_a_candidate_that_raises_in_the_shadow_fails_nobody(team, released, make_rows, monkeypatch):
-    from tidegate.process import serving as module
+    def unloadable(predictor):
+        raise ValueError("cannot be loaded here")
 
-    load = module.load_serving
-
-    def loaded(home, model, number):
-        if number == 2:
-            raise ValueError("cannot be loaded here")
-        return load(home, model, number)
-
-    monkeypatch.setattr(module, "load_serving", loaded)
+    replaced(monkeypatch, 2, unloadable)
     update = released(rollout={"steps": SHADOW})
     serving, answers = asked(team, make_rows(9, 20).drop("y"))
     assert {a.version for a in answers} == {1}
@@ -244,9 +247,6 @@ def test_requests_that_only_the_champion_fails_do_not_stop_the_candidate(
     team, released, make_rows, monkeypatch
 ):
     """The candidate answers them all, half of them wrongly: still better than no answer."""
-    from tidegate.process import serving as module
-
-    load = module.load_serving
 
     class Refuses:
         def __init__(self, right):
@@ -257,11 +257,7 @@ def test_requests_that_only_the_champion_fails_do_not_stop_the_candidate(
                 raise ValueError("too large")
             return self.right.predict(rows)
 
-    def loaded(home, model, number):
-        found = load(home, model, number)
-        return found._replace(predictor=Refuses(found.predictor)) if number == 1 else found
-
-    monkeypatch.setattr(module, "load_serving", loaded)
+    replaced(monkeypatch, 1, Refuses)
     update = released(rollout={"steps": [{"share": 0.5, "min_labels": 400}]})
     serving = team.ws.serving()
     for number in range(120):

@@ -7,6 +7,7 @@ import pytest
 
 from tidegate.apps.api import hub as hub_module
 from tidegate.apps.api.hub import Hub
+from tidegate.apps.api.worker import Worker
 from tidegate.domain.update import Update
 from tidegate.monitoring.gateways import behind
 
@@ -41,7 +42,7 @@ def test_it_follows_while_an_update_is_being_trained(followed, monkeypatch):
         done.wait(30)
 
     monkeypatch.setattr(hub_module, "TICK_SECONDS", 0.01)
-    monkeypatch.setattr(Hub, "_resume", trains)
+    monkeypatch.setattr(Worker, "_resume", trains)
     hub = followed(worker=True)
     hub.start()
     try:

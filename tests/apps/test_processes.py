@@ -1,12 +1,14 @@
 """Gateways as processes of their own: killed and back, cut off from the record, and two at once."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -181,3 +183,42 @@ def test_one_that_cannot_reach_the_record_goes_on_and_says_so(
     failed = [line for line in gateway.lines() if line["event"] == "failed"]
     assert failed[-1]["trace_id"] == refused.json()["trace_id"]
     assert failed[-1]["status"] == 507
+
+
+def beside(gateway):
+    """The processes that a gateway has started."""
+    told = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(gateway.popen.pid)], capture_output=True, text=True
+    )
+    return [int(pid) for pid in told.stdout.split()]
+
+
+def gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+def test_what_judges_is_started_again_and_ends_with_its_gateway(lived, tmp_path, serving):
+    workspace = tmp_path / ".tidegate"
+    gateway = serving(workspace)
+    until(lambda: beside(gateway), "nothing judges the canary")
+    (first,) = beside(gateway)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: beside(gateway) not in ([], [first]), "it was not started again")
+    keys = [f"v{number}" for number in range(400)]
+    body = {"rows": [ROW] * len(keys), "keys": keys}
+    told = gateway.client.post("/v1/models/m/predict", json=body).json()["answers"]
+    wrong = {
+        one["request_id"]: 1 - one["prediction"] if one["version"] == 2 else one["prediction"]
+        for one in told
+    }
+    kept = gateway.client.post("/v1/models/m/feedback", json={"labels": wrong})
+    assert kept.json() == {"labelled": len(keys)}
+    until(lambda: set(gateway.ask().values()) == {1}, "harm was not found")
+    (second,) = beside(gateway)
+    gateway.end(signal.SIGKILL)
+    until(lambda: gone(second), "it outlived its gateway")
+    assert "worker_ended" in [line["event"] for line in gateway.lines()]

@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from tidegate.domain.answer import Answer, Asked
-from tidegate.domain.errors import Conflict, StorageError, TidegateError
+from tidegate.domain.errors import Conflict, StorageError
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, ServingNote
-from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.monitoring import shadow_log
 from tidegate.monitoring.log_writer import LogWriter
 from tidegate.monitoring.prediction_log import Labelled, Logged
 from tidegate.process.home import Home
+from tidegate.process.judging import judge, on_traffic
 from tidegate.process.loading import load_version
 from tidegate.process.resident import Fails, Resident
-from tidegate.process.runner import Watcher, run
+from tidegate.process.runner import Watcher
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway
 from tidegate.release.route import Route, Served, no_version
@@ -51,10 +51,13 @@ class Signature:
 
 
 class Serving:
-    """Answers requests for the models of a workspace, and acts on the feedback they get."""
+    """Answers requests for the models of a workspace, and acts on the feedback they get: where it
+    ``judges``, before it says that it has it, else another process does soon."""
 
-    def __init__(self, home: Home, watch: Watcher | None = None):
-        self._home, self._watch = home, watch
+    def __init__(self, home: Home, watch: Watcher | None = None, *, judges: bool = True):
+        self._home, self._watch, self._judges = home, watch, judges
+        #: Whether a version is on traffic, or was until just now.
+        self.on_traffic = False
         #: Asks candidates in the shadow, off the request path.
         self.shadow = Shadow(lambda told: shadow_log.write(home.database, told))
         self._gateway = Gateway(sink=self._written, shadow=self.shadow.put)
@@ -121,6 +124,7 @@ class Serving:
             size = reader.size()
         self._read = time.monotonic()
         if size != self._followed:
+            self.on_traffic = bool(on_traffic(self._home))
             self._route_all()
             self._followed = size
             self._keep_ready()
@@ -175,12 +179,13 @@ class Serving:
         return self._signatures[model]
 
     def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
-        """What came true, by request id. The canary is judged, and ended where it must, at once."""
+        """What came true, by request id. What is on traffic is judged, and ended where it must."""
         self._check_served(model)
         self.shadow.flush()  # what is told of may not be written yet
         self.writer.flush()
         answers = self._home.log.label_many(labels, at=self._home.journal.now(), model=model)
-        self.tend(model)
+        if self._judges:
+            self.tend(model)
         return answers
 
     def _check_served(self, model: str) -> None:
@@ -203,23 +208,9 @@ class Serving:
         with self._judging:
             if self._judged.get(model, 0) < asked:
                 began = next(self._turns)
-                self._judge(model)
+                judge(self._home, model, self._watch)
+                self.refresh(model)
                 self._judged[model] = began
-
-    def _judge(self, model: str) -> None:
-        with self._home.journal.read() as reader:
-            live = [
-                update
-                for update in reader.all(Update, model)
-                if update.outcome is None and update.stage in (Stage.RELEASE, Stage.OBSERVE)
-            ]
-        for update in live:
-            try:
-                run(self._home, update.id, self._watch)
-            except Conflict:
-                continue  # another process judges it at this moment; its word stands
-        with suppress(TidegateError):  # what is routed goes on, and the notes tell of it
-            self.refresh(model)
 
     def refresh(self, model: str) -> Deployment:
         """Route by what the record says is in production now.

@@ -367,9 +367,9 @@ class Workspace:
         releases.confirm(self.home)
         return current(self.home, model)
 
-    def serving(self) -> Serving:
-        """A gateway in this process."""
-        return Serving(self.home, self._watch)
+    def serving(self, *, judges: bool = True) -> Serving:
+        """A gateway in this process; unless it ``judges``, another one does."""
+        return Serving(self.home, self._watch, judges=judges)
 
     def monitor(self, model: str, window_rows: int = 200) -> watching.Report:
         """Windows of live metrics, and what would trigger the next update."""

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate import __version__
 from tidegate.apps.api import records, uploads
+from tidegate.apps.api.beside import Beside
 from tidegate.apps.api.description import describe
 from tidegate.apps.api.hub import Hub
 from tidegate.apps.gateway.app import GatewayApp
@@ -18,7 +19,7 @@ from tidegate.apps.http.paths import of_gateway
 from tidegate.apps.http.refusing import Traced
 
 
-class Beside:
+class Doors:
     """The gateway's paths to the gateway, all others to the API."""
 
     def __init__(self, app: ASGIApp, gateway: GatewayApp):
@@ -35,17 +36,19 @@ def make_app(
     actor: str | None = None,
     *,
     worker: bool = False,
+    beside: Beside | None = None,
     hosts: frozenset[str] = LOOPBACK,
 ) -> ASGIApp:
     """An ASGI application on the workspace in ``folder``.
 
     Callers act in the name that the header ``Tidegate-User`` gives, else as ``actor``. ``worker``:
-    also run open updates on. ``hosts``: names that requests may be addressed to.
+    also run open updates on; ``beside``: the process that judges releases, and runs updates on, in
+    this one's place. ``hosts``: names that requests may be addressed to.
     """
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
-        app.state.hub = Hub(folder, actor, worker=worker)
+        app.state.hub = Hub(folder, actor, worker=worker, beside=beside)
         app.state.hub.start()
         yield
         app.state.hub.close()
@@ -63,4 +66,4 @@ def make_app(
     problems.install(app)
     describe(app)
     # Around FastAPI, not in it: of what a request costs there, most is FastAPI.
-    return Guard(Beside(Traced(app), GatewayApp(lambda: app.state.hub.serving)), hosts)
+    return Guard(Doors(Traced(app), GatewayApp(lambda: app.state.hub.serving)), hosts)

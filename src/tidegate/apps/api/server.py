@@ -8,6 +8,7 @@ from pathlib import Path
 import uvicorn
 
 from tidegate.apps.api.app import make_app
+from tidegate.apps.api.beside import Beside
 from tidegate.apps.http import logs
 from tidegate.apps.http.protocol import Protocol
 from tidegate.domain.errors import WrongUsage
@@ -34,7 +35,8 @@ def serve(
             host=host,
         )
     Workspace(folder, actor=actor).close()  # what is wrong with it is told before we listen
-    app = make_app(folder, actor, worker=worker)
+    form = logs.form_of(log)
+    app = make_app(folder, actor, beside=Beside(folder, actor, updates=worker, log=form))
     # What is loaded now stays, and a request makes a hundred lists and dicts that soon go: the
     # collector need not look at the first again, nor at the others so often.
     gc.collect()
@@ -47,7 +49,7 @@ def serve(
         host=host,
         port=port,
         http=Protocol,
-        log_config=logs.config(logs.form_of(log)),
+        log_config=logs.config(form),
         access_log=False,
         proxy_headers=False,
     )

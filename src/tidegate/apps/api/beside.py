@@ -1,0 +1,108 @@
+"""The worker as a process of its own: answers do not wait for what it does.
+
+Threads of one process take turns, so that a judgement of ten milliseconds, or a search of
+minutes, would be felt by whoever asks meanwhile. The process, ``python -m tidegate.apps.api``, ends
+when its standard input does, hence with whoever started it, however that ended.
+"""
+
+import argparse
+import logging
+import logging.config
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+from tidegate.apps.api.worker import LOOK_SECONDS, TICK_SECONDS, Worker, again
+from tidegate.apps.http import logs
+from tidegate.domain.errors import TidegateError
+from tidegate.process.workspace import Workspace
+
+_LOG = logging.getLogger("tidegate")
+
+#: How long after one that ended by itself the next is started.
+PAUSE_SECONDS = 1.0
+
+
+class Beside:
+    """Starts the process once there is work for it, and again where it ends by itself."""
+
+    def __init__(self, folder: Path | None, actor: str | None, *, updates: bool, log: logs.Form):
+        self._program = [sys.executable, "-m", "tidegate.apps.api", "--log", log]
+        self._program += [] if folder is None else ["--workspace", str(folder)]
+        self._program += [] if actor is None else ["--as", actor]
+        self._program += ["--updates"] if updates else []
+        self.updates = updates
+        self._process: subprocess.Popen[bytes] | None = None
+        self._next = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The process, where it was started."""
+        return None if self._process is None else self._process.pid
+
+    def see_to(self, *, needed: bool) -> None:
+        """Start it where it is ``needed`` and does not run; what runs goes on."""
+        if self._process is not None:
+            status = self._process.poll()
+            if status is None:
+                return
+            told = {"event": "worker_ended"}
+            _LOG.error("the worker ended by itself (%s); another is started", status, extra=told)
+            self._process, self._next = None, time.monotonic() + PAUSE_SECONDS
+        if needed and time.monotonic() >= self._next:
+            self._process = subprocess.Popen(self._program, stdin=subprocess.PIPE)  # noqa: S603 - ours
+
+    def close(self) -> None:
+        """Have it end when what it does is done."""
+        if self._process is not None:
+            self._process.communicate()
+
+
+def main() -> None:
+    """Work until standard input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workspace", type=Path)
+    parser.add_argument("--as", dest="actor")
+    parser.add_argument("--updates", action="store_true", help="run open updates on as well")
+    parser.add_argument("--log", type=logs.Form, default=logs.Form.TEXT)
+    given = parser.parse_args()
+    logging.config.dictConfig(logs.config(given.log))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells all; the server ends us
+    stop = threading.Event()
+    threading.Thread(target=_until_it_ends, args=(stop,), daemon=True).start()
+    workspace = _opened(given.workspace, given.actor, stop)
+    if workspace is None:
+        return
+    with workspace:
+        worker = Worker(workspace, stop)
+        jobs = [("judge", worker.judge, LOOK_SECONDS)]
+        jobs += [("work", worker.work, TICK_SECONDS)] if given.updates else []
+        threads = [threading.Thread(target=partial(again, *job, stop)) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _until_it_ends(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+def _opened(folder: Path | None, actor: str | None, stop: threading.Event) -> Workspace | None:
+    """The workspace, as soon as its record can be read; None where it is time to stop by then."""
+    failing = False
+    while not stop.is_set():
+        try:
+            return Workspace(folder, actor=actor)
+        except TidegateError as problem:
+            if not failing:
+                told = {"event": "record_unreadable"}
+                _LOG.error("work: %s; it is tried again", problem, extra=told)
+            failing = True
+            stop.wait(TICK_SECONDS)
+    return None

@@ -1,0 +1,26 @@
+"""Judges what is on traffic, whenever something new is known of it."""
+
+from tidegate.domain.errors import Conflict
+from tidegate.domain.stage import Stage
+from tidegate.domain.update import Update
+from tidegate.process.home import Home
+from tidegate.process.runner import Watcher, run
+
+
+def on_traffic(home: Home, model: str | None = None) -> list[Update]:
+    """Updates, of one model or of all, whose versions meet real traffic, or did until just now."""
+    with home.journal.read() as reader:
+        return [
+            update
+            for update in reader.all(Update, model)
+            if update.outcome is None and update.stage in (Stage.RELEASE, Stage.OBSERVE)
+        ]
+
+
+def judge(home: Home, model: str | None = None, watch: Watcher | None = None) -> None:
+    """Take them as far as what is known by now lets them go."""
+    for update in on_traffic(home, model):
+        try:
+            run(home, update.id, watch)
+        except Conflict:
+            continue  # another process judges it at this moment; its word stands

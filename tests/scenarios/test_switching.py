@@ -297,6 +297,25 @@ def test_what_a_rollback_goes_back_to_is_loaded_where_a_gateway_starts(team, pro
     assert loaded == [2, 1]
 
 
+def test_memory_is_given_back_when_a_version_has_lost_its_last_user(team, promoted, monkeypatch):
+    promoted(1)
+    given = []
+    monkeypatch.setattr(resident, "give_back", lambda: given.append(len(given)))
+    serving = team.ws.serving()
+    serving.follow()
+    assert len(given) == 1, "of what the load took on its way"
+    held = serving.routed("m")
+    for seed in (2, 3):
+        promoted(seed)
+        serving.follow()
+    assert len(given) == 3
+    serving.follow()
+    assert len(given) == 3
+    del held
+    serving.follow()
+    assert len(given) == 4
+
+
 def test_a_load_that_fails_leaves_nothing_behind(team, promoted, monkeypatch):
     """Not even in the error's own frames, which hold all that was read by then."""
     promoted(1)

@@ -1,10 +1,7 @@
 """A gateway that follows the record: from version to version, and by none that cannot be loaded."""
 
 import asyncio
-import gc
 import threading
-import weakref
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -147,20 +144,6 @@ class Asking:
         return self._known[version]
 
 
-@pytest.fixture
-def promoted(team, make_rows):
-    """A function: one more version in production, promoted by hand."""
-
-    def promote(seed):
-        update = team.approved(make_rows(seed))
-        with team.as_("oli") as oli:
-            while update.outcome is None:
-                update = oli.promote("m")
-        return update
-
-    return promote
-
-
 @pytest.mark.parametrize("end", ["loads", "fails"])
 def test_every_answer_while_a_version_loads_slowly_is_by_the_one_before(
     team, promoted, monkeypatch, end
@@ -243,79 +226,3 @@ def test_the_loop_answers_while_a_large_version_is_read(team, promoted, monkeypa
     assert 1 in meanwhile, "none was answered while it loaded"
     assert meanwhile == sorted(meanwhile)
     assert set(after) == {2}
-
-
-def test_the_version_before_is_kept_ready_and_those_before_that_are_freed(team, promoted):
-    """By their last user: the gateway's collector seldom looks."""
-    promoted(1)
-    serving = team.ws.serving()
-    serving.follow()
-    held = serving.routed("m")
-    watched = [
-        weakref.ref(held.champion),
-        weakref.ref(held.champion.predictor),
-        weakref.ref(held.champion.predictor.transform),
-    ]
-    promoted(2)
-    serving.follow()
-    second = serving.routed("m").champion
-    promoted(3)
-    gc.collect()
-    gc.disable()
-    try:
-        serving.follow()
-        assert serving.routed("m").champion.version == 3
-        # A request that began on it still holds it, and is answered by it.
-        assert held.champion.predictor.predict(LIVE).values.shape == (3,)
-        del held
-        assert [ref() for ref in watched] == [None] * 3
-    finally:
-        gc.enable()
-    with team.as_("oli") as oli:
-        oli.rollback("m", reason="drill")
-    serving.follow()
-    assert serving.routed("m").champion is second, "it was loaded already"
-
-
-def test_what_a_rollback_goes_back_to_is_loaded_where_a_gateway_starts(team, promoted, monkeypatch):
-    promoted(1)
-    promoted(2)
-    loaded, make = [], resident.ready
-
-    def told(home, model, number):
-        loaded.append(number)
-        return make(home, model, number)
-
-    monkeypatch.setattr(resident, "ready", told)
-    serving = team.ws.serving()
-    serving.follow()
-    assert loaded == [2, 1]
-    with team.as_("oli") as oli:
-        oli.rollback("m", reason="drill")
-    serving.follow()
-    assert versions(serving) == {1}
-    assert loaded == [2, 1]
-
-
-def test_a_load_that_fails_leaves_nothing_behind(team, promoted, monkeypatch):
-    """Not even in the error's own frames, which hold all that was read by then."""
-    promoted(1)
-    serving = team.ws.serving()
-    serving.follow()
-    promoted(2)
-    watched = []
-
-    def fails(self, state):
-        watched.append(weakref.ref(state))
-        raise Incompatible("broken", do="mend it")
-
-    monkeypatch.setattr(LogisticRegression, "load", fails)
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(3):
-            with suppress(Incompatible):
-                serving.follow()
-        assert [ref() for ref in watched] == [None] * 3
-    finally:
-        gc.enable()

@@ -128,6 +128,7 @@ class Serving:
             self._route_all()
             self._followed = size
             self._keep_ready()
+        self._resident.tidy()
 
     def _route_all(self) -> None:
         """Route every model; what cannot be loaded leaves its model as it was routed, and the

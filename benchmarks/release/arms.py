@@ -11,6 +11,9 @@ from benchmarks.release import bodies, canary, servers
 HERE = Path(__file__).parent
 CONCURRENCY = (16, 64)
 MOST = 1_000_000
+#: Seconds of the same load before a latency is measured: a judge that was just started reads first
+#: what its release has seen so far.
+WARM = 10.0
 PREDICT = "/predict"
 
 
@@ -151,6 +154,7 @@ def added(bench: Bench, house: canary.House, peak: float) -> dict[str, dict]:
 
     def paced(name: str, order: dict) -> None:
         order = {**order, "concurrency": 64, "rate": rate, "seconds": 2 * bench.seconds}
+        bench.load.run(**{**order, "seconds": WARM})
         runs = [bench.load.run(**order) for _ in range(bench.rounds)]
         run = found[name] = sorted(runs, key=lambda each: each["p99"])[len(runs) // 2]
         bench.say(f"{name} at {rate:.0f}/s: p50 {run['p50']:.2f} ms, p99 {run['p99']:.2f} ms")

@@ -92,9 +92,10 @@ class Run:
                 due += step
             while self.late and self.free and self.begun < self.most:
                 self._send(self.free.popleft(), self.late.popleft())
-            ahead = due - clock()
-            # epoll waits in whole milliseconds; nearer than two it is asked again and again.
-            self._poll(ahead - 0.001 if ahead > 0.002 else 0)
+            # epoll waits in whole milliseconds, select in microseconds; to ask again and again would
+            # take a core from the servers.
+            select.select([self.epoll.fileno()], [], [], max(0.0, due - clock()))
+            self._poll(0)
         for due in list(self.late)[: self.most - self.begun]:
             self._record(due, 0, b"no connection was free in time")
 

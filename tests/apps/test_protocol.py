@@ -165,3 +165,86 @@ def test_outputs_as_bytes_lie_behind_the_json():
     assert [one["name"] for one in told["outputs"]] == ["probabilities"]
     assert told["outputs"][0]["parameters"]["binary_data_size"] == 16
     assert np.frombuffer(body[head:], "<f8").tolist() == [0.25, 0.75]
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+ODD = st.one_of(
+    st.floats(), st.integers(), st.booleans(), st.none(), st.text(max_size=2), st.just([1.0]),
+    st.just({"x": 1}),
+)  # fmt: skip
+
+
+@st.composite
+def nearly_plain(draw):
+    """Tensors a client sends, with one thing about them that is as it should not be, or none."""
+    rows, width = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    kind = draw(st.sampled_from(["FP64", "FP32"]))
+    numbers = st.floats(allow_nan=False, allow_infinity=False, width=32) | st.integers(-9, 9)
+    tensors = [
+        tensor("abc"[at], [rows], draw(st.lists(numbers, min_size=rows, max_size=rows)), kind)
+        for at in range(width)
+    ]
+    if draw(st.booleans()) and tensors:
+        data = [value for row in zip(*(t["data"] for t in tensors), strict=True) for value in row]
+        tensors = [tensor("all", [rows, width], data, kind)]
+    if draw(st.booleans()):
+        changed = draw(st.sampled_from(tensors))
+        what = draw(st.sampled_from(["name", "shape", "datatype", "data", "value"]))
+        if what == "value":
+            changed["data"][0] = draw(ODD)
+        elif what == "shape":
+            changed["shape"] = draw(st.lists(st.integers(-1, 4) | st.just(1.5), max_size=3))
+        else:
+            changed[what] = draw(ODD | st.just("a") | st.just("INT64"))
+    return tensors
+
+
+def told_of(tensors, inputs, tail=b""):
+    """What a request is read as, in comparable form, or how it is refused."""
+    try:
+        asked = read(*tensors, inputs=inputs, tail=tail).asked
+    except (DataError, WrongUsage) as error:
+        return str(error)
+    return asked.names, asked.frame().to_dict(as_series=False), None if asked.block is None else [
+        [str(value) for value in row] for row in asked.block.tolist()
+    ]  # fmt: skip
+
+
+def compared(monkeypatch, *given):
+    """Both readings: with what reads the commonest forms at once, and without."""
+    quick = told_of(*given)
+    for name in ("plain_row", "plain_block", "plain_bytes"):
+        monkeypatch.setattr(f"tidegate.apps.gateway.requests.{name}", lambda *_: None)
+    slow = told_of(*given)
+    monkeypatch.undo()
+    return quick, slow
+
+
+@given(nearly_plain())
+def test_what_is_read_at_once_is_read_as_any_other(tensors):
+    with pytest.MonkeyPatch.context() as patch:
+        quick, slow = compared(patch, tensors, ("a", "b", "c")[: tensors[0]["shape"][-1:] and 3])
+    assert quick == slow
+
+
+@given(
+    st.integers(1, 4), st.integers(1, 3), st.sampled_from(["<f8", "<f4"]), st.integers(-1, 1),
+    st.sampled_from([None, "name", "size", "kind", "data"]), st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_bytes_that_are_read_at_once_are_read_as_any_others(
+    rows, width, dtype, more, spoilt, random
+):
+    block = np.array([[random.uniform(-9, 9) for _ in range(rows)] for _ in range(width)], dtype)
+    kind = {"<f8": "FP64", "<f4": "FP32"}[dtype]
+    tensors = [
+        {"name": "abc"[at], "shape": [rows], "datatype": kind,
+         "parameters": {"binary_data_size": block[at].nbytes}}
+        for at in range(width)
+    ]  # fmt: skip
+    changes = {"name": {"name": "a"}, "size": {"parameters": {"binary_data_size": 4}},
+               "kind": {"datatype": "INT64"}, "data": {"data": [1.0] * rows}}  # fmt: skip
+    tensors[-1] |= changes.get(spoilt, {})
+    tail = block.tobytes() + b"\0" * more if more >= 0 else block.tobytes()[:-1]
+    with pytest.MonkeyPatch.context() as patch:
+        quick, slow = compared(patch, tensors, ("a", "b", "c"), tail)
+    assert quick == slow

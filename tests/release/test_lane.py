@@ -106,7 +106,8 @@ def test_more_than_may_wait_are_sent_away():
     assert [isinstance(one, Busy) for one in answers] == [False] * 5 + [True] * 3
 
 
-def test_while_a_slow_call_runs_what_arrives_is_the_next_one():
+def test_while_a_slow_call_runs_what_arrives_is_the_next_one(monkeypatch):
+    monkeypatch.setattr("tidegate.release.lane.THERE_SECONDS", 60.0)
     begun, go_on = threading.Event(), threading.Event()
 
     class Waits(Adds):
@@ -198,3 +199,33 @@ def test_whoever_names_the_champion_is_told_what_it_raised():
     lane, _ = lane_of(Adds(10, refuses=3), Adds(100), share=0.0)
     with pytest.raises(DataError):
         asyncio.run(lane.ask(asked(3), arm="champion"))
+
+
+def test_a_slow_model_has_calls_of_as_many_rows_as_fit_its_time():
+    class PerRow(Adds):
+        def predict_numbers(self, block):
+            self.sleeps = 0.004 * len(block)
+            return super().predict_numbers(block)
+
+    champion = PerRow(10)
+    lane, _ = lane_of(champion, quick=False)
+    answers = run(lane, [asked(n) for n in range(40)])
+    assert champion.calls == [40]
+    answers = run(lane, [asked(n) for n in range(40)])
+    assert [one[0].prediction for one in answers] == [10.0 + n for n in range(40)]
+    assert max(champion.calls[1:]) < 40
+
+
+def test_what_would_hold_the_loop_up_goes_to_threads():
+    where = []
+
+    class Says(Adds):
+        def predict_numbers(self, block):
+            where.append(threading.current_thread() is threading.main_thread())
+            return super().predict_numbers(block)
+
+    lane, _ = lane_of(Says(10, sleeps=0.02))
+    for _ in range(3):
+        run(lane, [asked(n) for n in range(8)])
+    assert where[0]
+    assert not any(where[1:])

@@ -5,6 +5,8 @@ from hashlib import blake2b
 
 #: Bits and hashes an entity: one new entity in two thousand is taken for a known one at the limit.
 _BITS, _HASHES = 16, 11
+#: Entities seen last that are known at a glance: most requests come from few users.
+_RECENT = 16_384
 
 
 class FirstPerEntity:
@@ -24,9 +26,15 @@ class FirstPerEntity:
     def __init__(self, entities: int = 1_000_000):
         self._size = _BITS * max(entities, 64)
         self._bits = bytearray(self._size // 8)
+        self._recent: set[str] = set()
 
     def first(self, key: str) -> bool:
         """Whether ``key`` was not given before; from now on it was."""
+        if key in self._recent:
+            return False
+        if len(self._recent) >= _RECENT:
+            self._recent.clear()
+        self._recent.add(key)
         digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         start, stride = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big") | 1
         new = False

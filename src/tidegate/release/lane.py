@@ -1,6 +1,7 @@
 """One model's requests in an event loop: those that arrive together are answered together."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +18,17 @@ from tidegate.release.gateway import (
     stood_in_for,
     unanswered,
 )
+from tidegate.release.pace import Pace
 from tidegate.release.route import Route, Split, split
 
 #: Requests that may wait for a model; more are sent away, so that none waits without end.
 MOST_WAITING = 1024
-#: Rows that are answered in one call.
+#: Rows that are answered in one call, at most.
 MOST_ROWS = 512
+#: Seconds that a call may take of the event loop, where nothing else goes on meanwhile.
+HERE_SECONDS = 0.005
+#: Seconds that a call may take in another thread: who comes meanwhile waits for the next one.
+THERE_SECONDS = 0.05
 #: How long requests may wait for the candidate before the champion answers them.
 DEADLINE_SECONDS = 1.0
 
@@ -54,6 +60,8 @@ class Lane:
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _elsewhere: asyncio.Task[None] | None = None
     _called: bool = False
+    _here: Pace = field(default_factory=lambda: Pace(budget=HERE_SECONDS, most=MOST_ROWS))
+    _there: Pace = field(default_factory=lambda: Pace(budget=THERE_SECONDS, most=MOST_ROWS))
 
     @property
     def inputs(self) -> tuple[str, ...] | None:
@@ -97,17 +105,24 @@ class Lane:
             return
         while self._waiting and self._elsewhere is None:
             batch, splits, rows = self._next(route)
-            if batch and route.quick and rows <= MOST_ROWS:
+            if batch and route.quick and rows <= self._here.rows:
+                began = time.perf_counter()
                 champion = stood_in_for(splits, from_champion(splits))
-                self._finish(batch, splits, joined(splits, champion, from_candidate(splits)))
+                answers = joined(splits, champion, from_candidate(splits))
+                self._took(rows, time.perf_counter() - began)
+                self._finish(batch, splits, answers)
             elif batch:
                 loop = asyncio.get_running_loop()
-                self._elsewhere = loop.create_task(self._in_threads(batch, splits))
+                self._elsewhere = loop.create_task(self._in_threads(batch, splits, rows))
+
+    def _took(self, rows: int, seconds: float) -> None:
+        self._here.took(rows, seconds)
+        self._there.took(rows, seconds)
 
     def _next(self, route: Route) -> tuple[list[_Waiting], list[Split], int]:
-        """Requests of so many rows as one call takes, one at least, and how many rows they are."""
-        batch, splits, rows = list[_Waiting](), list[Split](), 0
-        while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= MOST_ROWS):
+        """Requests of as many rows as a call may have, one at least; and how many these are."""
+        batch, splits, rows, most = list[_Waiting](), list[Split](), 0, self._there.rows
+        while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= most):
             one = self._waiting.popleft()
             try:
                 splits.append(split(route, one.asked, one.keys, one.arm))
@@ -118,14 +133,15 @@ class Lane:
             rows += one.asked.rows
         return batch, splits, rows
 
-    async def _in_threads(self, batch: list[_Waiting], splits: list[Split]) -> None:
-        loop = asyncio.get_running_loop()
+    async def _in_threads(self, batch: list[_Waiting], splits: list[Split], rows: int) -> None:
+        loop, began = asyncio.get_running_loop(), time.perf_counter()
         try:
             asked = loop.run_in_executor(self.threads, from_champion, splits)
             candidate = await self._in_time(splits)
             champion = await asked
             if unanswered(splits, champion):
                 champion = await self._rescued(splits, champion)
+            self._took(rows, time.perf_counter() - began)
             self._finish(batch, splits, joined(splits, champion, candidate))
         except BaseException as error:
             stops = RuntimeError(f"the gateway stops: {error!r}")

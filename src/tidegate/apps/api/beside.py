@@ -8,6 +8,7 @@ when its standard input does, hence with whoever started it, however that ended.
 import argparse
 import logging
 import logging.config
+import os
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ _LOG = logging.getLogger("tidegate")
 
 #: How long after one that ended by itself the next is started.
 PAUSE_SECONDS = 1.0
+#: On a machine that has too much to do, answers go first.
+_NICER = 10
 
 
 class Beside:
@@ -72,6 +75,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.config.dictConfig(logs.config(given.log))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells all; the server ends us
+    os.nice(_NICER)
     stop = threading.Event()
     threading.Thread(target=_until_it_ends, args=(stop,), daemon=True).start()
     workspace = _opened(given.workspace, given.actor, stop)

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 import polars as pl
 
+from tidegate.apps.gateway.plain import plain_block, plain_bytes, plain_row
 from tidegate.apps.gateway.tensors import NUMBERS, RANGES, check_range, decoded
 from tidegate.domain.answer import Asked
 from tidegate.domain.errors import DataError, WrongUsage
@@ -22,9 +23,6 @@ _TAKES: dict[str, frozenset[type]] = {
     ),
     **dict.fromkeys(["FP16", "FP32", "FP64"], frozenset({float, int, type(None)})),
 }
-#: What most numbers come as.
-_FLOATS = frozenset({"FP64", "FP32"})
-_NUMBERS, _TEXT, _ONE_ROW = frozenset({float, int}), frozenset({str}), [1]
 _KEYS = frozenset({str, int})
 OUTPUTS = frozenset({"predict", "probabilities"})
 
@@ -59,9 +57,11 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
     if not isinstance(tensors, list) or not tensors:
         raise _no_inputs()
     parameters = _object(told, "parameters")
-    if header_length is not None:
+    asked = None if header_length is None else plain_bytes(tensors, body[header_length:])
+    if header_length is not None and asked is None:
         tensors = _with_bytes(tensors, body[header_length:])
-    asked = _plain_row(tensors) if len(tensors) > 1 else _plain_block(tensors[0], inputs)
+    if asked is None:
+        asked = plain_row(tensors) if len(tensors) > 1 else plain_block(tensors[0], inputs)
     if asked is None:
         if not all(isinstance(one, dict) for one in tensors):
             raise _no_inputs()
@@ -141,48 +141,6 @@ def _object(told: dict[str, Any], name: str) -> dict[str, Any]:
     if found is not None and not isinstance(found, dict):
         raise WrongUsage("{name} is no object", do="give a JSON object, or leave it out", name=name)
     return found or {}
-
-
-def _plain_row(tensors: list[dict[str, Any]]) -> Asked | None:
-    """One row of numbers, which most requests are, without a second look; None for all else, and
-    for what is wrong: ``_checked`` says how."""
-    try:
-        names = tuple([one["name"] for one in tensors])
-        shapes, kinds = [one["shape"] for one in tensors], {one["datatype"] for one in tensors}
-        data = [one["data"] for one in tensors]
-        row = [value for (value,) in data]
-    except (KeyError, TypeError, ValueError):
-        return None
-    columns = dict(zip(names, data, strict=True))
-    if (
-        len(columns) < len(names)
-        or shapes.count(_ONE_ROW) < len(shapes)
-        or not kinds <= _FLOATS
-        or not _NUMBERS.issuperset(map(type, row))
-        or not _TEXT.issuperset(map(type, names))
-    ):
-        return None
-    return Asked(names, 1, columns=columns, block=np.array([row], np.float64))
-
-
-def _plain_block(tensor: dict[str, Any], inputs: tuple[str, ...] | None) -> Asked | None:
-    """All columns as one tensor of floats, row by row in one list; as ``_plain_row`` else."""
-    try:
-        name, shape, kind, data = (tensor[what] for what in ("name", "shape", "datatype", "data"))
-        rows, width = shape
-        plain = kind in _FLOATS and _NUMBERS.issuperset(map(type, data))
-    except (KeyError, TypeError, ValueError):
-        return None
-    if (
-        not plain
-        or inputs is None
-        or name in inputs
-        or (type(name), type(rows), type(width), type(data)) != (str, int, int, list)
-        or width != len(inputs)
-        or rows * width != len(data)
-    ):
-        return None
-    return Asked(inputs, rows, block=np.array(data, np.float64).reshape(rows, width))
 
 
 def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]:

@@ -224,6 +224,6 @@ def switching(found: dict) -> str:
                      "p99 in ms, else / while switching", "refused as"], rows) + (
         "\n\nLoads in the gateway, by what they were told to be: "
         f"{', '.join(f'{count} {kind}' for kind, count in loads.items())}. The gateway's memory, "
-        "at rest and with as many versions loaded, when each of them had been in production under "
-        f"load: {mib['rss_before']:.0f} MiB, after these switches: {mib['rss_after']:.0f} MiB."
+        "at rest and with as many versions loaded, after a round of all kinds that is not counted: "
+        f"{mib['rss_before']:.0f} MiB, after these switches: {mib['rss_after']:.0f} MiB."
     )  # fmt: skip

@@ -216,7 +216,26 @@ def test_a_slow_model_has_calls_of_as_many_rows_as_fit_its_time():
     assert max(champion.calls[1:]) < 40
 
 
-def test_what_would_hold_the_loop_up_goes_to_threads():
+def test_the_loop_is_held_up_by_no_more_rows_than_fit_its_time():
+    class Works(Adds):
+        """Takes the processor for two milliseconds a row."""
+
+        def predict_numbers(self, block):
+            until = time.thread_time() + 0.002 * len(block)
+            while time.thread_time() < until:
+                pass
+            return super().predict_numbers(block)
+
+    champion = Works(10)
+    lane, _ = lane_of(champion)
+    for _ in range(3):
+        answers = run(lane, [asked(n) for n in range(40)])
+        assert [one[0].prediction for one in answers] == [10.0 + n for n in range(40)]
+    assert champion.calls[0] == 40
+    assert max(champion.calls[1:]) <= 4
+
+
+def test_a_request_too_large_for_the_loop_is_answered_elsewhere():
     where = []
 
     class Says(Adds):
@@ -224,8 +243,22 @@ def test_what_would_hold_the_loop_up_goes_to_threads():
             where.append(threading.current_thread() is threading.main_thread())
             return super().predict_numbers(block)
 
-    lane, _ = lane_of(Says(10, sleeps=0.02))
-    for _ in range(3):
-        run(lane, [asked(n) for n in range(8)])
-    assert where[0]
-    assert not any(where[1:])
+    lane, _ = lane_of(Says(10))
+    many = Asked(("x",), 1000, block=np.arange(1000.0)[:, None])
+    (answers,) = run(lane, [many])
+    assert [one.prediction for one in answers] == [10.0 + n for n in range(1000)]
+    run(lane, [asked(1)])
+    assert where == [False, True]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_alone_does_not_wait_for_the_loop_to_come_round(alone):
+    lane, _ = lane_of(Adds(10), alone=lambda: alone)
+
+    async def story():
+        came_round = []
+        asyncio.get_running_loop().call_soon(came_round.append, 1)
+        answers = await lane.ask(asked(1))
+        return answers[0].prediction, list(came_round)
+
+    assert asyncio.run(story()) == (11.0, [] if alone else [1])

@@ -241,3 +241,18 @@ def test_a_text_that_postgres_cannot_keep_is_the_callers_mistake(served):
         note(connection, "half\0half")
     assert noted(database) == set()
     database.close()
+
+
+def test_a_glance_sees_what_others_have_written(database):
+    query = "SELECT count(*) FROM gateways"
+    assert database.glance(query) == 0
+    assert database.glance("SELECT name FROM gateways") is None
+    for count in (1, 2):
+        with database.write() as connection:
+            row = {"name": f"g{count}", "seen": 1, "at": 0.0, "notes": "[]"}
+            connection.execute(sa.insert(tables.gateways), row)
+            assert database.glance(query) == count - 1
+        assert database.glance(query) == count
+    with pytest.raises(StorageError):
+        database.glance("SELECT nothing FROM nowhere")
+    assert database.glance(query) == 2

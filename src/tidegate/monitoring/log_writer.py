@@ -5,9 +5,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 
 from tidegate.domain.answer import Answer, Asked
-from tidegate.monitoring.prediction_log import PredictionLog, values_of
+from tidegate.monitoring.prediction_log import PredictionLog, Row, values_of
 
 _LOG = logging.getLogger("tidegate")
 
@@ -32,24 +33,29 @@ class LogWriter:
         self, log: PredictionLog, now: Callable[[], str], *, most_waiting: int = MOST_WAITING
     ):
         self._log, self._now, self._most = log, now, most_waiting
-        self._waiting: deque[tuple[str, Asked, list[Answer]]] = deque()
+        self._waiting: deque[list[Row]] = deque()
         self._rows, self.lost = 0, 0
         self._taken, self._written = 0, 0
         self._lock = threading.Lock()
         self._come, self._done = threading.Event(), threading.Condition()
+        self._hurry, self._wanted = threading.Event(), 0  # somebody waits for so many
         self._ticked, self._at = time.monotonic(), now()
         self._closing = False
         self._thread: threading.Thread | None = None  # from the first answer on
 
     def put(self, asked: Asked, answers: list[Answer]) -> None:
         """Take the answers to one request; never waits."""
+        # What is kept is made here: threads take turns, and to wait for one's turn while another is
+        # at it takes longer than this does.
+        at = self._moment()
+        rows = [values_of(answer, asked.record(row), at) for row, answer in enumerate(answers)]
         with self._lock:
-            if self._rows + len(answers) > self._most:
-                self.lost += len(answers)
+            if self._rows + len(rows) > self._most:
+                self.lost += len(rows)
                 return
-            self._rows += len(answers)
+            self._rows += len(rows)
             self._taken += 1
-            self._waiting.append((self._moment(), asked, answers))
+            self._waiting.append(rows)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="tidegate-log", daemon=True)
                 self._thread.start()
@@ -70,7 +76,8 @@ class LogWriter:
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until all that was taken so far is written; False where that takes longer."""
-        until = self._taken
+        until = self._wanted = self._taken
+        self._hurry.set()
         self._come.set()
         with self._done:
             return self._done.wait_for(lambda: self._written >= until, seconds)
@@ -90,24 +97,23 @@ class LogWriter:
         while not self._closing:
             self._come.wait()
             self._come.clear()
-            time.sleep(WAIT_SECONDS)
-            while self._waiting and not self._closing:
+            self._hurry.wait(WAIT_SECONDS)
+            self._hurry.clear()
+            more = True
+            while self._waiting and more and not self._closing:
                 self._write_some()
+                more = self._rows >= AT_ONCE or self._written < self._wanted
+            if self._waiting:
+                self._come.set()
 
     def _write_some(self) -> None:
-        some: list[tuple[str, Asked, list[Answer]]] = []
+        some: list[list[Row]] = []
         rows = 0
         while len(some) < len(self._waiting) and rows < AT_ONCE:
             some.append(self._waiting[len(some)])
-            rows += len(some[-1][2])
+            rows += len(some[-1])
         try:
-            self._log.write_rows(
-                [
-                    values_of(answer, asked.record(row), at)
-                    for at, asked, answers in some
-                    for row, answer in enumerate(answers)
-                ]
-            )
+            self._log.write_rows(list(chain.from_iterable(some)))
         except Exception:  # answers go on; what waits is tried again
             _LOG.exception("the prediction log cannot be written; %d answers wait", self._rows)
             time.sleep(PAUSE_SECONDS)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -25,6 +26,9 @@ PORTION = 500
 _AT_ONCE = tuple(2**power for power in range(9, -1, -1))
 #: Dates as text; numbers of an array as numbers.
 _JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SERIALIZE_NUMPY
+
+#: An answer as the log keeps it: what ``Logged`` holds, in its order.
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class PredictionLog:
         """Keep these answers, all or none."""
         self.write_rows([_values(answer) for answer in answers])
 
-    def write_rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def write_rows(self, rows: Sequence[Row]) -> None:
         """As ``write``, of what ``values_of`` gives."""
         if not rows:
             return
@@ -99,7 +103,7 @@ class PredictionLog:
             at = 0
             for many in _AT_ONCE:
                 while len(rows) - at >= many:
-                    values = tuple(value for row in rows[at : at + many] for value in row)
+                    values = tuple(chain.from_iterable(rows[at : at + many]))
                     connection.exec_driver_sql(_insert(connection.dialect, many), values)
                     at += many
 
@@ -233,7 +237,7 @@ class PredictionLog:
             )
 
 
-def values_of(answer: Answer, features: Mapping[str, Any], at: str) -> tuple[Any, ...]:
+def values_of(answer: Answer, features: Mapping[str, Any], at: str) -> Row:
     """What is kept of an answer to a row of these ``features``, in the order of ``Logged``."""
     return (
         answer.request_id, answer.model, answer.version, answer.arm, answer.update_id, answer.step,

@@ -50,7 +50,8 @@ def find_update(home: Home, update_id: str) -> Update:
 
 
 def run(home: Home, update_id: str, watch: Watcher | None = None) -> Update:
-    """The update, taken as far as it goes: to its end, or to where it must wait."""
+    """The update, taken as far as it goes: to its end, or to where it must wait; by this process,
+    or by another one that works on it at the same time."""
     while True:
         update = find_update(home, update_id)
         if update.outcome is not None:
@@ -62,7 +63,12 @@ def run(home: Home, update_id: str, watch: Watcher | None = None) -> Update:
             raise
         if isinstance(result, Waiting):
             return _wait(home, update, result)
-        update = _finish(home, update, result)
+        try:
+            update = _finish(home, update, result)
+        except Conflict:
+            if find_update(home, update_id) == update:
+                raise
+            continue  # another process was as far at the same moment: its word stands
         if watch is not None:
             watch(update, update.filed[-1].verdict)
 

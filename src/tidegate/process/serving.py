@@ -120,8 +120,7 @@ class Serving:
     def follow(self) -> None:
         """Route by the record where it has grown since it was last looked at, and have ready what a
         rollback goes back to."""
-        with self._home.journal.read() as reader:
-            size = reader.size()
+        size = self._home.journal.size()
         self._read = time.monotonic()
         if size != self._followed:
             self.on_traffic = bool(on_traffic(self._home))

@@ -45,8 +45,9 @@ class _Waiting:
 class Lane:
     """Answers the requests for one model, by the route that stands when their turn comes.
 
-    What arrives in one round of the loop is one call of the model: nothing waits for company, and
-    the busier it is, the more rows share a call. Models that take longer are asked in other
+    What arrives in one round of the loop is one call of the model, and what ``alone`` says is by
+    itself is answered at once: nothing waits for company, and the busier it is, the more rows share
+    a call, as many as fit its time (see ``Pace``). Models that take longer are asked in other
     threads, one call at a time; what arrives meanwhile is the next one. What a shadow is to be
     asked goes to ``shadow`` once the answers are given, as in ``Shadow.put``.
     """
@@ -57,6 +58,7 @@ class Lane:
     deadline: float = DEADLINE_SECONDS
     most_waiting: int = MOST_WAITING
     shadow: Callable[[Sequence[Split], Outcomes], None] | None = None
+    alone: Callable[[], bool] = lambda: False
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _elsewhere: asyncio.Task[None] | None = None
     _called: bool = False
@@ -85,7 +87,10 @@ class Lane:
             )
         one = _Waiting(asked, keys, arm, asyncio.get_running_loop().create_future())
         self._waiting.append(one)
-        self._call()
+        if self._elsewhere is None and self.alone():
+            self._round()
+        else:
+            self._call()
         return await one.answered
 
     def _call(self) -> None:
@@ -103,25 +108,23 @@ class Lane:
             while self._waiting:
                 _give(self._waiting.popleft(), error)
             return
-        while self._waiting and self._elsewhere is None:
-            batch, splits, rows = self._next(route)
-            if batch and route.quick and rows <= self._here.rows:
-                began = time.perf_counter()
-                champion = stood_in_for(splits, from_champion(splits))
-                answers = joined(splits, champion, from_candidate(splits))
-                self._took(rows, time.perf_counter() - began)
-                self._finish(batch, splits, answers)
-            elif batch:
-                loop = asyncio.get_running_loop()
-                self._elsewhere = loop.create_task(self._in_threads(batch, splits, rows))
+        pace = self._here if route.quick else self._there
+        batch, splits, rows = self._next(route, pace.rows)
+        if batch and route.quick and rows <= pace.rows:
+            # This thread's own time: that others were at work says nothing of the model.
+            began = time.thread_time()
+            champion = stood_in_for(splits, from_champion(splits))
+            answers = joined(splits, champion, from_candidate(splits))
+            pace.took(rows, time.thread_time() - began)
+            self._finish(batch, splits, answers)
+        elif batch:
+            loop = asyncio.get_running_loop()
+            self._elsewhere = loop.create_task(self._in_threads(batch, splits, rows))
+        self._call()
 
-    def _took(self, rows: int, seconds: float) -> None:
-        self._here.took(rows, seconds)
-        self._there.took(rows, seconds)
-
-    def _next(self, route: Route) -> tuple[list[_Waiting], list[Split], int]:
-        """Requests of as many rows as a call may have, one at least; and how many these are."""
-        batch, splits, rows, most = list[_Waiting](), list[Split](), 0, self._there.rows
+    def _next(self, route: Route, most: int) -> tuple[list[_Waiting], list[Split], int]:
+        """Requests of ``most`` rows together, one at least, and how many rows they are."""
+        batch, splits, rows = list[_Waiting](), list[Split](), 0
         while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= most):
             one = self._waiting.popleft()
             try:
@@ -141,7 +144,7 @@ class Lane:
             champion = await asked
             if unanswered(splits, champion):
                 champion = await self._rescued(splits, champion)
-            self._took(rows, time.perf_counter() - began)
+            self._there.took(rows, time.perf_counter() - began)
             self._finish(batch, splits, joined(splits, champion, candidate))
         except BaseException as error:
             stops = RuntimeError(f"the gateway stops: {error!r}")

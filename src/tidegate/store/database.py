@@ -35,6 +35,7 @@ class Database:
 
     def __init__(self, engine: sa.Engine, unwritable: TidegateError | None = None):
         self._engine, self._unwritable = engine, unwritable
+        self._glancing: Any = None
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> "Database":
@@ -59,6 +60,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        self._glance_away()
         self._engine.dispose()
 
     @contextmanager
@@ -86,6 +88,38 @@ class Database:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
+
+    def glance(self, query: str) -> Any:
+        """The one value that ``query`` gives now; None where it gives no row.
+
+        For one thread that asks again and again: by the driver alone, on a connection kept for it,
+        and outside of a transaction, it costs a tenth of ``read``.
+        """
+        with _told(str(self._engine.url)):
+            try:
+                if self._glancing is None:
+                    connection = self._engine.raw_connection()
+                    if self._engine.dialect.name == "postgresql":
+                        connection.driver_connection.autocommit = True  # type: ignore[union-attr]
+                    connection.detach()
+                    self._glancing = connection
+                cursor = self._glancing.cursor()
+                cursor.execute(query)
+                row = cursor.fetchone()
+                cursor.close()
+            except BaseException as error:
+                self._glance_away()
+                if isinstance(error, self._engine.dialect.loaded_dbapi.Error):
+                    raise _explained(str(self._engine.url), error) from error
+                raise
+        return None if row is None else row[0]
+
+    def _glance_away(self) -> None:
+        """Let go of the connection that ``glance`` keeps."""
+        kept, self._glancing = self._glancing, None
+        if kept is not None:
+            with suppress(Exception):
+                kept.close()
 
     def _brought_up(self, url: str, *, create: bool) -> "Database":
         try:

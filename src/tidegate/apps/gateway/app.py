@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from tidegate.apps.gateway.responses import datatype, response_of, versions_of
 from tidegate.apps.http.body import whole_body
 from tidegate.apps.http.errors import not_allowed, nothing_here
 from tidegate.apps.http.logs import of_answers
+from tidegate.apps.http.protocol import UNDER_WAY, WHOLE
 from tidegate.apps.http.refusing import refuse
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Conflict, DataError, TidegateError, WrongUsage
@@ -37,6 +38,7 @@ class GatewayApp:
     def __init__(self, serving: Callable[[], Serving]):
         self._of_process = serving
         self._lanes: dict[str, Lane] = {}
+        self._under_way: Collection[Any] = ()  # unknown, where a server does not tell
         self.metrics = Metrics(self._of_process)
         self._methods: dict[str, dict[str, Handler]] = {
             "/v2": {"GET": self._server},
@@ -53,10 +55,14 @@ class GatewayApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         headers: Headers = dict(scope["headers"])
+        extensions = scope.get("extensions", {})
+        self._under_way = extensions.get(UNDER_WAY, ())
         began = time.perf_counter()
         try:
             handler, name = self._handler(scope["method"], scope["path"])
-            body = await whole_body(headers, receive) if scope["method"] == "POST" else b""
+            body = b""
+            if scope["method"] == "POST":
+                body = await whole_body(headers, receive, here=WHOLE in extensions)
             reply, more = await handler(name, body, headers)
         except Exception as error:
             if isinstance(error, TidegateError):
@@ -162,8 +168,13 @@ class GatewayApp:
         if serving.routed(name) is None:  # it is loaded first, and that takes time
             await asyncio.to_thread(serving.route, name)
         route, sink = partial(serving.route, name), self._sink(serving)
-        lane = Lane(route, sink, serving.threads, shadow=serving.shadow.put)
+        lane = Lane(
+            route, sink, serving.threads, shadow=serving.shadow.put, alone=self._one_under_way
+        )
         return self._lanes.setdefault(name, lane)
+
+    def _one_under_way(self) -> bool:
+        return len(self._under_way) == 1
 
     def _sink(self, serving: Serving) -> Callable[[Asked, list[Answer]], None]:
         log, count = serving.log, self.metrics.answered

@@ -18,6 +18,10 @@ from tidegate.domain.errors import TidegateError
 MAX_HEAD_BYTES = 64 * 2**10
 #: How long a client may take to send them, from its first byte, or from when it connected.
 HEAD_SECONDS = 30.0
+#: The extension of a scope that holds the requests under way, this one among them.
+UNDER_WAY = "tidegate.under_way"
+#: The extension of a scope whose request has come as a whole.
+WHOLE = "tidegate.whole"
 
 
 class Protocol(HttpToolsProtocol):
@@ -28,8 +32,23 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come; one that says nothing is sent away."""
-        super().connection_made(Joining(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(Joining(transport))  # type: ignore[arg-type]
         self._timer = self.loop.call_later(HEAD_SECONDS, self._waited, None)
+
+    def on_message_begin(self) -> None:
+        """A request begins; its scope tells which others are under way in this process."""
+        super().on_message_begin()
+        self.scope["extensions"] = {UNDER_WAY: self.tasks}  # type: ignore[dict-item]
+
+    def on_message_complete(self) -> None:
+        """All of a request has come."""
+        super().on_message_complete()
+        self.scope["extensions"][WHOLE] = {}  # type: ignore[index]
+
+    def on_response_complete(self) -> None:
+        """An answer is whole; that to HEAD has a head alone."""
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or was sent away."""

@@ -194,7 +194,7 @@ def traffic(client, weight, *, wrong=None, count=120, seed=0, told=True):
         answer = client.post(
             "/v1/models/electricity/predict", json={"rows": [row]}, headers=arm(side)
         )
-        assert answer.status_code == 200
+        assert answer.status_code == 200, answer.text
         (said,) = answer.json()["answers"]
         bad = rng.random() < (0.8 if side == wrong else 0.1)
         labels[said["request_id"]] = 1 - said["prediction"] if bad else said["prediction"]

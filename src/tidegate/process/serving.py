@@ -231,14 +231,13 @@ class Serving:
             update = reader.get(Update, judged.update) if judged is not None else None
             rollout = (update.spec if update else spec).policy.rollout
         standing = self._gateway.route(model)
-        made = Route(
-            model=model, champion=self._resident.load(model, deployment.champion), key=spec.key
-        )
+        champion = self._resident.load(model, deployment.champion)
+        made = Route(model, champion, key=spec.key, outside=not rollout.shares_known)
         problems: list[Exception] = []
         if judged is not None:
             under_way = replace(
                 made, share=judged.share, release_id=judged.update, step=judged.step,
-                sample=judged.steps[judged.step].sample, outside=not rollout.shares_known,
+                sample=judged.steps[judged.step].sample,
             )  # fmt: skip
             try:
                 made = self._with_candidate(under_way, judged)

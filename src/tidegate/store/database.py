@@ -101,7 +101,6 @@ class Database:
                     connection = self._engine.raw_connection()
                     if self._engine.dialect.name == "postgresql":
                         connection.driver_connection.autocommit = True  # type: ignore[union-attr]
-                    connection.detach()
                     self._glancing = connection
                 cursor = self._glancing.cursor()
                 cursor.execute(query)
@@ -115,11 +114,10 @@ class Database:
         return None if row is None else row[0]
 
     def _glance_away(self) -> None:
-        """Let go of the connection that ``glance`` keeps."""
+        """Close the connection that ``glance`` keeps."""
         kept, self._glancing = self._glancing, None
         if kept is not None:
-            with suppress(Exception):
-                kept.close()
+            kept.invalidate()
 
     def _brought_up(self, url: str, *, create: bool) -> "Database":
         try:

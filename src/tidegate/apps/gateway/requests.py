@@ -149,7 +149,7 @@ def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]
     rows = None
     for tensor in tensors:
         name, shape, kind = tensor.get("name"), tensor.get("shape"), tensor.get("datatype")
-        if type(name) is not str or kind not in _TAKES:
+        if type(name) is not str or type(kind) is not str or kind not in _TAKES:
             _refuse_tensor(name, kind)
         if (
             type(shape) is not list

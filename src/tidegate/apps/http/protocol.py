@@ -43,7 +43,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """All of a request has come."""
         super().on_message_complete()
-        self.scope["extensions"][WHOLE] = {}  # type: ignore[index]
+        self.scope["extensions"][WHOLE] = {}
 
     def on_response_complete(self) -> None:
         """An answer is whole; that to HEAD has a head alone."""

@@ -37,7 +37,7 @@ class Amount:
     reloads: int
 
 
-FULL = Amount(seconds=8.0, rounds=3, rollbacks=100, switches=100, reloads=10)
+FULL = Amount(seconds=6.0, rounds=3, rollbacks=100, switches=100, reloads=10)
 QUICK = Amount(seconds=2.0, rounds=1, rollbacks=5, switches=10, reloads=2)
 PARTS = ("peers", "tidegate", "rollback", "switches")
 

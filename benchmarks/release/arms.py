@@ -41,7 +41,7 @@ PEERS = [
     Peer("BentoML", "bentoml", "bentoml_app.py", PREDICT, "plain", "plain"),
     Peer("Ray Serve", "ray", "ray_app.py", PREDICT, "plain", "plain"),
 ]  # fmt: skip
-ECHO, BARE, MLSERVER = PEERS[0], PEERS[1], PEERS[4]
+ECHO, BARE, BARE_TENSOR, MLSERVER = PEERS[0], PEERS[1], PEERS[2], PEERS[4]
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ class Run:
                 due += step
             while self.late and self.free and self.begun < self.most:
                 self._send(self.free.popleft(), self.late.popleft())
-            # epoll waits in whole milliseconds, select in microseconds; to ask again and again would
-            # take a core from the servers.
+            # epoll waits in whole milliseconds, select in microseconds; to ask again and again
+            # would take a core from the servers.
             select.select([self.epoll.fileno()], [], [], max(0.0, due - clock()))
             self._poll(0)
         for due in list(self.late)[: self.most - self.begun]:

@@ -56,8 +56,8 @@ def test_what_does_not_fit_its_shape_is_refused(shape, data):
 
 @pytest.mark.parametrize(
     ("datatype", "value"),
-    [([], 1.0), ({}, 1.0), ("FP64", "1.5"), ("FP64", True), ("INT64", 1.5), ("BOOL", 1), ("BYTES", 3), ("FP32", {}),
-     ("FP64", [1.0])],
+    [("FP64", "1.5"), ("FP64", True), ("INT64", 1.5), ("BOOL", 1), ("BYTES", 3), ("FP32", {}),
+     ("FP64", [1.0]), ([], 1.0), ({}, 1.0)],
 )  # fmt: skip
 def test_what_is_not_of_its_datatype_is_refused(datatype, value):
     with pytest.raises(DataError):

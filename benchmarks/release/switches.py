@@ -24,7 +24,7 @@ KINDS = ("plain", "slow", "plain", "failing", "plain", "corrupt", "plain", "wron
 IN_VAIN = ("failing", "corrupt", "wrong shape", "import")
 #: Versions switched among, beside the one released last, which a gateway may keep ready.
 VERSIONS = 4
-#: Full load before the switch and after it, twice as long as a slow load takes; and the time in which
+#: Full load before the switch and after it, twice as long as a slow load takes; and time in which
 #: a gateway follows what is taken back.
 BEFORE, AFTER, AGAIN = 0.3, 1.2, 0.3
 #: Seconds at the most until the log has written what waits.

@@ -1,6 +1,7 @@
 """Judges what is on traffic, whenever something new is known of it."""
 
 from tidegate.domain.errors import Conflict
+from tidegate.domain.rollout import Deployment
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.process.home import Home
@@ -15,6 +16,14 @@ def on_traffic(home: Home, model: str | None = None) -> list[Update]:
             for update in reader.all(Update, model)
             if update.outcome is None and update.stage in (Stage.RELEASE, Stage.OBSERVE)
         ]
+
+
+def any_on_traffic(home: Home) -> bool:
+    """Whether there are any, by what is in production alone: cases of years are not read for it."""
+    with home.journal.read() as reader:
+        releases = [one.release for one in reader.all(Deployment) if one.release is not None]
+        updates = [reader.get(Update, release.update) for release in releases]
+    return any(update is not None and update.outcome is None for update in updates)
 
 
 def judge(home: Home, model: str | None = None, watch: Watcher | None = None) -> None:

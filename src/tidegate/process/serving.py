@@ -20,7 +20,7 @@ from tidegate.monitoring import shadow_log
 from tidegate.monitoring.log_writer import LogWriter
 from tidegate.monitoring.prediction_log import Labelled, Logged
 from tidegate.process.home import Home
-from tidegate.process.judging import judge, on_traffic
+from tidegate.process.judging import any_on_traffic, judge
 from tidegate.process.loading import load_version
 from tidegate.process.resident import Fails, Resident
 from tidegate.process.runner import Watcher
@@ -123,10 +123,12 @@ class Serving:
         size = self._home.journal.size()
         self._read = time.monotonic()
         if size != self._followed:
-            self.on_traffic = bool(on_traffic(self._home))
-            self._route_all()
-            self._followed = size
-            self._keep_ready()
+            try:
+                self._route_all()  # first: a rollback is waited for
+                self._followed = size
+                self._keep_ready()
+            finally:
+                self.on_traffic = any_on_traffic(self._home)
         self._resident.tidy()
 
     def _route_all(self) -> None:

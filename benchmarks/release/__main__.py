@@ -103,3 +103,5 @@ if __name__ == "__main__":
         text = tables.page(found)
         write("release", text)
         print(text)
+    elif "rollback" in options.only:
+        print(tables.rollbacks(found["rollbacks"]))

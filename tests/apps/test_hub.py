@@ -5,11 +5,13 @@ import time
 
 import pytest
 
+from tidegate import Workspace
 from tidegate.apps.api import hub as hub_module
 from tidegate.apps.api.hub import Hub
 from tidegate.apps.api.worker import Worker
 from tidegate.domain.update import Update
 from tidegate.monitoring.gateways import behind
+from tidegate.process.judging import any_on_traffic
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def followed(lived, tmp_path):
     hubs = []
 
     def start(**facts):
-        made = Hub(tmp_path / ".tidegate", None, worker=facts.pop("worker", False))
+        made = Hub(tmp_path / ".tidegate", None, worker=facts.pop("worker", False), **facts)
         hubs.append(made)
         return made
 
@@ -67,3 +69,29 @@ def test_one_that_cannot_follow_says_so_by_how_far_it_is(followed, monkeypatch):
         assert time.monotonic() - began < 20, "it never said that it runs"
         time.sleep(0.02)
     assert names == [hub._heartbeat.name]
+
+
+def test_releases_are_judged_whatever_this_process_can_load(followed, monkeypatch):
+    class Beside:
+        updates, seen = False, threading.Event()
+
+        def see_to(self, *, needed):
+            if needed:
+                self.seen.set()
+
+        def close(self):
+            pass
+
+    def broken(_self, _model):
+        raise MemoryError
+
+    monkeypatch.setattr(hub_module.Serving, "refresh", broken)
+    followed(beside=Beside()).start()
+    assert Beside.seen.wait(20)
+
+
+def test_only_what_is_in_production_is_looked_at(lived, tmp_path):
+    with Workspace(tmp_path / ".tidegate") as workspace:
+        assert any_on_traffic(workspace.home)
+        workspace.rollback("m", reason="drill")
+        assert not any_on_traffic(workspace.home)

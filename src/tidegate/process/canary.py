@@ -110,7 +110,7 @@ def _failures(home: Home, release: Release) -> dict[tuple[int, str], int]:
 def is_bad(spec: ModelSpec, release: Release, answer: Labelled) -> bool:
     """Whether an answer was wrong, or off by more than the release allows."""
     assert spec.task is not None  # noqa: S101 - only models that are trained are served
-    if answer.failed:
+    if answer.failed or answer.prediction is None:  # NaN, or infinite: no answer
         return True
     truth, predicted = np.array([answer.label]), np.array([answer.prediction])
     return bool(losses(spec.task, truth, predicted)[0] > release.bad_above)

@@ -27,9 +27,17 @@ def any_on_traffic(home: Home) -> bool:
 
 
 def judge(home: Home, model: str | None = None, watch: Watcher | None = None) -> None:
-    """Take them as far as what is known by now lets them go."""
+    """Take them as far as what is known by now lets them go.
+
+    One that cannot be judged leaves the others to be: its problem is raised when they are done.
+    """
+    problems: list[Exception] = []
     for update in on_traffic(home, model):
         try:
             run(home, update.id, watch)
         except Conflict:
             continue  # another process judges it at this moment; its word stands
+        except Exception as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0]

@@ -49,8 +49,9 @@ class _Counted:
             self.slow.add(one.step, one.arm, one.key, over)
             if release.bands:
                 said = json.loads(one.prediction)
-                band = band_of(said, release.bands, numbers=self._numbers)
-                self.bands.add(one.step, one.arm, one.key, band)
+                if said is not None:  # NaN, or infinite
+                    band = band_of(said, release.bands, numbers=self._numbers)
+                    self.bands.add(one.step, one.arm, one.key, band)
             self._after = one.id
 
 

@@ -34,7 +34,8 @@ class Beside:
     """Starts the process once there is work for it, and again where it ends by itself."""
 
     def __init__(self, folder: Path | None, actor: str | None, *, updates: bool, log: logs.Form):
-        self._program = [sys.executable, "-m", "tidegate.apps.api", "--log", log]
+        # -P: nothing is imported from the folder that this was started in.
+        self._program = [sys.executable, "-P", "-m", "tidegate.apps.api", "--log", log]
         self._program += [] if folder is None else ["--workspace", str(folder)]
         self._program += [] if actor is None else ["--as", actor]
         self._program += ["--updates"] if updates else []

@@ -76,7 +76,13 @@ class Hub:
         try:
             self.serving.follow()
         finally:  # one that could not follow runs all the same, and says how far it is
-            self._heartbeat.say(self.serving.followed, self.serving.notes)
+            try:
+                self._heartbeat.say(self.serving.followed, self.serving.notes)
+            finally:
+                self._see_to_work()
         self._following.look(self.serving.followed)
+
+    def _see_to_work(self) -> None:
+        """Have releases judged, whatever this process can load or not."""
         if self._beside is not None:
             self._beside.see_to(needed=self._beside.updates or self.serving.on_traffic)

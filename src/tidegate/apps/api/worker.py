@@ -49,8 +49,9 @@ class Worker:
         try:
             self._workspace.resume(update_id)
             self._troubles.pop(update_id, None)
-        except TidegateError as error:
-            _LOG.warning("update %s cannot go on: %s", update_id, error)
+        except Exception as error:  # others go on
+            known = isinstance(error, TidegateError)
+            _LOG.warning("update %s cannot go on: %s", update_id, error, exc_info=not known)
             pause = min(2 * pause, PATIENCE_SECONDS)
             self._troubles[update_id] = (time.monotonic() + pause, pause)
 

@@ -27,7 +27,7 @@ async def whole_body(
         raise _too_large()
     parts, length, more = list[bytes](), 0, True
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(None if here else BODY_SECONDS):
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":

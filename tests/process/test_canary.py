@@ -80,6 +80,17 @@ EVENTS = st.lists(
 )  # fmt: skip
 
 
+def the_same_in_portions(given_spec, begun, told, stops):
+    """The release after all labels at once, which is the one after them in portions."""
+    at_once = catch_up(home(told, 100), given_spec, begun)
+    bit_by_bit = begun
+    for now in sorted([*stops, 100]):
+        bit_by_bit = catch_up(home(told, now), given_spec, bit_by_bit)
+    assert bit_by_bit.tallies == at_once.tallies
+    assert (bit_by_bit.status, bit_by_bit.harm) == (at_once.status, at_once.harm)
+    return at_once
+
+
 @pytest.mark.parametrize("rollout", [{}, {"count_per": "request"}, {"maturity_minutes": 0.1}])
 @given(events=EVENTS, stops=st.lists(st.integers(0, 80), max_size=4))
 def test_in_whatever_portions_it_is_called_the_tallies_are_the_same(rollout, events, stops):
@@ -88,12 +99,7 @@ def test_in_whatever_portions_it_is_called_the_tallies_are_the_same(rollout, eve
         "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
         now=moment(0),
     )  # fmt: skip
-    at_once = catch_up(home(told, 100), given_spec, begun)
-    bit_by_bit = begun
-    for now in sorted([*stops, 100]):
-        bit_by_bit = catch_up(home(told, now), given_spec, bit_by_bit)
-    assert bit_by_bit.tallies == at_once.tallies
-    assert (bit_by_bit.status, bit_by_bit.harm) == (at_once.status, at_once.harm)
+    the_same_in_portions(given_spec, begun, told, stops)
 
 
 @given(events=EVENTS)
@@ -156,12 +162,7 @@ def test_pairs_and_segments_are_the_same_in_whatever_portions(twins, rollout, ev
         "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
         now=moment(0), segments=SEGMENTS,
     )  # fmt: skip
-    at_once = catch_up(home(told, 100), given_spec, begun)
-    bit_by_bit = begun
-    for now in sorted([*stops, 100]):
-        bit_by_bit = catch_up(home(told, now), given_spec, bit_by_bit)
-    assert bit_by_bit.tallies == at_once.tallies
-    assert (bit_by_bit.status, bit_by_bit.harm) == (at_once.status, at_once.harm)
+    at_once = the_same_in_portions(given_spec, begun, told, stops)
     if at_once.step == 0 and "maturity_minutes" not in rollout:
         tally = at_once.tallies[0]
         assert tally.told == sum(one.seq % 3 != 0 for one in told)

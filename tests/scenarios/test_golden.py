@@ -221,29 +221,28 @@ def test_only_an_approved_version_is_routed_whatever_the_deployment_names(team, 
         fresh.infer("m", LIVE)
 
 
-def test_an_approval_of_another_case_file_clears_nothing(team, make_rows):
-    """The update's approval is of a digest; evidence put in afterwards is not what was signed."""
+def second_forged(team, make_rows, kind, name, changes):
+    """What answers by the first version, when a document of the second is not what was signed."""
     team.approved(make_rows(1))
     serving = team.ws.serving()
     serving.follow()
     team.approved(make_rows(2))
-    home = team.ws.home
-    with home.journal.write("root") as tx:
-        was = tx.get(Update, "m-2")
-        tx.put(was.model_copy(update={"reason": "another one"}), "forged", was=was)
+    with team.ws.home.journal.write("root") as tx:
+        was = tx.get(kind, name)
+        tx.put(was.model_copy(update=changes(tx)), "forged", was=was)
+    return serving
+
+
+def test_an_approval_of_another_case_file_clears_nothing(team, make_rows):
+    """The update's approval is of a digest; evidence put in afterwards is not what was signed."""
+    serving = second_forged(team, make_rows, Update, "m-2", lambda _: {"reason": "another one"})
     refused(serving, Refused, "not approved as it stands")
 
 
 def test_a_version_that_names_other_parameters_than_its_update_made_is_refused(team, make_rows):
-    team.approved(make_rows(1))
-    serving = team.ws.serving()
-    serving.follow()
-    team.approved(make_rows(2))
-    home = team.ws.home
-    with home.journal.write("root") as tx:
-        was = tx.get(Version, "m@2")
-        other = tx.get(Version, "m@1").params
-        tx.put(was.model_copy(update={"params": other}), "forged", was=was)
+    serving = second_forged(
+        team, make_rows, Version, "m@2", lambda tx: {"params": tx.get(Version, "m@1").params}
+    )
     refused(serving, IntegrityError, "does not hold the parameters that its update made")
 
 

@@ -89,11 +89,9 @@ class Serving:
             self._check_served(model)
             try:
                 self.refresh(model)
-            except Exception:
-                route = self._gateway.route(model)
-                if route is None:
+            except Exception:  # of a candidate, the notes tell; the champion answers all the same
+                if self._gateway.route(model) is None:
                     raise
-                return route  # the champion answers, and the notes tell of the candidate
             route = self._gateway.route(model)
             assert route is not None  # noqa: S101 - refresh set it
         return route

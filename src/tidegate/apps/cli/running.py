@@ -62,7 +62,7 @@ _LOG = typer.Option(
 
 
 def up(context: typer.Context, host: str = _HOST, port: int = _PORT, log: Form = _LOG) -> None:
-    """HTTP API, gateway and worker in one process."""
+    """HTTP API and gateway, and a worker beside them."""
     from tidegate.apps.api import serve as serve_app
 
     s = session(context)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from tidegate.domain.answer import Arm, Asked, Floats
@@ -69,7 +70,7 @@ class Route:
     shadow: Served | None = None
     sample: float = 1.0
 
-    @property
+    @cached_property
     def quick(self) -> bool:
         """Whether every arm answers quickly."""
         arms = [arm for arm in (self.champion, self.candidate) if arm is not None]

@@ -1,5 +1,6 @@
 """Class labels and their codes."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,17 @@ def codes_of(y: Array, classes: list[Any]) -> Array:
 
 
 def label_array(classes: list[Any]) -> Array:
-    """The classes as an array to pick labels from: text as objects, the rest as numpy has it."""
-    if all(isinstance(label, str) for label in classes):
-        return np.array(classes, dtype=object)
-    return np.array(classes)
+    """The classes as an array to pick labels from, not to write to: text as objects, the rest as
+    numpy has it."""
+    return _label_array(*classes)
+
+
+@lru_cache(64, typed=True)  # to make one anew takes as long as the arithmetic of a small answer
+def _label_array(*classes: Any) -> Array:
+    texts = all(isinstance(label, str) for label in classes)
+    made = np.array(classes, dtype=object if texts else None)
+    made.flags.writeable = False
+    return made
 
 
 def scored_predictions(classes: list[Any], scores: Floats) -> Predictions:
@@ -74,5 +82,4 @@ def class_predictions(classes: list[Any], probabilities: Floats) -> Predictions:
         codes = (probabilities[:, 1] > probabilities[:, 0]).astype(np.intp)
     else:
         codes = np.argmax(probabilities, axis=1)
-    values = label_array(classes)[codes]
-    return Predictions(values=values, classes=list(classes), probabilities=probabilities)
+    return Predictions(label_array(classes)[codes], classes, probabilities)

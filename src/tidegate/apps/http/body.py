@@ -25,20 +25,26 @@ async def whole_body(
     told = headers.get(b"content-length", b"0")
     if told.isdigit() and int(told) > MAX_BODY_BYTES:
         raise _too_large()
-    parts, length, more = list[bytes](), 0, True
+    if here:
+        return await _all_of(receive)
     try:
-        async with asyncio.timeout(None if here else BODY_SECONDS):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise incomplete()
-                parts.append(message.get("body", b""))
-                length += len(parts[-1])
-                more = message.get("more_body", False)
-                if length > MAX_BODY_BYTES:
-                    raise _too_large()
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _all_of(receive)
     except TimeoutError:
         raise too_slow() from None
+
+
+async def _all_of(receive: Receive) -> bytes:
+    parts, length, more = list[bytes](), 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise incomplete()
+        parts.append(message.get("body", b""))
+        length += len(parts[-1])
+        more = message.get("more_body", False)
+        if length > MAX_BODY_BYTES:
+            raise _too_large()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -66,6 +66,10 @@ class Numbers:
     def of(self, values: Floats) -> Floats:
         """As ``put``, of columns that are one array already, ``(n_rows, n_columns)``, into a new
         one where no other features belong beside them."""
+        if self._in_order and len(values) <= _AT_ONCE:
+            scaled = self._scaled(values)
+            if _within(scaled):
+                return scaled
         block = np.empty((len(values), len(self._places) + len(self._indicated)))
         for start in range(0, len(values), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
@@ -73,11 +77,8 @@ class Numbers:
         return block
 
     def _put(self, block: Floats, values: Floats) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaled = values - self._mean
-            scaled /= self._scale
-        # Few rows have anything missing, or too far out: NaN is on neither side of a limit.
-        if self._in_order and scaled.max() <= LARGEST and scaled.min() >= -LARGEST:
+        scaled = self._scaled(values)
+        if self._in_order and _within(scaled):
             block[:, : len(self._places)] = scaled
             return
         known = np.isfinite(values)
@@ -87,6 +88,21 @@ class Numbers:
         block[:, self._places] = np.minimum(np.maximum(scaled, -LARGEST), LARGEST)
         if len(self._indicated):
             block[:, self._places[self._indicated] + 1] = ~known[:, self._indicated]
+
+    def _scaled(self, values: Floats) -> Floats:
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled: Floats = np.subtract(values, self._mean, order="C")
+            scaled /= self._scale
+        return scaled
+
+
+def _within(scaled: Floats) -> bool:
+    """Whether nothing is missing or too far out, as in most rows: NaN is on neither side."""
+    flat = scaled.reshape(-1)
+    return bool(
+        np.maximum.reduce(flat, initial=-np.inf) <= LARGEST
+        and np.minimum.reduce(flat, initial=np.inf) >= -LARGEST
+    )
 
 
 def fit_numeric(

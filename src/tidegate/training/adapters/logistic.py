@@ -97,8 +97,8 @@ def _probabilities(x: Floats, coef: Array, intercept: Array) -> Floats:
     scores = x @ coef.T + intercept
     if len(coef) == 1:
         shares = np.empty((len(x), 2))
-        shares[:, 1] = expit(scores[:, 0])
-        shares[:, 0] = 1 - shares[:, 1]
+        second = expit(scores[:, 0], out=shares[:, 1])
+        np.subtract(1, second, out=shares[:, 0])
         return shares
     return np.asarray(softmax(scores, copy=False))
 

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from tidegate.domain.answer import Answer, Arm, Asked
+from tidegate.domain.errors import Incompatible
 from tidegate.domain.predictor import Predictions
 from tidegate.release.route import Route, Served, Split, split
 
@@ -173,7 +174,8 @@ def predicted(
     numbers = [block for block in blocks if block is not None]
     if 1 < len(numbers) == len(blocks):
         try:
-            said = served.of_numbers(np.concatenate(numbers))
+            many = np.concatenate(numbers)
+            said = _whole(served.of_numbers(many), len(many), served)
             return list(_parts(said, [len(block) for block in numbers]))
         except Exception:  # noqa: S110 - asked again below
             pass
@@ -182,9 +184,24 @@ def predicted(
 
 def _one(served: Served, asked: Asked, rows: Sequence[int]) -> Predictions | Exception:
     try:
-        return served.predict(asked, rows)
+        return _whole(served.predict(asked, rows), len(rows), served)
     except Exception as error:
         return error
+
+
+def _whole(said: Predictions, rows: int, served: Served) -> Predictions:
+    """Predictions, one for every row; raises Incompatible where a version told fewer or more: whose
+    they are is then unknown."""
+    shares = said.probabilities
+    if said.values.shape == (rows,) and (shares is None or len(shares) == rows):
+        return said
+    raise Incompatible(
+        "version {version} was asked for {rows} rows, and answered with values of shape {given}",
+        do="mend its adapter: it tells one value, and its probabilities, for every row",
+        version=served.version,
+        rows=rows,
+        given=str(said.values.shape if shares is None else (said.values.shape, shares.shape)),
+    )
 
 
 def _parts(said: Predictions, lengths: Sequence[int]) -> list[Predictions]:

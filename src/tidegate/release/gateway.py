@@ -102,14 +102,29 @@ def stood_in_for(splits: Sequence[Split], champion: Outcomes) -> Outcomes:
 def from_candidate(splits: Sequence[Split]) -> Outcomes:
     """The candidate's answers to its rows of each request; the champion's where it raises, whatever
     it raises, and then it counts against it."""
-    found = _answered(splits, "candidate", splits[0].route.candidate)
-    failed = [place for place, each in enumerate(found) if isinstance(each, Exception)]
-    if failed:
-        rescued = stood_in([splits[place] for place in failed])
-        for place, each in zip(failed, rescued, strict=True):
-            if not isinstance(each, Exception):
-                _tell_why(splits[place].route, found[place])
-            found[place] = each
+    return in_its_place(splits, of_candidate(splits))
+
+
+def of_candidate(splits: Sequence[Split]) -> Outcomes:
+    """What the candidate itself says to its rows of each request."""
+    return _answered(splits, "candidate", splits[0].route.candidate)
+
+
+def in_its_place(splits: Sequence[Split], candidate: Outcomes) -> Outcomes:
+    """The candidate's answers, and the champion's where there is an error, marked as its failure.
+
+    Where the champion raises as well, the request is at fault, and nothing is counted.
+    """
+    failed = [place for place, said in enumerate(candidate) if isinstance(said, Exception)]
+    if not failed:
+        return candidate
+    some = [splits[place] for place in failed]
+    found = list(candidate)
+    rescued = _answered(some, "candidate", some[0].route.champion, failed=True)
+    for place, each in zip(failed, rescued, strict=True):
+        if not isinstance(each, Exception):
+            _tell_why(splits[place].route, found[place])
+        found[place] = each
     return found
 
 
@@ -120,14 +135,6 @@ def _tell_why(route: Route, error: object) -> None:
         exc_info=error if isinstance(error, Exception) else None,
         extra={"event": "candidate_failed", "facts": {**facts, "arm": "candidate"}},
     )
-
-
-def stood_in(splits: Sequence[Split]) -> Outcomes:
-    """The champion's answers to the candidate's rows, each marked as the candidate's failure.
-
-    Where the champion raises as well, the request is at fault, and nothing is counted.
-    """
-    return _answered(splits, "candidate", splits[0].route.champion, failed=True)
 
 
 def joined(splits: Sequence[Split], champion: Outcomes, candidate: Outcomes) -> Outcomes:

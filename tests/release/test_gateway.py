@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tidegate.domain.errors import Conflict, DataError
+from tidegate.domain.errors import Conflict, DataError, Incompatible
 from tidegate.domain.predictor import Predictions
 from tidegate.release.gateway import Gateway
 from tidegate.release.route import Route, Served
@@ -92,6 +92,39 @@ def test_a_candidate_that_raises_is_stood_in_for_and_counted(trouble):
     assert {answer.arm for answer in failed} == {"candidate"}
     assert {answer.failed for answer in answers if answer.arm == "champion"} == {False}
     assert log == [answers]
+
+
+@dataclass
+class Miscounts:
+    """A version that tells so many values, or probabilities, too many."""
+
+    values: int = 0
+    shares: int = 0
+
+    def predict(self, rows):
+        count = rows.height
+        shares = np.tile([0.25, 0.75], (count + self.shares, 1))
+        return Predictions(np.array(["new"] * (count + self.values)), ["old", "new"], shares)
+
+
+MISCOUNTS = [Miscounts(values=-1), Miscounts(values=1), Miscounts(shares=-1), Miscounts(shares=1)]
+
+
+@pytest.mark.parametrize("candidate", MISCOUNTS)
+def test_a_candidate_that_miscounts_is_stood_in_for_and_counted(candidate):
+    made, log = gateway(candidate)
+    answers = made.infer("m", ROWS, KEYS)
+    assert {(a.prediction, a.version) for a in answers} == {("old", 1)}
+    assert {a.arm: a.failed for a in answers} == {"candidate": True, "champion": False}
+    assert log == [answers]
+
+
+@pytest.mark.parametrize("champion", MISCOUNTS)
+def test_whoever_asks_a_champion_that_miscounts_is_told(champion):
+    made, log = gateway(champion=champion)
+    with pytest.raises(Incompatible, match="version 1 was asked for 400 rows, and answered with"):
+        made.infer("m", ROWS)
+    assert log == []
 
 
 def test_what_no_version_can_answer_counts_against_none():

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -98,18 +98,67 @@ def test_one_that_raises_has_failed_those_rows_and_no_others(kept, quick):
     assert all(one.prediction is None for one in told if one.failed)
 
 
+def until(thing):
+    """Wait for something that comes soon, however busy the machine is."""
+    for _ in range(3000):
+        if thing():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came")
+
+
 def test_one_that_is_late_has_failed_and_so_have_those_behind_it(kept):
     told, make = kept
     hold = threading.Event()
-    shadow = make(deadline=0.05)
-    route = route_of(Adds(100, hold=hold), quick=False)
+    shadow, candidate = make(deadline=0.05), Adds(100, hold=hold)
+    route = route_of(candidate, quick=False)
     put(shadow, route, asked(1), asked(2))
-    assert shadow.flush(5)
+    assert shadow.flush(30)
     assert [one.failed for one in told] == [True, True]
+    assert candidate.calls == [1]
+    shadow._deadline = 30
     hold.set()
+    until(lambda: not shadow._aside._left)
     put(shadow, route, asked(3))
-    assert shadow.flush(5)
+    assert shadow.flush(30)
     assert [one.prediction for one in told] == [None, None, 103]
+
+
+def test_while_one_hangs_the_others_are_asked(kept):
+    told, make = kept
+    hold, before = threading.Event(), set(threading.enumerate())
+    shadow = make(deadline=0.05)
+    put(shadow, route_of(Adds(100, hold=hold), quick=False), asked(1), asked(2), asked(3))
+    assert shadow.flush(30)
+    shadow._deadline = 30
+    put(shadow, route_of(Adds(200), release_id="m-3"), asked(4))
+    assert shadow.flush(30)
+    assert [one.prediction for one in told] == [None, None, None, 204]
+    threads = set(threading.enumerate()) - before
+    assert sorted(one.name for one in threads) == ["tidegate-aside"] * 2 + ["tidegate-shadow"]
+    hold.set()
+
+
+def test_what_was_never_asked_is_no_failure_of_the_candidate(kept):
+    told, make = kept
+    shadow = make(deadline=0.01)
+    shadow._aside.ask = lambda _version, _does: Future()  # as on a machine that gets to nothing
+    put(shadow, route_of(Adds(100)), asked(1, 2))
+    assert shadow.flush(30)
+    assert (told, shadow.dropped) == ([], 2)
+
+
+def test_what_waits_when_it_closes_is_dropped(kept):
+    told, make = kept
+    hold = threading.Event()
+    shadow, candidate = make(deadline=30), Adds(100, hold=hold)
+    put(shadow, route_of(candidate, quick=False), asked(1), asked(2), asked(3, 4))
+    until(lambda: candidate.calls)
+    shadow.flush = lambda _seconds: False  # it takes too long
+    shadow.close()
+    hold.set()
+    until(lambda: shadow.waiting == 0)
+    assert ([one.prediction for one in told], shadow.dropped) == ([101], 3)
 
 
 def test_what_finds_no_room_is_dropped_and_counted(kept):

@@ -74,8 +74,9 @@ class Asked:
 @dataclass(slots=True)
 class Answer:
     """One row's answer, ``version``'s. ``failed`` says that the arm to which the request belonged
-    raised, or where it is the candidate was late, and that the other stepped in. ``params``: the
-    id of the version's parameters; ``epoch`` counts the routes that the gateway has gone by."""
+    raised, or did not answer every row, or where it is the candidate was late, and that the other
+    stepped in. ``params``: the id of the version's parameters; ``epoch`` counts the routes that the
+    gateway has gone by."""
 
     request_id: str
     model: str

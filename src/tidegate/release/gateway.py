@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from tidegate.domain.answer import Answer, Arm, Asked
+from tidegate.domain.errors import Incompatible
 from tidegate.domain.predictor import Predictions
 from tidegate.release.route import Route, Served, Split, split
 
@@ -101,14 +102,29 @@ def stood_in_for(splits: Sequence[Split], champion: Outcomes) -> Outcomes:
 def from_candidate(splits: Sequence[Split]) -> Outcomes:
     """The candidate's answers to its rows of each request; the champion's where it raises, whatever
     it raises, and then it counts against it."""
-    found = _answered(splits, "candidate", splits[0].route.candidate)
-    failed = [place for place, each in enumerate(found) if isinstance(each, Exception)]
-    if failed:
-        rescued = stood_in([splits[place] for place in failed])
-        for place, each in zip(failed, rescued, strict=True):
-            if not isinstance(each, Exception):
-                _tell_why(splits[place].route, found[place])
-            found[place] = each
+    return in_its_place(splits, of_candidate(splits))
+
+
+def of_candidate(splits: Sequence[Split]) -> Outcomes:
+    """What the candidate itself says to its rows of each request."""
+    return _answered(splits, "candidate", splits[0].route.candidate)
+
+
+def in_its_place(splits: Sequence[Split], candidate: Outcomes) -> Outcomes:
+    """The candidate's answers, and the champion's where there is an error, marked as its failure.
+
+    Where the champion raises as well, the request is at fault, and nothing is counted.
+    """
+    failed = [place for place, said in enumerate(candidate) if isinstance(said, Exception)]
+    if not failed:
+        return candidate
+    some = [splits[place] for place in failed]
+    found = list(candidate)
+    rescued = _answered(some, "candidate", some[0].route.champion, failed=True)
+    for place, each in zip(failed, rescued, strict=True):
+        if not isinstance(each, Exception):
+            _tell_why(splits[place].route, found[place])
+        found[place] = each
     return found
 
 
@@ -119,14 +135,6 @@ def _tell_why(route: Route, error: object) -> None:
         exc_info=error if isinstance(error, Exception) else None,
         extra={"event": "candidate_failed", "facts": {**facts, "arm": "candidate"}},
     )
-
-
-def stood_in(splits: Sequence[Split]) -> Outcomes:
-    """The champion's answers to the candidate's rows, each marked as the candidate's failure.
-
-    Where the champion raises as well, the request is at fault, and nothing is counted.
-    """
-    return _answered(splits, "candidate", splits[0].route.champion, failed=True)
 
 
 def joined(splits: Sequence[Split], champion: Outcomes, candidate: Outcomes) -> Outcomes:
@@ -173,7 +181,8 @@ def predicted(
     numbers = [block for block in blocks if block is not None]
     if 1 < len(numbers) == len(blocks):
         try:
-            said = served.of_numbers(np.concatenate(numbers))
+            many = np.concatenate(numbers)
+            said = _whole(served.of_numbers(many), len(many), served)
             return list(_parts(said, [len(block) for block in numbers]))
         except Exception:  # noqa: S110 - asked again below
             pass
@@ -182,9 +191,24 @@ def predicted(
 
 def _one(served: Served, asked: Asked, rows: Sequence[int]) -> Predictions | Exception:
     try:
-        return served.predict(asked, rows)
+        return _whole(served.predict(asked, rows), len(rows), served)
     except Exception as error:
         return error
+
+
+def _whole(said: Predictions, rows: int, served: Served) -> Predictions:
+    """Predictions, one for every row; raises Incompatible where a version told fewer or more: whose
+    they are is then unknown."""
+    shares = said.probabilities
+    if said.values.shape == (rows,) and (shares is None or len(shares) == rows):
+        return said
+    raise Incompatible(
+        "version {version} was asked for {rows} rows, and answered with values of shape {given}",
+        do="mend its adapter: it tells one value, and its probabilities, for every row",
+        version=served.version,
+        rows=rows,
+        given=str(said.values.shape if shares is None else (said.values.shape, shares.shape)),
+    )
 
 
 def _parts(said: Predictions, lengths: Sequence[int]) -> list[Predictions]:

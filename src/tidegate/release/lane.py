@@ -1,25 +1,36 @@
 """One model's requests in an event loop: those that arrive together are answered together."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy
+from tidegate.release.aside import Aside
 from tidegate.release.gateway import (
     Outcomes,
     from_candidate,
     from_champion,
+    in_its_place,
     joined,
-    stood_in,
+    of_candidate,
     stood_in_for,
     unanswered,
 )
 from tidegate.release.pace import Pace
 from tidegate.release.route import Route, Split, split
+
+#: Seconds, as a thread counts its own or as all do.
+_Clock = Callable[[], float]
+_T = TypeVar("_T")
+
+_LOG = logging.getLogger("tidegate")
 
 #: Requests that may wait for a model; more are sent away, so that none waits without end.
 MOST_WAITING = 1024
@@ -48,8 +59,11 @@ class Lane:
     What arrives in one round of the loop is one call of the model, and what ``alone`` says is by
     itself is answered at once: nothing waits for company, and the busier it is, the more rows share
     a call, as many as fit its time (see ``Pace``). Models that take longer are asked in other
-    threads, one call at a time; what arrives meanwhile is the next one. What a shadow is to be
-    asked goes to ``shadow`` once the answers are given, as in ``Shadow.put``.
+    threads, one call at a time; what arrives meanwhile is the next one. ``threads`` are for
+    champions; a candidate is asked in a thread of its own, and one that is late is not asked again
+    until it has ended that call: the champion answers at once, and it counts against the candidate.
+    What a shadow is to be asked goes to ``shadow`` once the answers are given, as in
+    ``Shadow.put``.
     """
 
     route: Callable[[], Route]
@@ -62,6 +76,7 @@ class Lane:
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _elsewhere: asyncio.Task[None] | None = None
     _called: bool = False
+    _aside: Aside = field(default_factory=Aside)
     _here: Pace = field(default_factory=lambda: Pace(budget=HERE_SECONDS, most=MOST_ROWS))
     _there: Pace = field(default_factory=lambda: Pace(budget=THERE_SECONDS, most=MOST_ROWS))
 
@@ -111,12 +126,15 @@ class Lane:
         pace = self._here if route.quick else self._there
         batch, splits, rows = self._next(route, pace.rows)
         if batch and route.quick and rows <= pace.rows:
-            # This thread's own time: that others were at work says nothing of the model.
-            began = time.thread_time()
-            champion = stood_in_for(splits, from_champion(splits))
-            answers = joined(splits, champion, from_candidate(splits))
-            pace.took(rows, time.thread_time() - began)
-            self._finish(batch, splits, answers)
+            try:
+                # This thread's own time: that others were at work says nothing of the model.
+                began = time.thread_time()
+                champion = stood_in_for(splits, from_champion(splits))
+                answers = joined(splits, champion, from_candidate(splits))
+                pace.took(rows, time.thread_time() - began)
+                self._finish(batch, splits, answers)
+            except BaseException as error:
+                _fail(batch, error)
         elif batch:
             loop = asyncio.get_running_loop()
             self._elsewhere = loop.create_task(self._in_threads(batch, splits, rows))
@@ -137,51 +155,96 @@ class Lane:
         return batch, splits, rows
 
     async def _in_threads(self, batch: list[_Waiting], splits: list[Split], rows: int) -> None:
-        loop, began = asyncio.get_running_loop(), time.perf_counter()
+        quick = splits[0].route.quick
+        # As in the loop, where it will be asked again if that was quick enough.
+        clock: _Clock = time.thread_time if quick else time.perf_counter
         try:
-            asked = loop.run_in_executor(self.threads, from_champion, splits)
-            candidate = await self._in_time(splits)
-            champion = await asked
+            asked = self._in_thread(clock, from_champion, splits)
+            candidate, theirs = await self._in_time(clock, splits)
+            champion, took = await asked
+            if not any(champion):
+                took = 0.0  # it was not asked
+            if any(isinstance(said, Exception) for said in candidate):
+                candidate, more = await self._in_thread(clock, in_its_place, splits, candidate)
+                took += more
             if unanswered(splits, champion):
                 champion = await self._rescued(splits, champion)
-            self._there.took(rows, time.perf_counter() - began)
+            if quick:
+                self._here.took(rows, took + theirs)
+            elif took:  # the champion's own time: one that hangs beside it makes it no slower
+                self._there.took(rows, took)
             self._finish(batch, splits, joined(splits, champion, candidate))
         except BaseException as error:
-            stops = RuntimeError(f"the gateway stops: {error!r}")
-            self._finish(batch, splits, [stops] * len(batch))
-            raise
+            _fail(batch, error)
         finally:
             self._elsewhere = None
             self._call()
 
-    async def _in_time(self, splits: list[Split]) -> Outcomes:
-        """The candidate's answers, or after the deadline the champion's in its place."""
-        if not any(one.rows["candidate"] for one in splits):
-            return [[] for _ in splits]
+    def _in_thread(
+        self, clock: _Clock, does: Callable[..., Outcomes], *of: Any
+    ) -> asyncio.Future[tuple[Outcomes, float]]:
+        """What the champion says, and the seconds that it takes."""
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self.threads, from_candidate, splits)
-        try:
-            return await asyncio.wait_for(asyncio.shield(work), self.deadline)
-        except TimeoutError:
-            return await loop.run_in_executor(self.threads, stood_in, splits)
+        return loop.run_in_executor(self.threads, partial(_timed, clock, does, *of))
+
+    async def _in_time(self, clock: _Clock, splits: list[Split]) -> tuple[Outcomes, float]:
+        """What the candidate says, and the seconds that it takes; errors where it is late."""
+        if not any(one.rows["candidate"] for one in splits):
+            return [[] for _ in splits], 0.0
+        said = await self._aside_in_time(splits, partial(_timed, clock, of_candidate, splits))
+        if said is not None:
+            return said
+        late = TimeoutError(f"the candidate gave no answer in {self.deadline:g} seconds")
+        return [late if one.rows["candidate"] else [] for one in splits], self.deadline
 
     async def _rescued(self, splits: list[Split], champion: Outcomes) -> Outcomes:
         """The champion's answers, the candidate's where it raised, unless that is late."""
-        work = asyncio.get_running_loop().run_in_executor(
-            self.threads, stood_in_for, splits, champion
-        )
-        try:
-            return await asyncio.wait_for(asyncio.shield(work), self.deadline)
-        except TimeoutError:
-            return champion
+        said = await self._aside_in_time(splits, partial(stood_in_for, splits, champion))
+        return champion if said is None else said
+
+    async def _aside_in_time(self, splits: list[Split], does: Callable[[], _T]) -> _T | None:
+        """What the candidate ``does``; None where it is late, or still at a call that was."""
+        version = splits[0].route.candidate
+        call = None if version is None else self._aside.ask(version, does)
+        if version is None or call is None:
+            return None
+        said = asyncio.wrap_future(call)
+        await asyncio.wait([said], timeout=self.deadline)
+        if not said.done():
+            said.cancel()
+            self._aside.leave(version, call)
+            return None
+        return said.result() if said.exception() is None else None
 
     def _finish(self, batch: list[_Waiting], splits: list[Split], answers: Outcomes) -> None:
         for one, said in zip(batch, answers, strict=True):
             if not isinstance(said, Exception):
-                self.sink(one.asked, said)
+                try:
+                    self.sink(one.asked, said)
+                except Exception as error:  # no answer that is not kept
+                    _give(one, error)
+                    continue
             _give(one, said)
         if splits[0].route.shadow is not None and self.shadow is not None:
             self.shadow(splits, answers)
+
+
+def _timed(clock: _Clock, does: Callable[..., Outcomes], *of: Any) -> tuple[Outcomes, float]:
+    began = clock()
+    return does(*of), clock() - began
+
+
+def _fail(batch: list[_Waiting], error: BaseException) -> None:
+    """Give the error to all who wait still; raise it where it is to end more than these."""
+    if isinstance(error, Exception):
+        _LOG.error("requests could not be answered", exc_info=error)
+        told = error
+    else:
+        told = RuntimeError(f"the gateway stops: {error!r}")
+    for one in batch:
+        _give(one, told)
+    if told is not error:
+        raise error
 
 
 def _give(one: _Waiting, said: list[Answer] | Exception) -> None:

@@ -5,12 +5,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from functools import partial
 from itertools import compress
-from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from tidegate.domain.answer import Asked, Shadowed
+from tidegate.release.aside import Aside
 from tidegate.release.gateway import Outcomes, predicted
 from tidegate.release.route import Served, Split
 
@@ -24,8 +24,6 @@ WAIT_SECONDS = 0.05
 MOST_ROWS = 512
 #: A call that takes longer has failed, as it would have in a canary.
 DEADLINE_SECONDS = 1.0
-
-_Call = Callable[[], list[Any]]
 
 
 class _One(NamedTuple):
@@ -42,8 +40,9 @@ class Shadow:
     """Takes requests at once and asks about them soon, in threads of its own.
 
     ``sink`` gets what was said; what it raises loses those answers. ``dropped`` counts rows that
-    found no room, or could not be kept. A candidate that raises or takes longer than ``deadline``
-    seconds has failed those rows, and while it is at an older call those that come after as well.
+    found no room, were not asked after all, or could not be kept. A candidate that raises or takes
+    longer than ``deadline`` seconds has failed those rows, and until it has ended that call those
+    that come after as well; it is not asked then, and other candidates are.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Shadow:
         self._sink, self._most, self._deadline = sink, most_waiting, deadline
         self._waiting: deque[_One] = deque()
         self.waiting, self.dropped = 0, 0
-        self._calls: SimpleQueue[tuple[Future[list[Any]], _Call] | None] = SimpleQueue()
+        self._aside = Aside()
         self._idle = threading.Condition()
         self._come = threading.Event()
         self._begun = self._closing = False
@@ -81,7 +80,6 @@ class Shadow:
         self.flush(2.0)
         self._closing = True
         self._come.set()
-        self._calls.put(None)
 
     def _take(self, one: Split) -> None:
         route = one.route
@@ -100,8 +98,7 @@ class Shadow:
             self._waiting.append(_One(route.shadow, route.release_id, one.asked, rows, ids))
             if not self._begun:
                 self._begun = True
-                for does in (self._run, self._answer):
-                    threading.Thread(target=does, name="tidegate-shadow", daemon=True).start()
+                threading.Thread(target=self._run, name="tidegate-shadow", daemon=True).start()
         if not self._come.is_set():
             self._come.set()
 
@@ -112,6 +109,9 @@ class Shadow:
             time.sleep(WAIT_SECONDS)
             while self._waiting and not self._closing:
                 self._ask(self._next())
+        self._aside.close()
+        with self._idle:
+            self._done(self.waiting, lost=self.waiting)
 
     def _next(self) -> list[_One]:
         """Requests of one candidate that share a call, one at least."""
@@ -126,34 +126,32 @@ class Shadow:
         return some
 
     def _ask(self, some: list[_One]) -> None:
-        began = time.perf_counter()
-        call: Future[list[Any]] = Future()
-        self._calls.put((call, lambda: _said(some)))
-        said: list[Any]
+        began, version = time.perf_counter(), some[0].candidate
+        rows = sum(len(one.rows) for one in some)
+        said: list[Any] = [TimeoutError("late")] * len(some)
+        call = self._aside.ask(version, partial(_said, some))
+        if call is not None:
+            try:
+                said = call.result(self._deadline)
+            except TimeoutError:
+                if not self._aside.leave(version, call):
+                    self._done(rows, lost=rows)  # the machine is at fault, not the candidate
+                    return
+        latency, lost = (time.perf_counter() - began) * 1000, 0
         try:
-            said = call.result(self._deadline)
-        except TimeoutError:
-            call.cancel()
-            said = [TimeoutError("late")] * len(some)
-        latency = (time.perf_counter() - began) * 1000
-        told = [
-            row for one, what in zip(some, said, strict=True) for row in _rows(one, what, latency)
-        ]
-        try:
-            self._sink(told)
+            pairs = zip(some, said, strict=True)
+            self._sink([row for one, what in pairs for row in _rows(one, what, latency)])
         except Exception:
             _LOG.exception("what a candidate said in the shadow could not be kept")
-            self.dropped += len(told)
-        with self._idle:
-            self.waiting -= sum(len(one.rows) for one in some)
-            self._idle.notify_all()
+            lost = rows
+        self._done(rows, lost=lost)
 
-    def _answer(self) -> None:
-        """The candidates' own thread: one that never ends a call holds up nothing else."""
-        while (work := self._calls.get()) is not None:
-            call, does = work
-            if call.set_running_or_notify_cancel():
-                call.set_result(does())
+    def _done(self, rows: int, *, lost: int) -> None:
+        """So many rows wait no longer, and so many of them were lost."""
+        with self._idle:
+            self.waiting -= rows
+            self.dropped += lost
+            self._idle.notify_all()
 
 
 def sampled(ids: Sequence[str], share: float) -> list[bool]:

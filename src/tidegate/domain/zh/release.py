@@ -24,6 +24,8 @@ RELEASE = {
     "leave out --step to end the canary, or the observation, by hand": "去掉 --step，就是手动结束灰度或观察",
     "model '{model}' has no version in production yet": "模型“{model}”还没有现役版本",
     "start an update, and take it through its gates: tidegate update start {model}": "开一个更新并让它通过各道关卡：tidegate update start {model}",
+    "version {version} was asked for {rows} rows, and answered with values of shape {given}": "向版本 {version} 询问了 {rows} 行，它给出的取值形状却是 {given}",
+    "mend its adapter: it tells one value, and its probabilities, for every row": "请修正它的适配器：每一行都应给出一个取值及其概率",
     "{keys} keys came with {rows} rows": "{rows} 行却给了 {keys} 个键",
     "give one key a row, or none": "每行一个键，或者都不给",
     "version {version} is in production": "版本 {version} 是现役版本",

@@ -95,12 +95,42 @@ def test_one_tensor_of_all_columns_is_read_in_the_models_order():
     assert read(tensor("x", [1, 3], [1, 2, 3]), inputs=("a", "b")).asked.names == ("x",)
 
 
-@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=20))
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_bytes_say_what_json_says(values):
     raw = np.array(values, "<f8").tobytes()
     told = {"name": "v", "shape": [len(values)], "datatype": "FP64",
             "parameters": {"binary_data_size": len(raw)}}  # fmt: skip
     assert read(told, tail=raw).asked.numbers(("v",))[:, 0].tolist() == values
+
+
+def in_bytes(values, datatype, name="v", shape=None):
+    """A tensor whose values lie behind the JSON, and these bytes."""
+    raw = np.array(values, {"FP64": "<f8", "FP32": "<f4", "FP16": "<f2"}[datatype]).tobytes()
+    told = {"name": name, "shape": shape or [len(values)], "datatype": datatype,
+            "parameters": {"binary_data_size": len(raw)}}  # fmt: skip
+    return told, raw
+
+
+@pytest.mark.parametrize("datatype", ["FP64", "FP32", "FP16"])
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_infinity_as_bytes_is_refused_by_column_and_row_and_nan_is_missing(datatype, infinite):
+    first, raw = in_bytes([1.0, np.nan], datatype, "a")
+    second, more = in_bytes([1.0, infinite], datatype, "b")
+    assert np.isnan(read(first, tail=raw).asked.numbers(("a",))[1, 0])
+    with pytest.raises(DataError, match="'b' holds an infinite value in row 1"):
+        read(first, second, tail=raw + more)
+    block, raw = in_bytes([1.0, 2.0, np.nan, infinite], datatype, "all", [2, 2])
+    with pytest.raises(DataError, match="'y' holds an infinite value in row 1"):
+        read(block, inputs=("x", "y"), tail=raw)
+    with pytest.raises(DataError, match="'all' holds an infinite value in row 1"):
+        read(block, tail=raw)  # a column of vectors
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "NaN"])
+def test_json_has_no_infinity(number):
+    told = b'{"inputs":[{"name":"v","shape":[1],"datatype":"FP64","data":[%s]}]}' % number.encode()
+    with pytest.raises(WrongUsage, match="no JSON"):
+        request_of(told, None, None)
 
 
 def test_texts_and_truth_values_as_bytes():
@@ -205,9 +235,10 @@ def told_of(tensors, inputs, tail=b""):
         asked = read(*tensors, inputs=inputs, tail=tail).asked
     except (DataError, WrongUsage) as error:
         return str(error)
-    return asked.names, asked.frame().to_dict(as_series=False), None if asked.block is None else [
-        [str(value) for value in row] for row in asked.block.tolist()
-    ]  # fmt: skip
+    # As text, in which NaN is like NaN.
+    return asked.names, str(asked.frame().to_dict(as_series=False)), str(
+        None if asked.block is None else asked.block.tolist()
+    )  # fmt: skip
 
 
 def compared(monkeypatch, *given):
@@ -229,13 +260,17 @@ def test_what_is_read_at_once_is_read_as_any_other(tensors, columns):
 
 @given(
     st.integers(1, 4), st.integers(1, 3), st.sampled_from(["<f8", "<f4"]), st.integers(-1, 1),
-    st.sampled_from([None, "name", "size", "kind", "data"]), st.randoms(use_true_random=False),
+    st.sampled_from([None, "name", "size", "kind", "data", "infinite", "nan"]),
+    st.randoms(use_true_random=False),
 )  # fmt: skip
 def test_bytes_that_are_read_at_once_are_read_as_any_others(
     rows, width, dtype, more, spoilt, random
 ):
     block = np.array([[random.uniform(-9, 9) for _ in range(rows)] for _ in range(width)], dtype)
     kind = {"<f8": "FP64", "<f4": "FP32"}[dtype]
+    if spoilt in ("infinite", "nan"):
+        odd = {"infinite": [np.inf, -np.inf], "nan": [np.nan]}[spoilt]
+        block[random.randrange(width), random.randrange(rows)] = random.choice(odd)
     tensors = [
         {"name": "abc"[at], "shape": [rows], "datatype": kind,
          "parameters": {"binary_data_size": block[at].nbytes}}

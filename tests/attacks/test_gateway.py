@@ -296,13 +296,33 @@ def test_feedback_for_the_answer_of_another_model(gateway):
     ids = [one["request_id"] for one in predict(gateway, [ROW, ROW])[1]["answers"]]
     status, told = send(gateway, request("/v1/models/other/predict", {"rows": [ROW]}))
     assert status == 200
-    labels = {ids[0]: 1, told["answers"][0]["request_id"]: 1}
-    status, problem = send(gateway, request("/v1/models/m/feedback", {"labels": labels}))
+    foreign = told["answers"][0]["request_id"]
+    path = "/v1/models/m/feedback"
+    status, problem = send(gateway, request(path, {"labels": {foreign: 1}}))
     assert status == 404
     assert "by model 'other'" in problem["detail"]
-    # All or none: the first one was not kept, so another label can be.
-    labels = {ids[0]: 0}
-    assert send(gateway, request("/v1/models/m/feedback", {"labels": labels}))[0] == 200
+    # Beside others, it alone is refused.
+    status, told = send(gateway, request(path, {"labels": {ids[0]: 1, foreign: 1}}))
+    assert (status, told["labelled"]) == (200, 1)
+    (refused,) = told["refused"]
+    assert (refused["request_id"], refused["status"]) == (foreign, 404)
+    assert "by model 'other'" in refused["detail"]
+    assert send(gateway, request(path, {"labels": {ids[0]: 0}}))[0] == 409
+
+
+def test_feedback_that_cannot_be_used_is_refused_by_itself_and_says_why(gateway):
+    path, rows = "/v1/models/m/feedback", [ROW] * 4
+    one, two, three, four = (a["request_id"] for a in predict(gateway, rows)[1]["answers"])
+    labels = {one: 1, two: "x", three: None, "f" * 32: 1, four: 3.7}
+    raw = request(path, {"labels": labels}, **{"Accept-Language": "zh"})
+    status, told = send(gateway, raw)
+    assert (status, told["labelled"]) == (200, 1)
+    refused = {each["request_id"]: each for each in told["refused"]}
+    assert {name: each["status"] for name, each in refused.items()} == {
+        two: 422, three: 422, "f" * 32: 404, four: 422,
+    }  # fmt: skip
+    assert "不是同一类值" in refused[two]["detail"]
+    assert all(each["do"] for each in refused.values())
 
 
 def test_feedback_counts_once_and_stands(gateway):

@@ -38,6 +38,11 @@ def test_windows_of_numbers_tell_errors():
     assert set(found.metrics) == {"mae", "rmse", "r2"}
 
 
+def test_answers_that_are_no_numbers_have_no_error():
+    (found,) = windows(Task.REGRESSION, told([(1.0, 2.0), (3.0, None)]), 10)
+    assert (found.rows, found.metrics["mae"]) == (1, 1.0)
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "f1"])
 def test_the_interval_of_a_live_metric_covers_the_truth(metric):
     """300 draws of 200 answers; at 95%, at least 90% must cover (six standard errors below)."""

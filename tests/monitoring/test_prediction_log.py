@@ -88,19 +88,26 @@ def test_the_same_label_twice_is_one(log):
     assert log.counts("m").labelled == 1
 
 
-def test_another_label_is_refused_and_all_that_came_with_it(log):
-    log.write(answers(2))
+def test_one_that_cannot_be_kept_is_refused_alone(log):
+    log.write([*answers(5), replace(ANSWER, request_id="s", model="other")])
+    log.label("r0", "up", at="t1")
+    labels = {"r1": "down", "r0": "down", "who": "up", "s": "up", "r2": None, "r3": "up"}
+    told = log.label_many(labels, at="t2", model="m")
+    assert [one.request_id for one in told.kept] == ["r1", "r3"]
+    kinds = {name: type(problem) for name, problem in told.refused.items()}
+    assert kinds == {"r0": Conflict, "who": NotFound, "s": NotFound, "r2": DataError}
+    assert "by model 'other', not by 'm'" in str(told.refused["s"])
+    assert told.unknown == 1
+    assert (log.counts("m").labelled, log.counts("other").labelled) == (3, 0)
+
+
+def test_one_alone_that_cannot_be_kept_is_raised(log):
+    log.write(answers(1))
     log.label("r0", "up", at="t1")
     with pytest.raises(Conflict, match="labelled"):
-        log.label_many({"r1": "down", "r0": "down"}, at="t2")
-    assert log.counts("m").labelled == 1
-
-
-def test_an_unknown_request_is_told_and_nothing_is_kept(log):
-    log.write(answers(1))
+        log.label("r0", "down", at="t2")
     with pytest.raises(NotFound, match="'who'"):
-        log.label_many({"r0": "up", "who": "up"}, at="t1")
-    assert log.counts("m").labelled == 0
+        log.label("who", "up", at="t1")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,7 @@ def test_an_unknown_request_is_told_and_nothing_is_kept(log):
     [
         ("7", "7", 7), ("7", 7.0, 7), ("7", 8, 8), ("7.5", 7, 7.0), ("7.5", "8.25", 8.25),
         ('"7"', 7, "7"), ("true", "false", False), ("true", 1, True), ('"up"', "down", "down"),
+        ("null", 7, 7.0), ("null", "8.25", 8.25),
     ],
 )  # fmt: skip
 def test_a_label_takes_the_type_of_its_answer(log, prediction, label, kept):
@@ -121,6 +129,7 @@ def test_a_label_takes_the_type_of_its_answer(log, prediction, label, kept):
     [
         ("7", "seven"), ("7", 7.5), ("7", True), ("7", None), ("7", [7]), ("7.5", float("nan")),
         ("7.5", "1e999"), ('"up"', None), ("true", "maybe"), ("7", float("inf")),
+        ('"up"', float("inf")), ("null", "up"), ("null", True),
     ],
 )  # fmt: skip
 def test_a_label_that_no_answer_can_equal_is_refused(log, prediction, label):
@@ -128,6 +137,14 @@ def test_a_label_that_no_answer_can_equal_is_refused(log, prediction, label):
     with pytest.raises(DataError, match="not of the kind"):
         log.label("r0", label, at="t1")
     assert log.counts("m").labelled == 0
+
+
+def test_where_classes_are_whole_numbers_labels_are(log):
+    log.write(answers(2, prediction="1.0"))
+    told = log.label_many({"r0": 3.7, "r1": 7}, at="t1", whole=True)
+    assert list(told.refused) == ["r0"]
+    assert [one.label for one in told.kept] == [7.0], "a class that is new is a wrong answer"
+    assert log.label("r0", 3.7, at="t1").label == 3.7
 
 
 def test_failures_are_counted_by_step(log):
@@ -159,14 +176,6 @@ def test_places_are_how_far_the_log_goes(log):
     log.write(answers(3))
     log.label("r1", "down", at="t1")
     assert log.places() == Places(answers=3, labels=1)
-
-
-def test_an_answer_takes_labels_of_its_own_model_alone(log):
-    log.write([*answers(1), replace(ANSWER, request_id="s", model="other")])
-    with pytest.raises(NotFound, match="by model 'other', not by 'm'"):
-        log.label_many({"r0": "up", "s": "up"}, at="t1", model="m")
-    assert log.counts("m").labelled == log.counts("other").labelled == 0
-    assert len(log.label_many({"s": "up"}, at="t1", model="other")) == 1
 
 
 def test_numbers_of_an_array_are_kept_as_numbers():

@@ -42,7 +42,7 @@ def test_a_label_finds_both_answers(log, database):
 def test_what_comes_after_the_label_is_left_out(log, database):
     log.write(answers(2))
     log.label("r0", "up", at="t1")
-    shadow_log.write(database, [said(0), said(1)])
+    assert shadow_log.write(database, [said(0), said(1)]) == 1, "it is told how many"
     log.label("r1", "up", at="t2")
     assert twins(log, database) == {"r0": None, "r1": Twin("down", False)}
 

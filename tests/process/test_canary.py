@@ -48,7 +48,7 @@ class Log:
     """The labels told by ``now``, in seconds; counts those that were read."""
 
     def __init__(self, told):
-        self.told, self.now, self.read = told, 0, 0
+        self.told, self.now, self.read, self.failed = told, 0, 0, {}
 
     def labelled(self, model, update_id, after=0):
         for label in self.told:
@@ -57,7 +57,7 @@ class Log:
                 yield label
 
     def failures(self, _update_id):
-        return {}
+        return self.failed
 
     def at(self, now):
         """What ``catch_up`` needs of a workspace."""
@@ -185,3 +185,19 @@ def test_late_labels_of_a_promoted_release_are_counted_and_do_not_end_it():
     assert (late.status, late.tallies[0].candidate_bad) == (ReleaseStatus.PROMOTED, 30)
     assert late.harm > 100
     assert log.read == 30
+
+
+def test_failures_are_held_against_the_share_that_an_outside_splitter_sent(monkeypatch):
+    """Planned was a third; a mesh sends nine in ten, and both versions fail one in nine."""
+    given_spec = spec(splitter="outside")
+    begun = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0),
+    )  # fmt: skip
+    log, answered = Log([]), {(0, "champion"): 9, (0, "candidate"): 81}
+    monkeypatch.setattr("tidegate.process.canary.events.answered", lambda *_: answered)
+    log.failed = {(0, "champion"): 1, (0, "candidate"): 9}
+    judged = catch_up(log.at(10), given_spec, begun)
+    assert (judged.status, judged.tallies[0].failures) == (ReleaseStatus.CANARY, 0)
+    log.failed = {(0, "candidate"): 9}
+    assert catch_up(log.at(10), given_spec, begun).status is ReleaseStatus.ROLLED_BACK

@@ -117,3 +117,10 @@ def test_an_entity_counts_where_it_first_had_an_event():
         (1, "champion"): [0, 1],
         (0, "candidate"): [3, 0],
     }
+
+
+def test_long_keys_are_told_apart_and_do_not_take_their_length():
+    seen, length = FirstPerEntity(100), 100_000
+    keys = [f"{'k' * length}{number}" for number in range(3)]
+    assert [seen.first(key) for key in (*keys, *keys)] == [True] * 3 + [False] * 3
+    assert sum(map(len, seen._recent)) < 200

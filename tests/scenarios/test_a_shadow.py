@@ -1,6 +1,7 @@
 """A release that begins unseen, judges its segments, and is watched after its promotion."""
 
 import copy
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -271,3 +272,31 @@ def test_requests_that_only_the_champion_fails_do_not_stop_the_candidate(
     assert tally.champion_failures == tally.champion_bad == tally.champion_labels
     assert tally.candidate_failures == 0
     assert 0 < tally.candidate_bad < tally.candidate_labels
+
+
+def test_a_pair_whose_label_came_first_is_counted_as_lost_and_never_judged(
+    team, released, make_rows, monkeypatch
+):
+    """However often labels are judged: one that was judged alone has no pair later."""
+    answers, stuck = threading.Event(), threading.Event()
+
+    class Slow(_Wrong):
+        def predict(self, rows):
+            stuck.set()
+            assert answers.wait(60)
+            return self.right.predict(rows)
+
+    replaced(monkeypatch, 2, Slow)
+    update = released(rollout={"steps": SHADOW})
+    serving, said = asked(team, make_rows(9, 5).drop("y"))
+    assert stuck.wait(60)
+    with monkeypatch.context() as patched:
+        patched.setattr(serving.shadow, "flush", lambda: False)
+        assert len(serving.feedback("m", {a.request_id: a.prediction for a in said}).kept) == 5
+    answers.set()
+    assert serving.shadow.flush(30)
+    assert serving.shadow.dropped == 5
+    serving.tend("m")
+    (tally,) = team.ws.deployment_now("m").release.tallies
+    assert tally.told == 0
+    assert team.ws.update(update.id).outcome is None

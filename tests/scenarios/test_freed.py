@@ -97,6 +97,7 @@ def test_a_load_that_fails_leaves_nothing_behind(team, promoted, monkeypatch):
         raise Incompatible("broken", do="mend it")
 
     monkeypatch.setattr(LogisticRegression, "load", fails)
+    monkeypatch.setattr(resident, "FIRST_PAUSE_SECONDS", 0.0)
     gc.collect()
     gc.disable()
     try:

@@ -49,8 +49,9 @@ def pointed_at(team, number):
 
 
 @pytest.fixture
-def standing(team, make_rows):
+def standing(team, make_rows, monkeypatch):
     """A gateway on version 1, and version 2 in canary, which it has not looked at yet."""
+    monkeypatch.setattr(resident, "FIRST_PAUSE_SECONDS", 0.0)
     team.approved(make_rows(1))
     serving = team.ws.serving()
     serving.follow()

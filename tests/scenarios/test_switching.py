@@ -57,6 +57,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_route(team, make_rows, monke
         return load(home, model, number)
 
     monkeypatch.setattr(resident, "ready", broken)
+    monkeypatch.setattr(resident, "FIRST_PAUSE_SECONDS", 0.0)
     team.approved(make_rows(2))
     with pytest.raises(type(trouble)):
         serving.follow()

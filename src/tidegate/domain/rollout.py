@@ -93,6 +93,9 @@ class Tally(Frozen):
     candidate_bands: tuple[int, ...] = ()
     matched: tuple[int, int] | None = None  # pairs whose bad answer is the candidate's, champion's
     champion_failures: int = 0  # it raised where the candidate, asked in its place, did not
+    #: Requests of the champion, of the candidate: where a splitter outside sent them, and the
+    #: champion failed some.
+    answers: tuple[int, int] | None = None
     champion_only: int = 0
     candidate_only: int = 0
     both_first_bad: int = 0
@@ -145,7 +148,13 @@ class Tally(Frozen):
 
     @property
     def failures(self) -> float:
-        """Requests that the candidate failed, beyond what its share of the champion's would be."""
+        """Requests that the candidate failed, beyond what its share of the champion's would be.
+
+        Where a splitter outside sent the requests, its share is that of the requests that came.
+        """
+        if self.answers is not None:
+            theirs, ours = self.answers
+            return self.candidate_failures - self.champion_failures * ours / max(1, theirs)
         return self._beyond(self.candidate_failures, self.champion_failures)
 
     def _beyond(self, ours: int, theirs: int) -> float:

@@ -64,6 +64,12 @@ class Reader:
         rows = self._connection.execute(wanted.order_by(table.c.first_seq))
         return [_document(type_, row.body, row.digest) for row in rows]
 
+    def ids(self, type_: type[Frozen]) -> list[str]:
+        """The ids of every document of a type, in the order they were first written."""
+        table = tables.documents
+        wanted = sa.select(table.c.id).where(table.c.kind == KINDS[type_].name)
+        return list(self._connection.execute(wanted.order_by(table.c.first_seq)).scalars())
+
     def evidence(self, digest_: str) -> Evidence:
         """A stage's evidence; raises IntegrityError where it is missing or altered."""
         table = tables.evidence
@@ -102,6 +108,12 @@ class Reader:
         """How many events there are."""
         found: int | None = self._connection.execute(sa.select(tables.ledger_head.c.size)).scalar()
         return found or 0
+
+    def last_of(self, model: str) -> int:
+        """The number of the last event of a model, 0 before the first."""
+        table = tables.events
+        wanted = sa.select(sa.func.max(table.c.seq)).where(table.c.model == model)
+        return self._connection.execute(wanted).scalar() or 0
 
     def root(self) -> str:
         """The Merkle root over all events, in hex."""

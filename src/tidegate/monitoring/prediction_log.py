@@ -7,14 +7,15 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
 import sqlalchemy as sa
 
 from tidegate.domain.answer import Answer
-from tidegate.domain.errors import Conflict, DataError, NotFound
+from tidegate.domain.errors import TidegateError
 from tidegate.domain.rollout import Places
+from tidegate.monitoring.labels import fitted
+from tidegate.monitoring.text import as_json
 from tidegate.store.database import Database
 from tidegate.store.tables import labels as _labels
 from tidegate.store.tables import predictions as _predictions
@@ -24,8 +25,6 @@ PORTION = 500
 #: Rows of one statement, powers of two: a connection keeps every statement that it has seen, and of
 #: any number of rows they would be hundreds. SQLite takes 32,766 values.
 _AT_ONCE = tuple(2**power for power in range(9, -1, -1))
-#: Dates as text; numbers of an array as numbers.
-_JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SERIALIZE_NUMPY
 
 #: An answer as the log keeps it: what ``Logged`` holds, in its order.
 Row = tuple[Any, ...]
@@ -75,6 +74,15 @@ class Labelled:
     features: str = "{}"
 
 
+class Told(NamedTuple):
+    """Labels that were kept, in the order they were given, and why others were not, by request id;
+    for ``unknown`` of these there is no answer in the log."""
+
+    kept: list[Labelled]
+    refused: dict[str, TidegateError]
+    unknown: int
+
+
 @dataclass(frozen=True)
 class Counts:
     """How many answers a model gave, and how many of them have a label."""
@@ -108,52 +116,39 @@ class PredictionLog:
                     at += many
 
     def label(self, request_id: str, label: Any, *, at: str) -> Labelled:
-        """What came true for one request; see ``label_many``."""
-        return self.label_many({request_id: label}, at=at)[0]
+        """What came true for one request; raises why it cannot be kept, see ``label_many``."""
+        told = self.label_many({request_id: label}, at=at)
+        for problem in told.refused.values():
+            raise problem
+        return told.kept[0]
 
     def label_many(
-        self, labels: Mapping[str, Any], *, at: str, model: str | None = None
-    ) -> list[Labelled]:
-        """What came true, by request id; all are kept, or none. ``model``: whose answers they are.
+        self, labels: Mapping[str, Any], *, at: str, model: str | None = None, whole: bool = False
+    ) -> Told:
+        """What came true, by request id; one that cannot be kept is refused, and the others are.
 
-        A label takes the type of the answer it belongs to: "7" for an answer 7 is 7. The same
-        label twice is one. Raises NotFound for a request that is unknown, or another model's,
-        Conflict where another label stands, DataError for a label that no answer of the model can
-        equal.
+        A label takes the type of the answer it belongs to: "7" for an answer 7 is 7; ``whole``:
+        classes are whole numbers, though floats. An answer that is no number, null, takes any. The
+        same label twice is one. Refused with NotFound is what belongs to no answer, or to another
+        model's than ``model``'s, with Conflict what is not the label that stands, with DataError
+        what no answer of the model can equal.
         """
+        refused: dict[str, TidegateError] = {}
         with self._database.write() as connection:
             rows = {row.request_id: row for row in self._rows(connection, list(labels))}
             new = []
             for request_id, label in labels.items():
                 row = rows.get(request_id)
-                if row is None:
-                    raise NotFound(
-                        "there is no answer '{request}' in the log",
-                        do="give the request_id that came with the answer",
-                        request=request_id,
-                    )
-                if model is not None and row.model != model:
-                    raise NotFound(
-                        "answer '{request}' was given by model '{other}', not by '{model}'",
-                        do="tell what came true to the model that answered; nothing was changed",
-                        request=request_id,
-                        other=row.model,
-                        model=model,
-                    )
-                told = as_json(_alike(request_id, label, json.loads(row.prediction)))
-                if row.label is not None and row.label != told:
-                    raise Conflict(
-                        "answer '{request}' was labelled {label} already",
-                        do="a label stands; nothing was changed",
-                        request=request_id,
-                        label=row.label,
-                    )
-                if row.label is None:
+                told = fitted(request_id, label, row, model, whole=whole)
+                if isinstance(told, TidegateError):
+                    refused[request_id] = told
+                elif row is not None and row.label is None:
                     new.append({"prediction_id": row.id, "label": told, "at": at})
             if new:
                 connection.execute(sa.insert(_labels), new)
-            kept = {row.request_id: row for row in self._rows(connection, list(labels))}
-        return [_labelled(kept[request_id]) for request_id in labels]
+            there = [request_id for request_id in labels if request_id not in refused]
+            kept = {row.request_id: row for row in self._rows(connection, there)}
+        return Told([_labelled(kept[one]) for one in there], refused, len(labels) - len(rows))
 
     def labelled(
         self,
@@ -289,48 +284,3 @@ def _labelled(row: sa.Row[Any]) -> Labelled:
         key=row.key,
         features=row.features,
     )
-
-
-def _alike(request_id: str, label: Any, prediction: Any) -> Any:
-    """``label`` in the type of ``prediction``, so that equal things compare equal."""
-    try:
-        if isinstance(prediction, bool):
-            fits = {"true": True, "1": True, "false": False, "0": False}
-            return fits[str(label).lower()]
-        if isinstance(prediction, str) and isinstance(label, (str, int, float)):
-            return str(label)
-        if isinstance(prediction, int) and not isinstance(label, bool):
-            return int(label) if isinstance(label, str) else _whole(label)
-        if isinstance(prediction, float) and not isinstance(label, bool):
-            number = float(label)
-            if math.isfinite(number):
-                return number
-    except (KeyError, TypeError, ValueError, OverflowError):
-        pass
-    raise DataError(
-        "the label {label} of answer '{request}' is not of the kind of the answer {prediction}",
-        do="give what came true as the model would have answered it",
-        label=repr(label),
-        request=request_id,
-        prediction=repr(prediction),
-    )
-
-
-def _whole(number: Any) -> int:
-    if int(number) != number:
-        raise ValueError
-    return int(number)
-
-
-def as_json(value: Any) -> str:
-    """``value`` as JSON; dates as text, and NaN and infinity, which JSON does not know, as null."""
-    try:
-        return orjson.dumps(value, default=str, option=_JSON).decode()
-    except TypeError:  # whole numbers beyond 64 bits, and halves of characters
-        return json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, default=str)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from tidegate.domain.answer import Shadowed
-from tidegate.monitoring.prediction_log import PORTION, Labelled, as_json
+from tidegate.monitoring.prediction_log import PORTION, Labelled
+from tidegate.monitoring.text import as_json
 from tidegate.store.database import Database
 from tidegate.store.tables import labels as _labels
 from tidegate.store.tables import predictions as _predictions
@@ -24,19 +25,22 @@ class Twin:
     failed: bool
 
 
-def write(database: Database, shadows: Sequence[Shadowed]) -> None:
-    """Keep these answers, all or none.
+def write(database: Database, shadows: Sequence[Shadowed]) -> int:
+    """Keep these answers, all or none; gives how many came too late and were left out.
 
-    What comes after the label of its request is left out: labels are judged in the order they are
+    That is what comes after the label of its request: labels are judged in the order they are
     told, and one that was judged without its pair must not have another one later.
     """
+    late = 0
     with database.write() as connection:
         for at in range(0, len(shadows), PORTION):
             some = shadows[at : at + PORTION]
             told = set(connection.execute(_told([one.request_id for one in some])).scalars())
             rows = [_row(one) for one in some if one.request_id not in told]
+            late += len(some) - len(rows)
             if rows:
                 connection.execute(sa.insert(_shadows), rows)
+    return late
 
 
 def failures(database: Database, update_id: str) -> int:

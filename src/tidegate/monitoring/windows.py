@@ -22,8 +22,11 @@ class Window(Frozen):
 
 
 def windows(task: Task, labelled: Iterable[Labelled], rows: int) -> list[Window]:
-    """Windows of ``rows`` labels, oldest first; the last one may hold fewer."""
-    left = iter(labelled)
+    """Windows of ``rows`` labels, oldest first; the last one may hold fewer.
+
+    An answer that is no number, null, has no error and is left out.
+    """
+    left = (answer for answer in labelled if answer.prediction is not None)
     return [
         Window(
             from_=part[0].at,

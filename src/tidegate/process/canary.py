@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -14,13 +13,14 @@ from tidegate.domain.metrics import losses
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Release, ReleaseStatus
 from tidegate.domain.segments import segments_of
-from tidegate.monitoring import shadow_log
-from tidegate.monitoring.prediction_log import Labelled, PredictionLog
+from tidegate.monitoring import events, shadow_log
+from tidegate.monitoring.prediction_log import Labelled
 from tidegate.monitoring.shadow_log import Twin
 from tidegate.process.home import Home
+from tidegate.process.remembered import Remembered
 from tidegate.process.unlabelled import with_unlabelled
 from tidegate.release.controller import apply, decide
-from tidegate.release.counting import record, record_pair, with_failures
+from tidegate.release.counting import record, record_pair, with_answers, with_failures
 from tidegate.release.entities import FirstPerEntity
 from tidegate.release.evidence import harm
 from tidegate.release.matching import Matching
@@ -37,7 +37,7 @@ def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = Fals
     late = late and release.status is ReleaseStatus.PROMOTED
     if not spec.trains or not (release.under_way or late):
         return _settle(home, spec, release)
-    before, kept = release, _KEPT.setdefault(home.log, {}).pop(release.update, None)
+    before, kept = release, JUDGED.take(home.log, spec.model, release.update)
     if kept is not None and kept.saved == release:
         known, release = kept.known, kept.judged
         answers = home.log.labelled(spec.model, update_id=release.update, after=release.labels_seen)
@@ -52,8 +52,8 @@ def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = Fals
         if not (release.under_way or late):
             return release
     if spec.policy.rollout.maturity_minutes is None:
-        _KEPT[home.log][release.update] = _Kept(before, release, known)
-    release = with_failures(release, _failures(home, release))
+        JUDGED.put(home.log, spec.model, release.update, _Kept(before, release, known))
+    release = _with_failures(home, spec, release)
     release = _settle(home, spec, with_unlabelled(home, spec, release))
     if late:
         found = harm(release, spec.policy.rollout)
@@ -97,14 +97,18 @@ def _paired(
     return shadow_log.with_twins(home.database, answers)
 
 
-def _failures(home: Home, release: Release) -> dict[tuple[int, str], int]:
-    """Failed requests by step and arm; the candidate's in its shadow among them."""
+def _with_failures(home: Home, spec: ModelSpec, release: Release) -> Release:
+    """The release with failed requests counted; the candidate's in its shadow among them."""
     found = home.log.failures(release.update)
     if release.shadowed:
         found[0, "candidate"] = shadow_log.failures(home.database, release.update)
         # In the shadow nobody could stand in for the champion, so it has none there.
         found.pop((0, "champion"), None)
-    return found
+    release = with_failures(release, found)
+    if spec.policy.rollout.shares_known or not any(arm == "champion" for _, arm in found):
+        return release
+    # How many of the champion's would have been the candidate's: by the share that came.
+    return with_answers(release, events.answered(home.database, release.update))
 
 
 def is_bad(spec: ModelSpec, release: Release, answer: Labelled) -> bool:
@@ -159,10 +163,8 @@ class _Kept(NamedTuple):
     known: _Known
 
 
-#: By log and update: so that the labels of a release are read once, and not at each new one. Where
-#: it is not at hand, or the record went on without it, all are read again to the same end. Whoever
-#: judges takes it out meanwhile, so no two threads share it.
-_KEPT: WeakKeyDictionary[PredictionLog, dict[str, _Kept]] = WeakKeyDictionary()
+#: So that the labels of a release are read once, and not at each new one.
+JUDGED = Remembered[_Kept]()
 
 
 def _told(home: Home, spec: ModelSpec, release: Release) -> Iterator[Labelled]:

@@ -1,21 +1,50 @@
 """Judges what is on traffic, whenever something new is known of it."""
 
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
 from tidegate.domain.errors import Conflict
 from tidegate.domain.rollout import Deployment
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
+from tidegate.ledger.journal import Journal
+from tidegate.process.canary import JUDGED
 from tidegate.process.home import Home
 from tidegate.process.runner import Watcher, run
+from tidegate.process.unlabelled import COUNTED
+from tidegate.process.watch import SEEN
+
+
+class _Looked(NamedTuple):
+    """What was found when the record had this size: the updates on traffic, and those that have
+    ended, which stay so."""
+
+    size: int
+    ended: frozenset[str]
+    on_traffic: list[Update]
+
+
+#: Judging goes label by label, and no label makes the record grow.
+_LOOKED: WeakKeyDictionary[Journal, _Looked] = WeakKeyDictionary()
 
 
 def on_traffic(home: Home, model: str | None = None) -> list[Update]:
-    """Updates, of one model or of all, whose versions meet real traffic, or did until just now."""
+    """Updates, of one model or of all, whose versions meet real traffic, or did until just now, or
+    will once another one's has ended."""
+    known = _LOOKED.get(home.journal, _Looked(-1, frozenset(), []))
     with home.journal.read() as reader:
-        return [
-            update
-            for update in reader.all(Update, model)
-            if update.outcome is None and update.stage in (Stage.RELEASE, Stage.OBSERVE)
-        ]
+        size = reader.size()
+        if size != known.size:
+            ids = [one for one in reader.ids(Update) if one not in known.ended]
+            found = [update for one in ids if (update := reader.get(Update, one)) is not None]
+            ended = known.ended | {update.id for update in found if update.outcome is not None}
+            there = [update for update in found if update.outcome is None and _meets(update)]
+            known = _LOOKED[home.journal] = _Looked(size, ended, there)
+    return [update for update in known.on_traffic if model in (None, update.model)]
+
+
+def _meets(update: Update) -> bool:
+    return update.stage in (Stage.RELEASE, Stage.OBSERVE)
 
 
 def any_on_traffic(home: Home) -> bool:
@@ -32,7 +61,11 @@ def judge(home: Home, model: str | None = None, watch: Watcher | None = None) ->
     One that cannot be judged leaves the others to be: its problem is raised when they are done.
     """
     problems: list[Exception] = []
-    for update in on_traffic(home, model):
+    found = on_traffic(home, model)
+    live = {update.id for update in found}
+    for memory in (JUDGED, COUNTED, SEEN):
+        memory.forget_but(home.log, live, model)
+    for update in found:
         try:
             run(home, update.id, watch)
         except Conflict:

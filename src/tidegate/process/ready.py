@@ -49,7 +49,12 @@ def ready(home: Home, model: str, number: int) -> Ready:
         )
     restored = restore(home.objects, manifest).predictor()
     predictor = as_served(restored, cleared.spec, cleared.cleaning)
-    served = _warmed(Served(number, predictor, version.params))
+    classes = manifest.structure.architecture.get("classes")
+    served = _warmed(
+        Served(
+            number, predictor, version.params, classes=None if classes is None else tuple(classes)
+        )
+    )
     if cleared.golden is None:
         return Ready(
             served, say("no golden requests are kept of version {version}", version=version.name)

@@ -1,15 +1,18 @@
 """Versions that are loaded in this process, and a word on those that cannot be."""
 
+import copy
 import ctypes
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
-from tidegate.domain.errors import TidegateError
+from tidegate.domain.errors import StorageError, TidegateError
 from tidegate.domain.messages import Message, say
 from tidegate.domain.predictor import Predictions
 from tidegate.domain.rollout import ServingNote
@@ -18,6 +21,10 @@ from tidegate.process.ready import ready
 from tidegate.release.route import Served
 
 _LOG = logging.getLogger("tidegate")
+
+#: How long after a version was refused it is tried again: so long at first, twice as long each
+#: time, and at most so long. A load takes minutes of a large model, and the machine from answers.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 
 
 class Resident:
@@ -30,6 +37,7 @@ class Resident:
         self._home = home
         self._served: dict[tuple[str, int], Served] = {}
         self._notes: dict[tuple[str, int], ServingNote] = {}
+        self._troubles: dict[tuple[str, int], _Trouble] = {}
         self._let_go = threading.Event()
 
     @property
@@ -38,26 +46,49 @@ class Resident:
         return [note for _, note in sorted(self._notes.copy().items())]
 
     def load(self, model: str, number: int | None) -> Served | None:
-        """The version, ready to answer; raises what ``ready`` raises, and keeps a note of it."""
+        """The version, ready to answer; raises what ``ready`` raises, and keeps a note of it.
+
+        One that was refused is tried again after a pause, longer each time, and at once where the
+        record says something new of its model; until then what was raised is raised again.
+        """
         if number is None:
             return None
         if (model, number) not in self._served:
+            with self._home.journal.read() as reader:
+                said = reader.last_of(model)
+            trouble = self._troubles.get((model, number))
+            if trouble is not None and trouble.said == said and time.monotonic() < trouble.again:
+                raise trouble.anew()
             try:
                 made = ready(self._home, model, number)
             except Exception as problem:
+                self._troubled((model, number), problem, said)
                 self._note(model, number, _refusal(f"{model}@{number}", problem), refused=True)
                 raise
             finally:
                 self._let_go.set()  # of what was read on the way
+            self._troubles.pop((model, number), None)
             self._note(model, number, made.note, refused=False)
             weakref.finalize(made.served, self._let_go.set).atexit = False
             self._served[model, number] = made.served
         return self._served[model, number]
 
+    def _troubled(self, at: tuple[str, int], problem: Exception, said: int) -> None:
+        if isinstance(problem, StorageError):
+            return  # the store is at fault; when it is back, so is the version
+        before = self._troubles.get(at)
+        pause = FIRST_PAUSE_SECONDS
+        if before is not None and before.said == said:
+            pause = min(2 * before.pause, LONGEST_PAUSE_SECONDS)
+        again = time.monotonic() + pause
+        self._troubles[at] = _Trouble(_bare(problem), said, pause, again)
+
     def keep(self, model: str, live: Collection[int | None]) -> None:
         """Let go of all versions of a model but these."""
         self._served = {at: one for at, one in self._served.items() if _lives(at, model, live)}
         self._notes = {at: one for at, one in self._notes.items() if _lives(at, model, live)}
+        troubles = self._troubles.items()
+        self._troubles = {at: one for at, one in troubles if _lives(at, model, live)}
 
     def tidy(self) -> None:
         """Give memory back to the system where a load, or the last request of a version, has let go
@@ -75,6 +106,28 @@ class Resident:
         if note != self._notes.get((model, number)):
             self._notes[model, number] = note
             _LOG.log(logging.ERROR if refused else logging.WARNING, "%s", text)
+
+
+class _Trouble(NamedTuple):
+    """Why a version was refused, when the record's last word on its model was event ``said``, and
+    when, ``pause`` seconds later, it is tried again."""
+
+    problem: Exception
+    said: int
+    pause: float
+    again: float
+
+    def anew(self) -> Exception:
+        """The problem, to be raised: raised itself, it would hold on to whoever asked."""
+        return _bare(self.problem)
+
+
+def _bare(problem: Exception) -> Exception:
+    """A problem without the frames that it came through, which hold what was loaded in them."""
+    try:
+        return copy.copy(problem)
+    except Exception:  # one that is made in a way of its own
+        return RuntimeError(f"{type(problem).__name__}: {problem}")
 
 
 @dataclass(frozen=True)

@@ -4,50 +4,33 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
-from tidegate.domain.answer import Answer, Asked
-from tidegate.domain.errors import Conflict, StorageError
+from tidegate.domain.answer import Answer, Asked, Shadowed
+from tidegate.domain.errors import Busy, Conflict, StorageError
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, ServingNote
 from tidegate.domain.update import Update
 from tidegate.monitoring import shadow_log
 from tidegate.monitoring.log_writer import LogWriter
-from tidegate.monitoring.prediction_log import Labelled, Logged
+from tidegate.monitoring.prediction_log import Logged, Told
 from tidegate.process.home import Home
 from tidegate.process.judging import any_on_traffic, judge
 from tidegate.process.loading import load_version
 from tidegate.process.resident import Fails, Resident
 from tidegate.process.runner import Watcher
+from tidegate.process.signature import Signature, signature_of
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway
 from tidegate.release.route import Route, Served, no_version
 from tidegate.release.shadow import Shadow
 
 _THREADS = 4
-
-
-class Input(NamedTuple):
-    """A column that rows must have: of numbers or of texts, or of vectors of ``width``."""
-
-    name: str
-    numeric: bool
-    width: int | None = None
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What the version in production takes, and its classes, or None where it answers numbers."""
-
-    version: int
-    adapter: str
-    inputs: list[Input]
-    classes: list[Any] | None
 
 
 class Serving:
@@ -59,7 +42,7 @@ class Serving:
         #: Whether a version is on traffic, or was until just now.
         self.on_traffic = False
         #: Asks candidates in the shadow, off the request path.
-        self.shadow = Shadow(lambda told: shadow_log.write(home.database, told))
+        self.shadow = Shadow(self._shadowed)
         self._gateway = Gateway(sink=self._written, shadow=self.shadow.put)
         self._resident = Resident(home)
         self._signatures: dict[str, Signature] = {}
@@ -170,23 +153,42 @@ class Serving:
         if number is None:
             raise no_version(model)
         fitted = load_version(self._home, model, number)
-        transform = fitted.transform
-        numeric = {feature.name for feature in transform.numeric}
-        widths = {feature.name: feature.width for feature in transform.embeddings}
-        inputs = [Input(name, name in numeric, widths.get(name)) for name in transform.columns]
-        classes = fitted.state.architecture.get("classes")
-        self._signatures[model] = Signature(number, adapter, inputs, classes)
+        self._signatures[model] = signature_of(number, adapter, fitted)
         return self._signatures[model]
 
-    def feedback(self, model: str, labels: Mapping[str, Any]) -> list[Labelled]:
-        """What came true, by request id. What is on traffic is judged, and ended where it must."""
+    def feedback(self, model: str, labels: Mapping[str, Any]) -> Told:
+        """What came true, by request id. What is on traffic is judged, and ended where it must.
+
+        Each label is kept or refused by itself; where none could be kept, the first one's problem
+        is raised. Raises Busy where the log is behind, so that an answer may be missing still.
+        """
         self._check_served(model)
         self.shadow.flush()  # what is told of may not be written yet
-        self.writer.flush()
-        answers = self._home.log.label_many(labels, at=self._home.journal.now(), model=model)
-        if self._judges:
+        behind = not self.writer.flush()
+        told = self._home.log.label_many(
+            labels, at=self._home.journal.now(), model=model, whole=self._whole(model)
+        )
+        none_kept = bool(told.refused) and not told.kept
+        if self._judges and not none_kept:
             self.tend(model)
-        return answers
+        if behind and told.unknown:
+            raise Busy(
+                "{count} of the labels belong to no answer in the log, and {waiting} answers wait "
+                "to be written to it",
+                do="send the same labels again in a little while; the others are kept, and count "
+                "once",
+                count=told.unknown,
+                waiting=self.writer.waiting,
+            )
+        if none_kept:
+            raise next(iter(told.refused.values()))
+        return told
+
+    def _whole(self, model: str) -> bool:
+        """Whether a model's classes are floats, and whole numbers all of them."""
+        route = self.routed(model)
+        known = route.champion.classes if route is not None and route.champion else None
+        return bool(known) and all(isinstance(c, float) and c.is_integer() for c in known or ())
 
     def _check_served(self, model: str) -> None:
         """Raise Conflict for a model whose parameters are kept here and answer elsewhere."""
@@ -266,6 +268,10 @@ class Serving:
             raise
         except Exception as problem:
             return replace(route, shadow=Served(release.candidate, Fails(problem)))
+
+    def _shadowed(self, told: list[Shadowed]) -> None:
+        # What comes after its label makes no pair.
+        self.shadow.dropped += shadow_log.write(self._home.database, told)
 
     def _written(self, asked: Asked, answers: list[Answer]) -> None:
         at = self._home.journal.now()

@@ -2,14 +2,13 @@
 
 import json
 from bisect import bisect_left
-from weakref import WeakKeyDictionary
 
 from tidegate.domain.metrics import Task
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Release
 from tidegate.monitoring import events
-from tidegate.monitoring.prediction_log import PredictionLog
 from tidegate.process.home import Home
+from tidegate.process.remembered import Remembered
 from tidegate.release.counting import with_events
 from tidegate.release.entities import FirstEvents
 from tidegate.release.signals import band_of
@@ -19,10 +18,9 @@ def with_unlabelled(home: Home, spec: ModelSpec, release: Release) -> Release:
     """The release with slow answers and bands of answers counted, where policy counts them."""
     if not release.slow_above and not release.bands:
         return release
-    kept = _COUNTED.setdefault(home.log, {})
-    counted = kept.pop(release.update, None) or _Counted(spec, release)
+    counted = COUNTED.take(home.log, spec.model, release.update) or _Counted(spec, release)
     counted.bring_on(home, release)
-    kept[release.update] = counted
+    COUNTED.put(home.log, spec.model, release.update, counted)
     if release.slow_above:
         release = with_events(release, "slow", counted.slow.counts, counted.limits)
     if release.bands:
@@ -55,6 +53,5 @@ class _Counted:
             self._after = one.id
 
 
-#: By log and update: what is counted already is not read again. Whoever counts takes it out
-#: meanwhile, so no two threads share it.
-_COUNTED: WeakKeyDictionary[PredictionLog, dict[str, _Counted]] = WeakKeyDictionary()
+#: What is counted already is not read again.
+COUNTED = Remembered[_Counted]()

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Known, Release
-from tidegate.monitoring.prediction_log import Labelled, PredictionLog
+from tidegate.monitoring.prediction_log import Labelled
 from tidegate.process.canary import catch_up, is_bad
 from tidegate.process.home import Home
+from tidegate.process.remembered import Remembered
 from tidegate.release.entities import FirstPerEntity
 from tidegate.release.watch import watch_e_value
 
@@ -21,7 +21,7 @@ def known_before(home: Home, spec: ModelSpec, release: Release) -> Known | None:
     was none."""
     if release.champion is None or not spec.trains:
         return None
-    seen = _Seen(release.update)
+    seen = _Seen()
     seen.take(spec, release, home.log.newest_labelled(spec.model, release.champion, limit=_MOST))
     return seen.known
 
@@ -33,15 +33,13 @@ def watched(home: Home, spec: ModelSpec, release: Release) -> tuple[Release, Kno
     begins where the first stands, so the release's alpha covers both.
     """
     late = catch_up(home, spec, release, late=True)
-    seen = _SEEN.setdefault(home.log, {}).pop(spec.model, None)
-    if seen is None or seen.update != release.update:
-        seen = _Seen(release.update)
+    seen = SEEN.take(home.log, spec.model, release.update) or _Seen()
     answers = home.log.labelled(
         spec.model, version=release.candidate, after=max(seen.seq, release.labels_seen)
     )
     # In its canary an answer names the release; what its operators ask it by name is no traffic.
     seen.take(spec, release, (a for a in answers if a.update_id is None and a.arm == "champion"))
-    _SEEN[home.log][spec.model] = seen
+    SEEN.put(home.log, spec.model, release.update, seen)
     found = late.harm * watch_e_value(release.before, seen.known, spec.policy.observe.margin)
     return late.model_copy(update={"harm": found}), seen.known
 
@@ -50,7 +48,6 @@ def watched(home: Home, spec: ModelSpec, release: Release) -> tuple[Release, Kno
 class _Seen:
     """Labelled answers of a version, an entity's first one counted."""
 
-    update: str
     seq: int = 0
     known: Known = field(default_factory=Known)
     entities: FirstPerEntity = field(default_factory=FirstPerEntity)
@@ -67,6 +64,5 @@ class _Seen:
         self.known = Known(labels=labels, bad=bad)
 
 
-#: By log and model: so that the labels are read once. Where it is not at hand, all are read again
-#: to the same end; whoever watches takes it out meanwhile, so no two threads share it.
-_SEEN: WeakKeyDictionary[PredictionLog, dict[str, _Seen]] = WeakKeyDictionary()
+#: So that the labels are read once.
+SEEN = Remembered[_Seen]()

@@ -96,6 +96,14 @@ def with_failures(release: Release, failures: Mapping[tuple[int, str], int]) -> 
     return release
 
 
+def with_answers(release: Release, answers: Mapping[tuple[int, str], int]) -> Release:
+    """The release with the requests that came to each arm at each step, as the log counts them."""
+    for step, tally in enumerate(release.tallies):
+        both = answers.get((step, "champion"), 0), answers.get((step, "candidate"), 0)
+        release = _with_tally(release, step, tally.model_copy(update={"answers": both}))
+    return release
+
+
 def with_events(
     release: Release, kind: str, counts: Mapping[tuple[int, str], Sequence[int]], length: int
 ) -> Release:

@@ -7,6 +7,8 @@ from hashlib import blake2b
 _BITS, _HASHES = 16, 11
 #: Entities seen last that are known at a glance: most requests come from few users.
 _RECENT = 16_384
+#: Longer keys are known by their hash alone: a key of a request may have a thousand characters.
+_LONG = 64
 
 
 class FirstPerEntity:
@@ -30,12 +32,14 @@ class FirstPerEntity:
 
     def first(self, key: str) -> bool:
         """Whether ``key`` was not given before; from now on it was."""
+        if len(key) > _LONG:
+            key = _hash(key).hex()
         if key in self._recent:
             return False
         if len(self._recent) >= _RECENT:
             self._recent.clear()
         self._recent.add(key)
-        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        digest = _hash(key)
         start, stride = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big") | 1
         new = False
         for number in range(_HASHES):
@@ -43,6 +47,10 @@ class FirstPerEntity:
             new |= not self._bits[byte] >> bit & 1
             self._bits[byte] |= 1 << bit
         return new
+
+
+def _hash(key: str) -> bytes:
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class FirstEvents:

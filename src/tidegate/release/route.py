@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 from tidegate.domain.answer import Arm, Asked, Floats
 from tidegate.domain.errors import Conflict, DataError
@@ -21,7 +21,8 @@ class Served:
     """A version that is loaded and ready to answer; ``params`` is the id of its parameters.
 
     ``inputs`` are its columns where all of them are numbers: rows then need no frame. ``quick``:
-    an answer takes less time than handing the rows to another thread.
+    an answer takes less time than handing the rows to another thread. ``classes``: those that it
+    knows, where it answers any.
     """
 
     version: int
@@ -29,6 +30,7 @@ class Served:
     params: str = ""
     inputs: tuple[str, ...] | None = None
     quick: bool = False
+    classes: tuple[Any, ...] | None = None
 
     def of_numbers(self, block: Floats) -> Predictions:
         """Predictions for ``inputs`` as one array."""

@@ -13,10 +13,11 @@ from starlette.types import Receive, Scope, Send
 from tidegate import __version__
 from tidegate.apps.gateway.metrics import Metrics
 from tidegate.apps.gateway.requests import document, request_of, rows_of
-from tidegate.apps.gateway.responses import datatype, response_of, versions_of
+from tidegate.apps.gateway.responses import datatype, refused_labels, response_of, versions_of
 from tidegate.apps.http.body import whole_body
 from tidegate.apps.http.errors import not_allowed, nothing_here
 from tidegate.apps.http.logs import of_answers
+from tidegate.apps.http.problems import language_of
 from tidegate.apps.http.protocol import UNDER_WAY, WHOLE
 from tidegate.apps.http.refusing import refuse
 from tidegate.domain.answer import Answer, Arm, Asked
@@ -114,14 +115,17 @@ class GatewayApp:
         ]
         return orjson.dumps({"answers": told}), [_JSON, _versions(answers)]
 
-    async def _feedback(self, name: str, body: bytes, _headers: Headers) -> Reply:
+    async def _feedback(self, name: str, body: bytes, headers: Headers) -> Reply:
         labels = document(body).get("labels")
         if not isinstance(labels, dict) or not labels:
             raise WrongUsage(
                 "the request has no labels", do='give "labels": what came true, by request id'
             )
-        kept = await asyncio.to_thread(self._of_process().feedback, name, labels)
-        return orjson.dumps({"labelled": len(kept)}), [_JSON]
+        told = await asyncio.to_thread(self._of_process().feedback, name, labels)
+        reply: dict[str, Any] = {"labelled": len(told.kept)}
+        if told.refused:
+            reply["refused"] = refused_labels(told.refused, language_of(headers))
+        return orjson.dumps(reply), [_JSON]
 
     # What is told
 

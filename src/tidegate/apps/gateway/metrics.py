@@ -88,7 +88,8 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
         self._dropped = Gauge(
-            "tidegate_shadow_dropped", "Rows that a candidate in the shadow was not asked.",
+            "tidegate_shadow_dropped",
+            "Rows that a candidate in the shadow was not asked, or answered after their label.",
             registry=self._registry,
         )  # fmt: skip
         self._stale = Gauge(

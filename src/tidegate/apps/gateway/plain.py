@@ -78,4 +78,4 @@ def plain_bytes(tensors: list[dict[str, Any]], tail: bytes) -> Asked | None:
     ):
         return None
     block = np.frombuffer(tail, NUMBERS[kind]).reshape(len(names), rows).T
-    return Asked(names, rows, block=block.astype(np.float64))
+    return None if np.isinf(block).any() else Asked(names, rows, block=block.astype(np.float64))

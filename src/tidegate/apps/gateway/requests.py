@@ -1,6 +1,7 @@
 """Requests of the Open Inference Protocol v2, and rows by name: read, and checked by hand."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -9,7 +10,7 @@ import orjson
 import polars as pl
 
 from tidegate.apps.gateway.plain import plain_block, plain_bytes, plain_row
-from tidegate.apps.gateway.tensors import NUMBERS, RANGES, check_range, decoded
+from tidegate.apps.gateway.tensors import NUMBERS, RANGES, check_finite, check_range, decoded
 from tidegate.domain.answer import Asked
 from tidegate.domain.errors import DataError, WrongUsage
 
@@ -198,7 +199,7 @@ def _whole(tensor: dict[str, Any], data: Any, inputs: tuple[str, ...] | None) ->
         return None
     if tensor["datatype"] not in NUMBERS:
         return None
-    values = np.asarray(_values(tensor, data), np.float64)
+    values = np.asarray(_values(tensor, data, inputs), np.float64)
     return Asked(inputs, shape[0], block=values.reshape(shape))
 
 
@@ -214,14 +215,17 @@ def _asked(tensors: list[dict[str, Any]], names: tuple[str, ...], data: list[Any
     return Asked.of(pl.DataFrame(series))
 
 
-def _values(tensor: dict[str, Any], data: Any) -> Any:
-    """All values of a tensor, row by row: as many, and of such a kind, as it says."""
+def _values(tensor: dict[str, Any], data: Any, columns: Sequence[str] | None = None) -> Any:
+    """All values of a tensor, row by row: as many, and of such a kind, as it says. ``columns``:
+    what it holds side by side, where that is not one column."""
     values = data
     if isinstance(data, list):
         if len(tensor["shape"]) == 2:
             values = _unnested(data, tensor["shape"][1])
         _check_kinds(tensor, values)
     _check_count(tensor, len(values))
+    if isinstance(values, np.ndarray):
+        check_finite(values, columns or [tensor["name"]] * math.prod(tensor["shape"][1:]))
     return values
 
 

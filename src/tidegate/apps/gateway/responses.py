@@ -1,6 +1,6 @@
-"""Answers as responses of the Open Inference Protocol v2."""
+"""Answers as responses of the Open Inference Protocol v2, and labels that were refused."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -8,6 +8,8 @@ import orjson
 from tidegate.apps.gateway.requests import Request
 from tidegate.apps.gateway.tensors import encoded
 from tidegate.domain.answer import Answer
+from tidegate.domain.errors import TidegateError
+from tidegate.domain.messages import render
 
 
 def response_of(
@@ -45,6 +47,19 @@ def datatype(classes: list[Any] | None) -> str:
     if classes is None:
         return "FP64"
     return {bool: "BOOL", int: "INT64", float: "FP64"}.get(type(classes[0]), "BYTES")
+
+
+def refused_labels(refused: Mapping[str, TidegateError], lang: str) -> list[dict[str, Any]]:
+    """Why each of these labels was not kept, by the id of its request, in ``lang``."""
+    return [
+        {
+            "request_id": request_id,
+            "status": problem.status,
+            "detail": render(problem.what, problem.values, lang),
+            "do": render(problem.do, problem.values, lang),
+        }
+        for request_id, problem in refused.items()
+    ]
 
 
 def _outputs(answers: Sequence[Answer]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Tensors as bytes: the protocol's binary tensor extension."""
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,22 @@ def check_range(tensor: dict[str, Any], values: list[int | None]) -> None:
                 low=low,
                 high=high,
             )
+
+
+def check_finite(values: np.ndarray[Any, Any], columns: Sequence[str]) -> None:
+    """Raise DataError where one of ``values``, row by row, is infinite; NaN is a missing one.
+
+    JSON has no infinity, and bytes are not to say more than it does.
+    """
+    bad = np.isinf(values)
+    if bad.any():
+        row, column = divmod(int(bad.argmax()), len(columns))
+        raise DataError(
+            "input '{name}' holds an infinite value in row {row}",
+            do="give a finite number, or NaN where it is missing; the first row is row 0",
+            name=columns[column],
+            row=row,
+        )
 
 
 def _texts(name: str, raw: bytes) -> list[str]:

@@ -1,6 +1,8 @@
 """What the gateway says, in Chinese."""
 
 GATEWAY = {
+    "input '{name}' holds an infinite value in row {row}": "输入“{name}”第 {row} 行是无穷大",
+    "give a finite number, or NaN where it is missing; the first row is row 0": "请给有限的数，缺失就给 NaN；第一行是第 0 行",
     "a request's headers hold at most {limit:,} bytes here": "这里的请求头最多 {limit:,} 字节",
     "send fewer or shorter ones": "请发送更少或更短的请求头",
     "send them at once": "请一次发完",

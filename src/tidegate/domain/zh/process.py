@@ -1,6 +1,8 @@
 """What the process say, in Chinese."""
 
 PROCESS = {
+    "{count} of the labels belong to no answer in the log, and {waiting} answers wait to be written to it": "有 {count} 个标签在日志里找不到应答，而还有 {waiting} 个应答等着写入日志",
+    "send the same labels again in a little while; the others are kept, and count once": "请稍后把同样的标签再发一次；其余的已经保留，只算一次",
     "have it approved with: tidegate approve {update} --as NAME": "请让人批准它：tidegate approve {update} --as NAME",
     "make a new version with a full update": "请用全量更新做一个新版本",
     "no golden requests are kept of version {version}": "版本 {version} 没有留下黄金请求",

@@ -52,8 +52,10 @@ def run(case: Case) -> Done | Waiting:
     waits = _waits(case, release, len(first))
     if waits is not None and release.closed_by is None:
         return Waiting(waits)
-    if first:
-        evidence = _compared(case, evidence, first)
+    # One that is no number, null, is a bad answer, and has no error that could be averaged.
+    said = [answer for answer in first if answer.prediction is not None]
+    if said:
+        evidence = _compared(case, evidence, said)
     return _done(case, deployment, late, evidence)
 
 
@@ -77,7 +79,7 @@ def _waits(case: Case, release: Release, labels: int) -> Message | None:
     return None
 
 
-def _compared(case: Case, evidence: ObserveEvidence, first: list[Labelled]) -> ObserveEvidence:
+def _compared(case: Case, evidence: ObserveEvidence, said: list[Labelled]) -> ObserveEvidence:
     """The evidence with the live metric over these labelled answers."""
     update = case.update
     expected = case.earlier(Stage.VALIDATE, ValidateEvidence)
@@ -86,13 +88,13 @@ def _compared(case: Case, evidence: ObserveEvidence, first: list[Labelled]) -> O
     live = observe(
         update.spec.task,
         metric,
-        first,
+        said,
         confidence=update.spec.policy.validation.confidence,
         seed=update.spec.policy.training.seed,
     )
     return evidence.model_copy(
         update={
-            "labels": len(first),
+            "labels": len(said),
             "metric": metric.name,
             "greater_is_better": metric.greater_is_better,
             "live": live,

@@ -1,0 +1,55 @@
+"""Feedback while the log, or the shadow, is behind with what it is about."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tidegate.domain.errors import Busy, DataError, NotFound
+from tidegate.monitoring.prediction_log import Told
+from tidegate.process.serving import Serving
+from tidegate.release.route import Route, Served
+
+
+def serving(told, *, flushed=True):
+    """One that judges nothing, over a log that says this to any labels."""
+    log = SimpleNamespace(label_many=lambda *_, **__: told)
+    journal = SimpleNamespace(now=lambda: "t")
+    made = Serving(SimpleNamespace(log=log, journal=journal), judges=False)
+    made._check_served = lambda _model: None
+    made.writer.flush = lambda: flushed
+    return made
+
+
+UNKNOWN = {"who": NotFound("unknown", do="look")}
+
+
+def test_labels_for_answers_that_wait_to_be_logged_are_asked_for_again():
+    with pytest.raises(Busy, match="again in a little while") as caught:
+        serving(Told([], UNKNOWN, 1), flushed=False).feedback("m", {"who": 1})
+    assert caught.value.status == 503
+    with pytest.raises(Busy, match="1 of the labels"):
+        serving(Told(["kept"], UNKNOWN, 1), flushed=False).feedback("m", {"who": 1, "r": 1})
+
+
+def test_where_the_log_is_behind_and_all_is_there_nothing_is_asked_again():
+    told = Told(["kept"], {"r0": DataError("bad", do="mend")}, 0)
+    assert serving(told, flushed=False).feedback("m", {"r0": 1, "r1": 1}) is told
+
+
+def test_what_is_unknown_to_a_log_that_is_not_behind_is_refused():
+    with pytest.raises(NotFound):
+        serving(Told([], UNKNOWN, 1)).feedback("m", {"who": 1})
+    assert serving(Told(["kept"], UNKNOWN, 1)).feedback("m", {"who": 1, "r": 1}).unknown == 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "whole"),
+    [((0.0, 1.0), True), ((0.5, 1.0), False), ((0, 1), False), (("a", "b"), False), (None, False)],
+)
+def test_labels_are_whole_where_all_classes_are(classes, whole):
+    """Of whole numbers that are no floats, the answer's own type says so."""
+    made, asked = serving(None), []
+    made._home.log.label_many = lambda *_, **how: asked.append(how["whole"]) or Told([], {}, 0)
+    made._gateway.set_route(Route("m", Served(1, None, classes=classes)))
+    made.feedback("m", {"r": 1})
+    assert asked == [whole]

@@ -83,6 +83,20 @@ def test_what_it_says_is_kept_under_the_ids_of_the_answers(kept):
     assert {(one.update_id, one.version, one.failed) for one in told} == {("m-2", 2, False)}
 
 
+def test_who_waits_for_what_was_taken_does_not_wait_for_what_comes_after_it():
+    told, route = [], route_of(Adds(100))
+
+    def keep(rows):
+        told.extend(rows)
+        put(shadow, route, asked(2))  # there is always one more
+
+    shadow = Shadow(keep)
+    put(shadow, route, asked(1))
+    assert shadow.flush(30)
+    assert told[0].prediction == 101
+    shadow._closing = True
+
+
 @pytest.mark.parametrize("quick", [True, False])
 def test_one_that_raises_has_failed_those_rows_and_no_others(kept, quick):
     told, make = kept

@@ -71,7 +71,8 @@ def measured(options: argparse.Namespace, folder: Path, found: dict) -> None:
             if "tidegate" in options.only:
                 found["tidegate"] = arms.tidegate(bench, house)
                 peak = found["tidegate"]["Tidegate, canary"]["64"]["good"]
-                found["added"] = {"rate": peak / 2, **arms.added(bench, house, peak)}
+                bare = found.get("peers", {}).get(arms.BARE.name, {}).get("64")
+                found["added"] = arms.added(bench, house, peak, bare and bare["good"])
             if "rollback" in options.only:
                 found["rollbacks"] = rollback.trials(bench, house, champion, amount.rollbacks)
             house.close()

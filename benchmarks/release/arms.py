@@ -67,8 +67,9 @@ class Bench:
 
 
 @contextmanager
-def serving(bench: Bench, peer: Peer, *arguments: str) -> Iterator[dict]:
-    """The order for a peer that has answered a request; raises Unavailable where it cannot."""
+def serving(bench: Bench, peer: Peer, *arguments: str) -> Iterator[tuple[dict, int]]:
+    """The order for a peer that has answered a request, and its process; raises Unavailable where
+    it cannot."""
     python = bench.peers / peer.env / "bin" / "python"
     broken = bench.peers / peer.env / ".failed"
     if broken.exists():
@@ -85,8 +86,8 @@ def serving(bench: Bench, peer: Peer, *arguments: str) -> Iterator[dict]:
 
     program = [str(python.absolute()), str(HERE / "peers" / peer.script), str(port), *arguments]
     bin_first = {"PATH": f"{python.absolute().parent}:/usr/local/bin:/usr/bin:/bin"}
-    with servers.running(program, bench.folder / f"{peer.env}.log", ready, bin_first):
-        yield order
+    with servers.running(program, bench.folder / f"{peer.env}.log", ready, bin_first) as process:
+        yield order, process.pid
 
 
 def first_body(order: dict) -> bytes:
@@ -113,7 +114,7 @@ def peers(bench: Bench) -> dict[str, dict]:
     found = {}
     for peer in PEERS:
         try:
-            with serving(bench, peer) as order:
+            with serving(bench, peer) as (order, _):
                 found[peer.name] = throughput(bench, order)
         except servers.Unavailable as why:
             found[peer.name] = {"error": str(why)}
@@ -148,29 +149,36 @@ def tidegate(bench: Bench, house: canary.House) -> dict[str, dict]:
     return found
 
 
-def added(bench: Bench, house: canary.House, peak: float) -> dict[str, dict]:
-    """Latency at half of ``peak``, on time: beside a canary, without a release, and bare."""
-    rate, found = peak / 2, {}
+def added(bench: Bench, house: canary.House, peak: float, bare: float | None) -> dict[str, dict]:
+    """Latency at half of ``peak``, on time: in a canary, without a release, and bare; and bare at
+    half of its own peak, ``bare``, where that is known."""
+    found = {}
 
-    def paced(name: str, order: dict) -> None:
+    def paced(name: str, rate: float, order: dict, pid: int) -> None:
         order = {**order, "concurrency": 64, "rate": rate, "seconds": 2 * bench.seconds}
         bench.load.run(**{**order, "seconds": WARM})
-        runs = [bench.load.run(**order) for _ in range(bench.rounds)]
+        runs = []
+        for _ in range(bench.rounds):
+            before = servers.used(pid)
+            run = bench.load.run(**order)
+            runs.append({**run, "rate": rate, "used": servers.used(pid) - before})
         run = found[name] = sorted(runs, key=lambda each: each["p99"])[len(runs) // 2]
         bench.say(f"{name} at {rate:.0f}/s: p50 {run['p50']:.2f} ms, p99 {run['p99']:.2f} ms")
 
     try:
-        with serving(bench, BARE) as order:
-            paced(BARE.name, order)
+        with serving(bench, BARE) as (order, pid):
+            paced(BARE.name, peak / 2, order, pid)
+            if bare is not None:
+                paced(f"{BARE.name}, half of its own peak", bare / 2, order, pid)
     except servers.Unavailable as why:
         found[BARE.name] = {"error": str(why)}
-    with house.gateway() as (port, _):
+    with house.gateway() as (port, process):
         order = bench.order(port, canary.PATH, "columns", "tidegate", house.expected)
         with servers.labelling(port, bench.labels):
-            paced("Tidegate, canary", order)
+            paced("Tidegate, canary", peak / 2, order, process.pid)
         house.ws.rollback("bench", reason="the benchmark goes on without")
         bench.load.run(**{**order, "seconds": 2.0})
-        paced("Tidegate, no release", order)
+        paced("Tidegate, no release", peak / 2, order, process.pid)
     return found
 
 

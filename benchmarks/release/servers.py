@@ -131,6 +131,12 @@ class Load:
         self._process.wait()
 
 
+def used(pid: int) -> float:
+    """Seconds of a processor that a process has used so far, in the system's ticks."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def labelling(port: int, truth: Path):
     """Ten rows asked and labelled ten times a second, beside the load, so that there is something

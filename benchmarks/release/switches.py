@@ -165,7 +165,7 @@ def of_mlserver(bench: Bench, count: int) -> dict:
     settings = folder / "model-settings.json"
     try:
         slow = (str(trying_adapter.SLOW_SECONDS), str(folder))
-        with arms.serving(bench, arms.MLSERVER, *slow) as order:
+        with arms.serving(bench, arms.MLSERVER, *slow) as (order, _):
             for number in range(2 * count):
                 kind = "the same version again" if number < count else "a new version"
                 if number >= count:

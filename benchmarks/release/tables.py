@@ -47,8 +47,9 @@ def page(found: dict) -> str:
         every_arm(found),
         stickiness(found["tidegate"]),
         ceiling(found),
-        f"Latency at {found['added']['rate']:.0f} requests a second, half of what the gateway "
-        "answers in a canary, each request sent when it is due and its latency counted from then:",
+        "Latency at half of what the gateway answers in a canary, each request sent when it is due "
+        "and its latency counted from then. *Processor* is the server's own, of which one process "
+        "of Python has little more than one:",
         paced(found["added"]),
         "A rollback under full load, in milliseconds until the candidate's last answer. *Late* are "
         "answers by the candidate to requests that were sent after the call had returned:",
@@ -160,14 +161,15 @@ def ceiling(found: dict) -> str:
 def paced(added: dict) -> str:
     rows = []
     for name, run in added.items():
-        if name == "rate":
-            continue
         if "error" in run:
-            rows.append([name, f"not run: {run['error']}", "", "", ""])
+            rows.append([name, f"not run: {run['error']}", *[""] * 6])
             continue
-        rows.append([name, f"{run['p50']:.2f}", f"{run['p99']:.2f}", f"{run['requests']:,}",
+        rows.append([name, f"{run['rate']:,.0f}", f"{run['p50']:.2f}", f"{run['p99']:.2f}",
+                     f"{run['used'] / run['seconds']:.0%}",
+                     f"{1e6 * run['used'] / run['requests']:.0f}", f"{run['requests']:,}",
                      failures(run["failed"])])  # fmt: skip
-    return markdown(["server", "p50, ms", "p99, ms", "requests", "failed"], rows)
+    return markdown(["server", "requests a second", "p50, ms", "p99, ms", "processor",
+                     "µs of it a request", "requests", "failed"], rows)  # fmt: skip
 
 
 def rollbacks(trials: list[dict]) -> str:

@@ -162,7 +162,8 @@ class Serving:
         Each label is kept or refused by itself; where none could be kept, the first one's problem
         is raised. Raises Busy where the log is behind, so that an answer may be missing still.
         """
-        self._check_served(model)
+        if self.routed(model) is None:  # what is routed here is served here
+            self._check_served(model)
         self.shadow.flush()  # what is told of may not be written yet
         behind = not self.writer.flush()
         told = self._home.log.label_many(

@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from tidegate.apps.api import hub, make_app
 from tidegate.apps.http import logs
 from tidegate.apps.http.tracing import begun, current, span_of
+from tidegate.domain.errors import IntegrityError, StorageError
 from tidegate.process.workspace import Workspace
 from tidegate.release.route import Served
 
@@ -86,6 +87,33 @@ def app(template, tmp_path, monkeypatch):
 def api(app, lines):
     with TestClient(app, "http://localhost", raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (StorageError("the database {database} failed: {problem}", do="x",
+                      database="postgresql://ada@10.0.0.7/rows", problem="at 10.0.0.7"), 507),
+        (StorageError("the object store failed on '{key}': {problem}", do="x",
+                      key="10.0.0.7", problem="at http://10.0.0.7"), 507),
+        (IntegrityError("the database {database} is damaged: {problem}", do="x",
+                        database="postgresql://ada@10.0.0.7/rows", problem="x"), 500),
+    ],
+)  # fmt: skip
+def test_where_things_lie_is_for_the_log_alone(api, lines, monkeypatch, error, status):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(Workspace, "models", fails)
+    for accepted, detail in (("en", "the server cannot"), ("zh", "服务器无法")):
+        answer = api.get("/v1/models", headers={"Accept-Language": accepted})
+        assert answer.status_code == answer.json()["status"] == status
+        assert detail in answer.json()["detail"]
+        assert answer.json()["do"]
+        assert "10.0.0.7" not in answer.text
+        line = lines()[-1]
+        assert (line["event"], line["trace_id"]) == ("failed", answer.json()["trace_id"])
+        assert "10.0.0.7" in line["message"]
 
 
 def asked(lines, event):

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tidegate.domain.errors import (
     WrongUsage,
 )
 from tidegate.store.tables import REVISION
+from tidegate.store.turn import of_file, of_server
 
 #: How long a writer waits for the one before it.
 PATIENCE_SECONDS = 30
@@ -28,6 +29,8 @@ CACHE_KIB = 2000
 
 #: Names the one advisory lock under which PostgreSQL's writers take turns.
 _WRITERS = 0x71DE6A7E
+#: The one that whoever works on its own accord holds.
+_WORKER = _WRITERS + 1
 
 
 class Database:
@@ -88,6 +91,19 @@ class Database:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether of all workers on this database this one has the turn, until the end.
+
+        One that ends in any way has it no more. SQLite's lies in a file beside the database's.
+        """
+        with ExitStack() as held:
+            with _told(str(self._engine.url)):
+                file = self._engine.url.database if self._engine.name == "sqlite" else None
+                lock = of_file(Path(f"{file}-worker")) if file else of_server(self._engine, _WORKER)
+                mine = held.enter_context(lock)
+            yield mine
 
     def glance(self, query: str) -> Any:
         """The one value that ``query`` gives now; None where it gives no row.

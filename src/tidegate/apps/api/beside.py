@@ -2,7 +2,9 @@
 
 Threads of one process take turns, so that a judgement of ten milliseconds, or a search of
 minutes, would be felt by whoever asks meanwhile. The process, ``python -m tidegate.apps.api``, ends
-when its standard input does, hence with whoever started it, however that ended.
+when its standard input does, hence with whoever started it, however that ended; or on SIGTERM. It
+stops at the next safe place, on a second SIGTERM at once, and an update that was under way goes on
+from there when a worker runs again.
 """
 
 import argparse
@@ -17,15 +19,16 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tidegate.apps.api.worker import LOOK_SECONDS, TICK_SECONDS, Worker, again
+from tidegate.apps.api.worker import LOOK_SECONDS, TICK_SECONDS, Worker, again, until
 from tidegate.apps.http import logs
 from tidegate.domain.errors import TidegateError
 from tidegate.process.workspace import Workspace
 
 _LOG = logging.getLogger("tidegate")
 
-#: How long after one that ended by itself the next is started.
-PAUSE_SECONDS = 1.0
+#: How long after one that ended by itself the next is started: twice as long each time, up to so
+#: long, until one has lived for a minute.
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STEADY_SECONDS = 1.0, 60.0, 60.0
 #: On a machine that has too much to do, answers go first.
 _NICER = 10
 
@@ -34,14 +37,16 @@ class Beside:
     """Starts the process once there is work for it, and again where it ends by itself."""
 
     def __init__(self, folder: Path | None, actor: str | None, *, updates: bool, log: logs.Form):
-        # -P: nothing is imported from the folder that this was started in.
-        self._program = [sys.executable, "-P", "-m", "tidegate.apps.api", "--log", log]
-        self._program += [] if folder is None else ["--workspace", str(folder)]
-        self._program += [] if actor is None else ["--as", actor]
+        # -P: nothing is imported from the folder that this was started in. Else as this one runs.
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        self._program = [sys.executable, *flags, "-P", "-m", "tidegate.apps.api", f"--log={log}"]
+        # One word each: a value may begin with a dash.
+        self._program += [] if folder is None else [f"--workspace={folder}"]
+        self._program += [] if actor is None else [f"--as={actor}"]
         self._program += ["--updates"] if updates else []
         self.updates = updates
         self._process: subprocess.Popen[bytes] | None = None
-        self._next = 0.0
+        self._began, self._next, self._pause = 0.0, 0.0, PAUSE_SECONDS
 
     @property
     def pid(self) -> int | None:
@@ -50,15 +55,23 @@ class Beside:
 
     def see_to(self, *, needed: bool) -> None:
         """Start it where it is ``needed`` and does not run; what runs goes on."""
+        now = time.monotonic()
         if self._process is not None:
             status = self._process.poll()
             if status is None:
                 return
-            told = {"event": "worker_ended"}
-            _LOG.error("the worker ended by itself (%s); another is started", status, extra=told)
-            self._process, self._next = None, time.monotonic() + PAUSE_SECONDS
-        if needed and time.monotonic() >= self._next:
+            self._ended(status, now)
+        if needed and now >= self._next:
             self._process = subprocess.Popen(self._program, stdin=subprocess.PIPE)  # noqa: S603 - ours
+            self._began = now
+
+    def _ended(self, status: int, now: float) -> None:
+        if now - self._began >= STEADY_SECONDS:
+            self._pause = PAUSE_SECONDS
+        message = "the worker ended by itself (%s); another is started in %g seconds"
+        _LOG.warning(message, status, self._pause, extra={"event": "worker_ended"})
+        self._process, self._next = None, now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Have it end when what it does is done."""
@@ -75,9 +88,11 @@ def main() -> None:
     parser.add_argument("--log", type=logs.Form, default=logs.Form.TEXT)
     given = parser.parse_args()
     logging.config.dictConfig(logs.config(given.log))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells all; the server ends us
-    os.nice(_NICER)
     stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells all; the server ends us
+    signal.signal(signal.SIGTERM, partial(_told_to_stop, stop))
+    if hasattr(os, "nice"):  # Windows has none
+        os.nice(_NICER)
     threading.Thread(target=_until_it_ends, args=(stop,), daemon=True).start()
     workspace = _opened(given.workspace, given.actor, stop)
     if workspace is None:
@@ -93,8 +108,15 @@ def main() -> None:
             thread.join()
 
 
+def _told_to_stop(stop: threading.Event, *_signal: object) -> None:
+    """The handler runs in the main thread, which for that reason never waits for ``stop``."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    stop.set()
+
+
 def _until_it_ends(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # no lock is held meanwhile, as its buffer would be
+        pass
     stop.set()
 
 
@@ -103,11 +125,11 @@ def _opened(folder: Path | None, actor: str | None, stop: threading.Event) -> Wo
     failing = False
     while not stop.is_set():
         try:
-            return Workspace(folder, actor=actor)
+            return Workspace(folder, actor=actor, progress=until(stop), watch=until(stop))
         except TidegateError as problem:
             if not failing:
                 told = {"event": "record_unreadable"}
                 _LOG.error("work: %s; it is tried again", problem, extra=told)
             failing = True
-            stop.wait(TICK_SECONDS)
+            time.sleep(TICK_SECONDS)
     return None

@@ -20,6 +20,24 @@ LOOK_SECONDS = 0.05
 PATIENCE_SECONDS = 300.0
 
 
+class Stopping(BaseException):
+    """It is time to stop: what was under way goes on from there when somebody works again.
+
+    No error, so that nobody takes it for one of training's.
+    """
+
+
+def until(stop: threading.Event) -> Callable[..., None]:
+    """For a workspace's ``watch`` and ``progress``: ends what is under way once ``stop`` is set, at
+    the next place where that loses least."""
+
+    def look(*_told: object) -> None:
+        if stop.is_set():
+            raise Stopping
+
+    return look
+
+
 class Worker:
     """Works on an open workspace until ``stop`` is set."""
 
@@ -37,7 +55,10 @@ class Worker:
         judge(self._workspace.home)
 
     def work(self) -> None:
-        """Run open updates on; one that cannot go on is tried again, later each time."""
+        """Run open updates on; one that cannot go on is tried again, later each time.
+
+        One worker of a workspace does so at a time: what another is at would be done twice.
+        """
         for update in self._workspace.updates():
             if update.outcome is None and update.stage is not Stage.APPROVE:
                 self._resume(update.id)
@@ -47,7 +68,10 @@ class Worker:
         if time.monotonic() < again or self._stop.is_set():
             return
         try:
-            self._workspace.resume(update_id)
+            with self._workspace.home.database.turn() as mine:
+                if not mine:
+                    return  # it is looked again at the next tick
+                self._workspace.resume(update_id)
             self._troubles.pop(update_id, None)
         except Exception as error:  # others go on
             known = isinstance(error, TidegateError)
@@ -66,6 +90,8 @@ def again(what: str, do: Callable[[], None], seconds: float, stop: threading.Eve
                 told = {"event": "record_back"}
                 _LOG.warning("%s: the record can be read again", what, extra=told)
             failing = False
+        except Stopping:
+            _LOG.info("%s: stopped; it goes on when a worker runs again", what)
         except Exception as problem:  # what is routed goes on answering; the log tells, once
             if not failing:
                 known = isinstance(problem, TidegateError)

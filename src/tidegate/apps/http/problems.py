@@ -71,13 +71,29 @@ def from_error(error: TidegateError, lang: str) -> JSONResponse:
     """A Tidegate error as a problem: what happened is the detail, the remedy is ``do``."""
     name = type(error).__name__
     kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
-    what, do = (render(part, error.values, lang) for part in (error.what, error.do))
+    shown = _for_callers(error)
+    what, do = (render(part, shown.values, lang) for part in (shown.what, shown.do))
     told = problem(error.status, kind, kind.replace("-", " ").capitalize(), what, do=do)
+    span = tracing.current()
+    if shown is not error and span is not None:
+        span.problem = kind, error.text()
     if isinstance(error, Busy):
         told.headers["retry-after"] = "1"
     if isinstance(error, NotAllowed):
         told.headers["allow"] = ", ".join(error.values["methods"])
     return told
+
+
+def _for_callers(error: TidegateError) -> TidegateError:
+    """The error, or, where it tells which machines and folders things lie on, another one that does
+    not: that is for whoever reads the log."""
+    places = {"database"} | ({"key", "folder"} if isinstance(error, StorageError) else set())
+    if not places & error.values.keys():
+        return error
+    return StorageError(
+        "the server cannot read or write what it keeps",
+        do="try again a little later; the server's log tells what is wrong",
+    )
 
 
 async def _told(request: Request, error: TidegateError) -> JSONResponse:

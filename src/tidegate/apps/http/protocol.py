@@ -1,6 +1,7 @@
 """HTTP/1.1 as uvicorn reads it, within limits of time and size for a request's head.
 
-uvicorn waits for one as long as the client likes, and keeps as much of it as comes.
+uvicorn waits for one as long as the client likes, and keeps as much of it as comes; so it does with
+what may follow a body in chunks, the trailers.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from tidegate.apps.http.problems import from_error
 from tidegate.apps.http.wire import Joining
 from tidegate.domain.errors import TidegateError
 
-#: Bytes of a request line and its headers.
+#: Bytes of a request line and its headers; of trailers as well.
 MAX_HEAD_BYTES = 64 * 2**10
 #: How long a client may take to send them, from its first byte, or from when it connected.
 HEAD_SECONDS = 30.0
@@ -23,32 +24,30 @@ UNDER_WAY = "tidegate.under_way"
 #: The extension of a scope whose request has come as a whole.
 WHOLE = "tidegate.whole"
 
+#: Called by its name where each request comes by: ``super()`` takes twice as long.
+_Above = HttpToolsProtocol
+
 
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    What comes in one read may be the end of a request and the beginning of the next, and the parser
+    tells no places. So a head is measured by its parts once it is whole, and only where it may be
+    too long; one that is not whole counts what is surely its own.
+    """
 
     _timer: asyncio.TimerHandle
-    _head = 0  # bytes of a head that is not whole yet
+    _waiting: Any = None  # the scope of the request that was not whole after a read
+    _most = 0  # bytes read since the last whole head: no head can have more
+    _count = 0  # bytes that are surely of its head or its trailers
+    _in_head = True  # whether that is a head
+    _passed = False  # a part of a body has come
+    _refusal: bytes | None = None  # what is told once all that was asked before is answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come; one that says nothing is sent away."""
         super().connection_made(Joining(transport))  # type: ignore[arg-type]
         self._timer = self.loop.call_later(HEAD_SECONDS, self._waited, None)
-
-    def on_message_begin(self) -> None:
-        """A request begins; its scope tells which others are under way in this process."""
-        super().on_message_begin()
-        self.scope["extensions"] = {UNDER_WAY: self.tasks}  # type: ignore[dict-item]
-
-    def on_message_complete(self) -> None:
-        """All of a request has come."""
-        super().on_message_complete()
-        self.scope["extensions"][WHOLE] = {}
-
-    def on_response_complete(self) -> None:
-        """An answer is whole; that to HEAD has a head alone."""
-        self.transport.flush()  # type: ignore[attr-defined]
-        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or was sent away."""
@@ -56,23 +55,73 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come; what is no head by now is counted, and waited for so long."""
-        super().data_received(data)
-        if self.scope is None or "method" in self.scope:  # there is none, or it is whole
-            self._head = 0
+        """Bytes have come; those of a request that is not whole by now are counted."""
+        if self._refusal is not None:
             return
-        if not self._head:
+        self._most += len(data)
+        _Above.data_received(self, data)
+        if (scope := self.scope) is not None and WHOLE in scope["extensions"]:
+            self._most = 0
+        else:
+            self._not_whole(len(data))
+
+    def on_message_begin(self) -> None:
+        """A request begins; its scope tells which others are under way in this process."""
+        _Above.on_message_begin(self)
+        self.scope["extensions"] = {UNDER_WAY: self.tasks}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        if self._most > MAX_HEAD_BYTES and self._told() > MAX_HEAD_BYTES:
+            self._refuse(_too_large())
+            raise ValueError  # it ends the parser's work
+        _Above.on_headers_complete(self)
+
+    def on_chunk_header(self) -> None:
+        """A chunk begins; what may follow the last one is no header of the request."""
+        if self.headers is self.scope["headers"]:
+            self.headers = self.headers.copy()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body has come."""
+        self._passed = True
+        _Above.on_body(self, body)
+
+    def on_message_complete(self) -> None:
+        """All of a request has come."""
+        _Above.on_message_complete(self)
+        self.scope["extensions"][WHOLE] = {}
+
+    def on_response_complete(self) -> None:
+        """An answer is whole; that to HEAD has a head alone."""
+        self.transport.flush()  # type: ignore[attr-defined]
+        if self._refusal is not None and not self.pipeline:
+            self._end()
+        _Above.on_response_complete(self)
+
+    def _not_whole(self, size: int) -> None:
+        """Count what was read last, and wait for what is missing of a head."""
+        scope, before, in_head = self.scope, self._waiting, self._in_head
+        self._waiting, self._in_head = scope, scope is None or "method" not in scope
+        if scope is not before:  # it began within that
+            self._count = self._told() if self._in_head else 0
+        elif self._passed or self._in_head is not in_head:
+            self._count = 0
+        else:
+            self._count += size
+        self._passed = False
+        if not self._in_head:
+            self._most = 0
+        elif scope is not before:
             self._timer.cancel()
-            self._timer = self.loop.call_later(HEAD_SECONDS, self._waited, self.scope)
-        self._head += len(data)
-        if self._head > MAX_HEAD_BYTES:
-            self._refuse(
-                HeadTooLarge(
-                    "a request's headers hold at most {limit:,} bytes here",
-                    do="send fewer or shorter ones",
-                    limit=MAX_HEAD_BYTES,
-                )
-            )
+            self._timer = self.loop.call_later(HEAD_SECONDS, self._waited, scope)
+        if self._count > MAX_HEAD_BYTES:
+            self._refuse(_too_large())
+
+    def _told(self) -> int:
+        """Bytes of a head, as far as the parser has told of it."""
+        line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n\r\n")
+        return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
 
     def _waited(self, scope: Any) -> None:
         """The time for the head of the request with this ``scope`` is over."""
@@ -90,11 +139,39 @@ class Protocol(HttpToolsProtocol):
         self._refuse(NoHttp("this is no HTTP request", do="send HTTP/1.1"))
 
     def _refuse(self, error: TidegateError) -> None:
-        """Answer with a problem, and close."""
-        if self.transport.is_closing():
+        """Answer with a problem, in its turn, and close; nothing more is read."""
+        if self._refusal is not None or self.transport.is_closing():
             return
         with tracing.begun({}):
             told = from_error(error, "en")
         head = [STATUS_LINE[told.status_code], *(b"%s: %s\r\n" % pair for pair in told.raw_headers)]
-        self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", told.body]))
-        self.transport.close()
+        self._refusal = b"".join([*head, b"connection: close\r\n\r\n", told.body])
+        last = self.cycle
+        if last is not None and last.scope is self.scope and not self._is_whole():
+            if self.pipeline:  # it waits for its turn, which is now the refusal's
+                self.pipeline.popleft()
+                return
+            if last.response_started:  # no second answer
+                self._refusal = b""
+            last.disconnected = True
+            last.message_event.set()
+            self._end()
+        elif last is None or last.response_complete:
+            self._end()
+
+    def _is_whole(self) -> bool:
+        return WHOLE in self.scope["extensions"]
+
+    def _end(self) -> None:
+        """Tell the refusal, and close."""
+        if not self.transport.is_closing():
+            self.transport.write(self._refusal or b"")
+            self.transport.close()
+
+
+def _too_large() -> HeadTooLarge:
+    return HeadTooLarge(
+        "a request's headers hold at most {limit:,} bytes here",
+        do="send fewer or shorter ones",
+        limit=MAX_HEAD_BYTES,
+    )

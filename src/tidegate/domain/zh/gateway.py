@@ -62,6 +62,8 @@ GATEWAY = {
     "the request has no labels": "请求没有标签",
     "the request has no rows": "请求没有行",
     "the {size} bytes of input '{name}' hold no whole number of its values": "输入“{name}”的 {size} 字节不是整数个取值",
+    "the server cannot read or write what it keeps": "服务器无法读写它保存的内容",
+    "try again a little later; the server's log tells what is wrong": "请稍后再试；服务器的日志写明了原因",
     "try again in a second, or run more gateways": "请一秒后再试，或运行更多网关",
     "{count:,} requests wait for the model already": "已有 {count:,} 个请求在等待该模型",
     "{left} bytes behind the JSON belong to no input": "JSON 之后有 {left} 字节不属于任何输入",

@@ -10,6 +10,8 @@ STORE = {
     "the database was made by a newer Tidegate (revision {found}, not {known})": "数据库是更新版的 Tidegate 建的（修订 {found}，这里只认识 {known}）",
     "another command has been writing for {seconds} seconds": "另一条命令已经写了 {seconds} 秒",
     "nothing was changed; run the command again when the other one is done": "没有做任何改动；等它写完再运行",
+    "the file {path} cannot be locked: {problem}": "文件 {path} 无法加锁：{problem}",
+    "check that you may write there, and that its file system knows locks": "请检查那里是否可写，文件系统是否支持文件锁",
     "the disk of {database} is full or fails: {problem}": "{database} 所在的磁盘满了或出错：{problem}",
     "nothing was changed; free some space and run the command again": "没有做任何改动；腾出空间再运行",
     "the database {database} is damaged: {problem}": "数据库 {database} 已损坏：{problem}",

@@ -1,6 +1,6 @@
 """The application: guard, routes, gateway, and errors as problems."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,10 +25,10 @@ class Doors:
     def __init__(self, app: ASGIApp, gateway: GatewayApp):
         self._app, self._gateway = app, gateway
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request, or the life of the application."""
         mine = scope["type"] == "http" and of_gateway(scope["path"])
-        await (self._gateway if mine else self._app)(scope, receive, send)
+        return (self._gateway if mine else self._app)(scope, receive, send)
 
 
 def make_app(

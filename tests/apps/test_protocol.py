@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.apps.gateway.requests import request_of, rows_of
+from tidegate.apps.gateway.requests import request_of
 from tidegate.apps.gateway.responses import response_of
+from tidegate.apps.gateway.rows import rows_of
 from tidegate.domain.answer import Answer
 from tidegate.domain.errors import DataError, WrongUsage
 

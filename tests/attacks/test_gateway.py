@@ -101,6 +101,131 @@ def test_rows_that_are_none_are_refused_with_a_reason(gateway, told):
     assert predict(gateway)[0] == 200
 
 
+def nested(depth, of="list"):
+    """JSON in JSON in JSON."""
+    begin, end = (b"[", b"]") if of == "list" else (b'{"x":', b"}")
+    return begin * depth + b"1" + end * depth
+
+
+@pytest.mark.parametrize("column", [b"a", b"z"])
+@pytest.mark.parametrize("of", ["list", "object"])
+def test_what_is_nested_in_a_row_is_refused_and_not_unfolded(gateway, column, of):
+    body = b'{"rows":[{"a":0.5,"b":1.0,"%s":%s}]}' % (column, nested(900, of))
+    status, problem = send(gateway, request("/v1/models/m/predict", body))
+    assert status == 422
+    assert column.decode() in problem["detail"]
+    assert len(problem["detail"]) < 200
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        {"shape": [2, 200_000_000], "data": [[1], None]},
+        {"shape": [2, 10**18], "data": [[1], None]},
+        {"shape": [2, 2], "data": [[1, 2, 3], [4]]},
+        {"shape": [3, 2], "data": [[1, 2], [3, 4]]},
+        {"shape": [10**9], "data": [1]},
+    ],
+)
+def test_a_shape_that_is_not_that_of_the_values_is_refused_before_room_is_made(gateway, tensor):
+    told = {"inputs": [{"name": "a", "datatype": "FP64", **tensor}]}
+    status, problem = send(gateway, request("/v2/models/m/infer", told))
+    assert status in (413, 422)
+    assert problem["do"]
+
+
+def test_rows_that_share_few_columns_are_refused(gateway):
+    rows = [{f"c{n}": 1.0} for n in range(5000)]
+    status, problem = send(gateway, request("/v1/models/m/predict", {"rows": rows}))
+    assert status == 422
+    assert "5000 columns" in problem["detail"]
+
+
+def test_more_rows_than_a_request_may_have_are_refused(gateway):
+    status, problem = predict(gateway, [{}] * 10_001)
+    assert status == 413
+    assert "10,000" in problem["detail"]
+    status, _ = infer(gateway, [0.5] * 2)
+    assert status == 422
+    tensors = [
+        {"name": name, "shape": [10_001], "datatype": "FP64", "data": [0.5] * 10_001}
+        for name in ROW
+    ]
+    assert send(gateway, request("/v2/models/m/infer", {"inputs": tensors}))[0] == 413
+    labels = {f"{n:032x}": 1 for n in range(10_001)}
+    assert send(gateway, request("/v1/models/m/feedback", {"labels": labels}))[0] == 413
+    assert predict(gateway, [ROW] * 10_000)[0] == 200
+
+
+def test_a_tensor_given_twice_is_found_at_once(gateway):
+    names = [f"x{n}" for n in range(20_000)]
+    tensors = [
+        {"name": name, "shape": [1], "datatype": "FP64", "data": [None]}
+        for name in [*names, names[-1]]
+    ]
+    status, problem = send(gateway, request("/v2/models/m/infer", {"inputs": tensors}))
+    assert status == 422
+    assert "twice" in problem["detail"]
+
+
+def test_parts_of_a_request_that_are_of_no_kind_are_refused(gateway):
+    row = [{"name": name, "shape": [1], "datatype": "FP64", "data": [0.5]} for name in ROW]
+    body = json.dumps({"inputs": row, "id": "ID"}).encode()
+    path = "/v2/models/m/infer"
+    assert send(gateway, request(path, body.replace(b'"ID"', nested(900))))[0] == 422
+    named = json.dumps({"inputs": row, "outputs": [{"name": "ID"}]}).encode()
+    assert send(gateway, request(path, named.replace(b'"ID"', nested(900))))[0] == 422
+    sized = [{**one, "datatype": ["FP64"], "parameters": {"binary_data_size": 8}} for one in row]
+    told = json.dumps({"inputs": sized}).encode()
+    length = {"Inference-Header-Content-Length": str(len(told))}
+    assert send(gateway, request(path, told + bytes(16), **length))[0] == 422
+    long = {"Inference-Header-Content-Length": "9" * 5000}
+    assert send(gateway, request(path, told, **long))[0] == 422
+
+
+def test_after_a_body_that_is_too_large_no_more_of_it_is_read(gateway):
+    head = b"POST /v1/models/m/predict HTTP/1.1\r\nHost: localhost\r\n"
+    with socket.create_connection(("127.0.0.1", gateway), timeout=20) as client:
+        client.sendall(head + b"Content-Length: 1000000000\r\n\r\n")
+        told = client.recv(65536)
+        assert told.startswith(b"HTTP/1.1 413")
+        assert b"connection: close" in told
+        while client.recv(65536):
+            pass
+
+
+@pytest.mark.parametrize("header", ["Upgrade", "UPGRADE"])
+def test_a_wish_for_another_protocol_is_not_heard(gateway, header):
+    more = {
+        header: "h2c",
+        "HTTP2-Settings": "AAMAAABkAAQAAP__",
+        "Connection": "Upgrade, HTTP2-Settings",
+    }
+    raw = request("/v1/models/m/predict", {"rows": [ROW]}, **more)
+    last = request("/v1/models/m/predict", {"rows": [ROW]})
+    with socket.create_connection(("127.0.0.1", gateway), timeout=20) as client:
+        client.sendall(raw + last)
+        told = b""
+        while part := client.recv(65536):
+            told += part
+    assert told.count(b"HTTP/1.1 200") == 2
+
+
+def test_a_path_is_read_once(gateway):
+    row = request("/v1/models/%256d/predict", {"rows": [ROW]})
+    assert send(gateway, row)[0] == 404
+    assert send(gateway, request("/v1/models/%6d/predict", {"rows": [ROW]}))[0] == 200
+
+
+def test_what_a_path_takes_is_told(gateway):
+    raw = b"DELETE /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gateway), timeout=20) as client:
+        client.sendall(raw)
+        status, problem = answer_of(client)
+    assert status == 405
+    assert "GET" in problem["detail"]
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"\xff\xfe", b'{"inputs": NaN}', b"\x00" * 100, b"[" * 100_000]
 )

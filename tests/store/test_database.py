@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tidegate.domain.errors import (
-    Conflict,
+    Busy,
     IntegrityError,
     StorageError,
     WorkspaceError,
@@ -111,7 +111,7 @@ def test_a_writer_that_holds_on_is_a_conflict(backend, monkeypatch):
     second = Database.open(backend.database)
     with first.write() as connection:
         note(connection, "first")
-        with pytest.raises(Conflict, match="another command has been writing"), second.write():
+        with pytest.raises(Busy, match="another command has been writing"), second.write():
             pytest.fail("two writers at once")
     assert noted(second) == {"first"}
     first.close()

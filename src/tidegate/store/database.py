@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from tidegate.domain.errors import (
-    Conflict,
+    Busy,
     IntegrityError,
     StorageError,
     TidegateError,
@@ -70,7 +70,7 @@ class Database:
     def write(self) -> Iterator[sa.Connection]:
         """One transaction that no other writer overlaps; an error inside undoes all of it.
 
-        Raises Conflict where another writer holds on for more than ``PATIENCE_SECONDS``.
+        Raises Busy where another writer holds on for more than ``PATIENCE_SECONDS``.
         """
         if self._unwritable is not None:
             raise self._unwritable
@@ -264,7 +264,7 @@ def _explained(url: str, error: Exception) -> TidegateError:
             "a text holds what is no character: {text}", do="write it as UTF-8", text=ascii("\0")
         )
     if "database is locked" in problem or "lock timeout" in problem:
-        return Conflict(
+        return Busy(
             "another command has been writing for {seconds} seconds",
             do="nothing was changed; run the command again when the other one is done",
             seconds=PATIENCE_SECONDS,

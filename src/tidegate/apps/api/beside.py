@@ -29,6 +29,8 @@ _LOG = logging.getLogger("tidegate")
 #: How long after one that ended by itself the next is started: twice as long each time, up to so
 #: long, until one has lived for a minute.
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STEADY_SECONDS = 1.0, 60.0, 60.0
+#: How long one that is told to stop may take for it.
+STOP_SECONDS = 60.0
 #: On a machine that has too much to do, answers go first.
 _NICER = 10
 
@@ -74,9 +76,15 @@ class Beside:
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def close(self) -> None:
-        """Have it end when what it does is done."""
+        """Have it stop where that loses least, and end it where that takes too long."""
         if self._process is not None:
-            self._process.communicate()
+            try:
+                self._process.communicate(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                message = "the worker did not stop in %g seconds, and was ended"
+                _LOG.warning(message, STOP_SECONDS, extra={"event": "worker_killed"})
+                self._process.kill()
+                self._process.communicate()
 
 
 def main() -> None:

@@ -14,6 +14,9 @@ from tidegate.apps.http.protocol import Protocol
 from tidegate.domain.errors import WrongUsage
 from tidegate.process.workspace import Workspace
 
+#: How long requests under way are waited for at the end: a client may never read its answer.
+STOP_SECONDS = 20
+
 
 def serve(
     folder: Path | None,
@@ -52,6 +55,7 @@ def serve(
         log_config=logs.config(form),
         access_log=False,
         proxy_headers=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
     )
 
 

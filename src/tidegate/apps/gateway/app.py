@@ -3,17 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from tidegate import __version__
 from tidegate.apps.gateway.metrics import Metrics
-from tidegate.apps.gateway.requests import document, request_of, rows_of
+from tidegate.apps.gateway.requests import document, request_of
 from tidegate.apps.gateway.responses import datatype, refused_labels, response_of, versions_of
+from tidegate.apps.gateway.rows import rows_of
+from tidegate.apps.gateway.values import check_amount
 from tidegate.apps.http.body import whole_body
 from tidegate.apps.http.errors import not_allowed, nothing_here
 from tidegate.apps.http.logs import of_answers
@@ -21,12 +23,16 @@ from tidegate.apps.http.problems import language_of
 from tidegate.apps.http.protocol import UNDER_WAY, WHOLE
 from tidegate.apps.http.refusing import refuse
 from tidegate.domain.answer import Answer, Arm, Asked
-from tidegate.domain.errors import Conflict, DataError, TidegateError, WrongUsage
+from tidegate.domain.errors import Busy, Conflict, DataError, TidegateError, WrongUsage
 from tidegate.monitoring.gateways import GONE_SECONDS
 from tidegate.process.serving import Serving
 from tidegate.release.lane import Lane
 
 _JSON = (b"content-type", b"application/json")
+#: Digits of a length: more than any body's.
+_DIGITS = 18
+#: Threads that take feedback, and how many requests may wait for one.
+_TELLERS, MOST_TELLING = 4, 64
 
 Headers = dict[bytes, bytes]
 Reply = tuple[bytes, list[tuple[bytes, bytes]]]
@@ -40,6 +46,8 @@ class GatewayApp:
         self._of_process = serving
         self._lanes: dict[str, Lane] = {}
         self._under_way: Collection[Any] = ()  # unknown, where a server does not tell
+        # Feedback waits for the log and for the database: whatever else takes a thread does not.
+        self._tellers, self._telling = ThreadPoolExecutor(_TELLERS, "tidegate-feedback"), 0
         self.metrics = Metrics(self._of_process)
         self._methods: dict[str, dict[str, Handler]] = {
             "/v2": {"GET": self._server},
@@ -79,7 +87,7 @@ class GatewayApp:
         name, place = "", path.rstrip("/")
         parts = place.split("/")
         if len(parts) > 3 and parts[2] == "models":
-            name, place = unquote(parts[3]), "/".join([*parts[:3], "NAME", *parts[4:]])
+            name, place = parts[3], "/".join([*parts[:3], "NAME", *parts[4:]])
         methods = self._methods.get(place)
         if methods is None:
             raise nothing_here(path)
@@ -121,7 +129,20 @@ class GatewayApp:
             raise WrongUsage(
                 "the request has no labels", do='give "labels": what came true, by request id'
             )
-        told = await asyncio.to_thread(self._of_process().feedback, name, labels)
+        check_amount(len(labels))
+        if self._telling >= MOST_TELLING:
+            raise Busy(
+                "{count:,} requests with feedback wait already",
+                do="send it again in a second",
+                count=self._telling,
+            )
+        self._telling += 1
+        try:
+            loop = asyncio.get_running_loop()
+            feedback = self._of_process().feedback
+            told = await loop.run_in_executor(self._tellers, feedback, name, labels)
+        finally:
+            self._telling -= 1
         reply: dict[str, Any] = {"labelled": len(told.kept)}
         if told.refused:
             reply["refused"] = refused_labels(told.refused, language_of(headers))
@@ -202,7 +223,9 @@ async def _answers(
                 do="send champion or candidate, or leave the header out",
             )
         arm = "champion" if told == b"champion" else "candidate"
-    if asked.rows == 0:
+    if asked.rows > 1:
+        check_amount(asked.rows)
+    elif asked.rows == 0:
         raise Conflict("there are no rows to answer", do="give at least one row")
     began = time.perf_counter()
     answers = await lane.ask(asked, keys, arm)
@@ -214,7 +237,7 @@ def _header_length(headers: Headers) -> int | None:
     told = headers.get(b"inference-header-content-length")
     if told is None:
         return None
-    if not told.isdigit():
+    if not told.isdigit() or len(told) > _DIGITS:
         raise DataError(
             "Inference-Header-Content-Length is no number of bytes",
             do="give the length of the JSON before the tensors, or leave it out",

@@ -1,8 +1,9 @@
-"""Requests of the Open Inference Protocol v2, and rows by name: read, and checked by hand."""
+"""Requests of the Open Inference Protocol v2: read, and checked by hand."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NoReturn
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 
 from tidegate.apps.gateway.plain import plain_block, plain_bytes, plain_row
 from tidegate.apps.gateway.tensors import NUMBERS, RANGES, check_finite, check_range, decoded
+from tidegate.apps.gateway.values import block_of, check_amount, not_a_table, shown
 from tidegate.domain.answer import Asked
 from tidegate.domain.errors import DataError, WrongUsage
 
@@ -79,7 +81,8 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
     binary = bool(parameters.get("binary_data_output", False)) or any(
         _object(one, "parameters").get("binary_data", False) for one in outputs
     )
-    named = {str(one.get("name")) for one in outputs}
+    given = [one.get("name") for one in outputs]
+    named = {name if type(name) is str else shown(name) for name in given}
     if not named <= OUTPUTS:
         raise DataError(
             "there is no output '{name}'",
@@ -88,6 +91,8 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
             known=sorted(OUTPUTS),
         )
     identity = told.get("id")
+    if isinstance(identity, (list, dict)):
+        raise WrongUsage("id is no text", do="give a text, or leave it out")
     return Request(
         asked,
         [str(key) for key in keys] if keys else None,
@@ -116,27 +121,6 @@ def document(body: bytes) -> dict[str, Any]:
     return told
 
 
-def rows_of(told: dict[str, Any]) -> tuple[Asked, list[str] | None]:
-    """``rows`` by column name, and ``keys``, one a row; raises WrongUsage or DataError."""
-    rows, keys = told.get("rows"), told.get("keys")
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise WrongUsage("the request has no rows", do='give "rows": a list of objects')
-    if keys is not None and (
-        not isinstance(keys, list) or not all(isinstance(key, str) for key in keys)
-    ):
-        raise WrongUsage("keys is no list of texts", do="give one key a row, as a text")
-    names = tuple(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    kinds = {type(value) for values in columns.values() for value in values}
-    if names and kinds <= _TAKES["FP64"]:
-        return Asked(names, len(rows), columns=columns, block=_block(columns)), keys
-    try:
-        frame = pl.DataFrame(rows, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
-        raise _not_a_table("rows", error) from None
-    return Asked.of(frame), keys
-
-
 def _object(told: dict[str, Any], name: str) -> dict[str, Any]:
     found = told.get(name)
     if found is not None and not isinstance(found, dict):
@@ -147,7 +131,7 @@ def _object(told: dict[str, Any], name: str) -> dict[str, Any]:
 def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]:
     """Names and values of tensors that have what a tensor has."""
     names, data = list[str](), list[Any]()
-    rows = None
+    rows, twice = None, set[str]()
     for tensor in tensors:
         name, shape, kind = tensor.get("name"), tensor.get("shape"), tensor.get("datatype")
         if type(name) is not str or type(kind) is not str or kind not in _TAKES:
@@ -166,17 +150,18 @@ def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]
                 shape=str(shape),
             )
         rows, values = shape[0], tensor.get("data")
+        check_amount(rows, math.prod(shape))
         if type(values) is not list and not isinstance(values, np.ndarray):
             raise DataError(
                 "input '{name}' has no data",
                 do="give its values as a list, or as bytes with binary_data_size",
                 name=name,
             )
+        if name in twice:
+            raise DataError("input '{name}' is given twice", do="give each column once", name=name)
+        twice.add(name)
         names.append(name)
         data.append(values)
-    if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
-        raise DataError("input '{name}' is given twice", do="give each column once", name=double)
     return tuple(names), data
 
 
@@ -187,7 +172,7 @@ def _refuse_tensor(name: Any, kind: Any) -> NoReturn:
         "input '{name}' has the unknown datatype '{datatype}'",
         do="use one of {known}",
         name=name,
-        datatype=str(kind),
+        datatype=kind if type(kind) is str else shown(kind),
         known=sorted(_TAKES),
     )
 
@@ -210,7 +195,7 @@ def _asked(tensors: list[dict[str, Any]], names: tuple[str, ...], data: list[Any
         for tensor, name, values in zip(tensors, names, data, strict=True)
     }
     if all(one["datatype"] in NUMBERS and one["shape"][1:] in ([], [1]) for one in tensors):
-        return Asked(names, tensors[0]["shape"][0], columns=columns, block=_block(columns))
+        return Asked(names, tensors[0]["shape"][0], columns=columns, block=block_of(columns))
     series = [_series(tensor, columns[name]) for tensor, name in zip(tensors, names, strict=True)]
     return Asked.of(pl.DataFrame(series))
 
@@ -221,7 +206,7 @@ def _values(tensor: dict[str, Any], data: Any, columns: Sequence[str] | None = N
     values = data
     if isinstance(data, list):
         if len(tensor["shape"]) == 2:
-            values = _unnested(data, tensor["shape"][1])
+            values = _unnested(tensor, data)
         _check_kinds(tensor, values)
     _check_count(tensor, len(values))
     if isinstance(values, np.ndarray):
@@ -229,19 +214,26 @@ def _values(tensor: dict[str, Any], data: Any, columns: Sequence[str] | None = N
     return values
 
 
-def _block(columns: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array(list(columns.values()), np.float64).T
-
-
-def _unnested(values: list[Any], width: int) -> list[Any]:
+def _unnested(tensor: dict[str, Any], values: list[Any]) -> list[Any]:
     """All values, row by row; a row without a vector misses all of its numbers."""
     kinds = set(map(type, values))
     if list not in kinds:
         return values
-    if len(kinds) > 1:
-        gone = [None] * width
-        values = [gone if v is None else v if isinstance(v, list) else [v] for v in values]
-    return [value for row in values for value in row]
+    _check_count(tensor, len(values), tensor["shape"][:1])
+    width = tensor["shape"][1]
+    gone = [None] * width
+    rows = [gone if v is None else v if type(v) is list else [v] for v in values]
+    for row, vector in enumerate(rows):
+        if len(vector) != width:
+            raise DataError(
+                "input '{name}' has shape {shape}, and its row {row} holds {count} values",
+                do="give as many values in each row as the shape says; the first row is row 0",
+                name=tensor["name"],
+                shape=str(tensor["shape"]),
+                row=row,
+                count=len(vector),
+            )
+    return list(chain.from_iterable(rows))
 
 
 def _check_kinds(tensor: dict[str, Any], values: list[Any]) -> None:
@@ -253,14 +245,14 @@ def _check_kinds(tensor: dict[str, Any], values: list[Any]) -> None:
             do="give numbers, texts, true, false or null, all of one kind in a column",
             name=tensor["name"],
             datatype=tensor["datatype"],
-            value=repr(bad)[:80],
+            value=shown(bad),
         )
     if int in kinds and tensor["datatype"] in RANGES:
         check_range(tensor, values)
 
 
-def _check_count(tensor: dict[str, Any], count: int) -> None:
-    if math.prod(tensor["shape"]) != count:
+def _check_count(tensor: dict[str, Any], count: int, shape: Sequence[int] | None = None) -> None:
+    if math.prod(tensor["shape"] if shape is None else shape) != count:
         raise DataError(
             "input '{name}' has shape {shape}, and holds {count} values",
             do="give as many values as the shape says",
@@ -281,7 +273,7 @@ def _series(tensor: dict[str, Any], values: Any) -> pl.Series:
         )
         return series.reshape(tuple(shape)) if math.prod(shape[1:]) > 1 else series
     except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
-        raise _not_a_table(tensor["name"], error) from None
+        raise not_a_table(tensor["name"], error) from None
 
 
 def _with_bytes(tensors: list[dict[str, Any]], tail: bytes) -> list[dict[str, Any]]:
@@ -290,10 +282,12 @@ def _with_bytes(tensors: list[dict[str, Any]], tail: bytes) -> list[dict[str, An
     for tensor in tensors:
         if not isinstance(tensor, dict):
             raise _no_inputs()
-        size = _object(tensor, "parameters").get("binary_data_size")
+        size, kind = _object(tensor, "parameters").get("binary_data_size"), tensor.get("datatype")
         if size is None:
             found.append(tensor)
             continue
+        if type(kind) is not str or kind not in _TAKES:
+            _refuse_tensor(tensor.get("name"), kind)
         if type(size) is not int or size < 0 or at + size > len(tail):
             raise DataError(
                 "input '{name}' says it is {size} bytes, and {left} are left",
@@ -311,12 +305,3 @@ def _with_bytes(tensors: list[dict[str, Any]], tail: bytes) -> list[dict[str, An
             left=len(tail) - at,
         )
     return found
-
-
-def _not_a_table(name: str, error: Exception) -> DataError:
-    return DataError(
-        "'{name}' cannot be read as a column of values: {problem}",
-        do="give numbers, texts, true, false or null, all of one kind in a column",
-        name=name,
-        problem=str(error).splitlines()[0] if str(error) else type(error).__name__,
-    )

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic_core import PydanticSerializationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Match
 
 from tidegate.apps.http import tracing
 from tidegate.apps.http.errors import NotAllowed, not_allowed, nothing_here
@@ -17,6 +17,7 @@ from tidegate.domain.errors import Busy, StorageError, TidegateError, WrongUsage
 from tidegate.domain.messages import render
 
 _LOG = logging.getLogger("tidegate")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def install(app: FastAPI) -> None:
@@ -117,9 +118,14 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
 
 def _methods(request: Request) -> list[str]:
     """What a path takes: FastAPI has a route for each method, and names those of the first."""
-    routes = [route for route in request.app.routes if isinstance(route, Route)]
-    here = [route for route in routes if route.path_regex.match(request.url.path)]
-    return sorted({method for route in here for method in route.methods or ()})
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 async def _no_text(request: Request, _error: Exception) -> JSONResponse:

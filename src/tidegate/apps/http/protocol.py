@@ -5,6 +5,7 @@ what may follow a body in chunks, the trailers.
 """
 
 import asyncio
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -23,6 +24,8 @@ HEAD_SECONDS = 30.0
 UNDER_WAY = "tidegate.under_way"
 #: The extension of a scope whose request has come as a whole.
 WHOLE = "tidegate.whole"
+
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 #: Called by its name where each request comes by: ``super()`` takes twice as long.
 _Above = HttpToolsProtocol
@@ -59,6 +62,8 @@ class Protocol(HttpToolsProtocol):
         if self._refusal is not None:
             return
         self._most += len(data)
+        if (b"grade:" in data or b"GRADE:" in data) and (self.scope is None or self._is_whole()):
+            data = _unasked(data)
         _Above.data_received(self, data)
         if (scope := self.scope) is not None and WHOLE in scope["extensions"]:
             self._most = 0
@@ -167,6 +172,13 @@ class Protocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(self._refusal or b"")
             self.transport.close()
+
+
+def _unasked(data: bytes) -> bytes:
+    """A head without its wish for another protocol, which need not be heard; the parser would take
+    what follows the head for that protocol's. Of as many bytes: they are counted."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-grade:", head) + end + rest
 
 
 def _too_large() -> HeadTooLarge:

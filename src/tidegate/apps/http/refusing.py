@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.apps.http import logs, tracing
+from tidegate.apps.http.errors import Incomplete, TooLarge, TooSlow
 from tidegate.apps.http.problems import from_error, language_of, unexpected
 from tidegate.domain.errors import TidegateError
+
+#: Errors after which more of the request may come, that nobody reads.
+_CUT_OFF = (Incomplete, TooLarge, TooSlow)
 
 
 async def refuse(
@@ -22,6 +26,8 @@ async def refuse(
     with tracing.begun(headers):
         if isinstance(error, TidegateError):
             response = from_error(error, language_of(headers))
+            if isinstance(error, _CUT_OFF):
+                response.headers["connection"] = "close"
         else:
             response = unexpected(error)
         await response(scope, receive, send)

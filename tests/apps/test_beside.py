@@ -212,3 +212,14 @@ def test_one_that_ends_at_once_is_started_later_each_time(monkeypatch, caplog):
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert "(3)" in caplog.records[0].getMessage()
     assert caplog.records[0].event == "worker_ended"
+
+
+def test_a_worker_that_does_not_stop_is_ended(monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
+    beside = Beside(tmp_path, None, updates=True, log=Form.TEXT)
+    beside._program = [sys.executable, "-c", "import time; time.sleep(600)"]
+    beside.see_to(needed=True)
+    with caplog.at_level(logging.WARNING, "tidegate"):
+        beside.close()
+    assert beside._process.poll() is not None
+    assert "did not stop" in caplog.text

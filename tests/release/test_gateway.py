@@ -6,10 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tidegate.domain.answer import Asked
 from tidegate.domain.errors import Conflict, DataError, Incompatible
 from tidegate.domain.predictor import Predictions
-from tidegate.release.gateway import Gateway
-from tidegate.release.route import Route, Served
+from tidegate.release.gateway import Gateway, from_candidate
+from tidegate.release.route import Route, Served, split
 
 
 @dataclass
@@ -157,3 +158,27 @@ def test_no_rows_no_answers():
     made, log = gateway(Says("new"))
     assert made.infer("m", ROWS[:0], []) == []
     assert log == [[]]
+
+
+class Panic(BaseException):
+    """As what is raised where Rust gives up: no Exception."""
+
+
+def test_whatever_a_candidate_raises_it_is_stood_in_for():
+    made, _ = gateway(Says("new", Panic("no")), share=1.0)
+    assert {(a.version, a.failed) for a in made.infer("m", ROWS, KEYS)} == {(1, True)}
+
+
+def test_whatever_a_champion_raises_ends_a_request_and_no_more():
+    made, _ = gateway(champion=Says("old", Panic("no")))
+    with pytest.raises(RuntimeError, match="version 1 raised Panic"):
+        made.infer("m", ROWS, KEYS)
+
+
+@pytest.mark.parametrize("trouble", [ValueError("no"), Panic("no")])
+def test_who_names_the_candidate_gets_its_error_and_no_other_answer(trouble):
+    made, _ = gateway(Says("new", trouble))
+    one = split(made.route("m"), Asked.of(ROWS), arm="candidate")
+    (said,) = from_candidate([one])
+    assert "no" in str(said)
+    assert isinstance(said, Exception)

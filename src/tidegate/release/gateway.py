@@ -111,11 +111,16 @@ def of_candidate(splits: Sequence[Split]) -> Outcomes:
 
 
 def in_its_place(splits: Sequence[Split], candidate: Outcomes) -> Outcomes:
-    """The candidate's answers, and the champion's where there is an error, marked as its failure.
+    """The candidate's answers, and the champion's where there is an error, marked as its failure;
+    who named the candidate gets its error.
 
     Where the champion raises as well, the request is at fault, and nothing is counted.
     """
-    failed = [place for place, said in enumerate(candidate) if isinstance(said, Exception)]
+    failed = [
+        place
+        for place, said in enumerate(candidate)
+        if isinstance(said, Exception) and not splits[place].chosen
+    ]
     if not failed:
         return candidate
     some = [splits[place] for place in failed]
@@ -184,7 +189,9 @@ def predicted(
             many = np.concatenate(numbers)
             said = _whole(served.of_numbers(many), len(many), served)
             return list(_parts(said, [len(block) for block in numbers]))
-        except Exception:  # noqa: S110 - asked again below
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: S110 - asked again below
             pass
     return [_one(served, asked, rows) for asked, rows in jobs]
 
@@ -192,8 +199,11 @@ def predicted(
 def _one(served: Served, asked: Asked, rows: Sequence[int]) -> Predictions | Exception:
     try:
         return _whole(served.predict(asked, rows), len(rows), served)
-    except Exception as error:
-        return error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception, and ends no gateway
+        told = RuntimeError(f"version {served.version} raised {error!r}")
+        return error if isinstance(error, Exception) else told
 
 
 def _whole(said: Predictions, rows: int, served: Served) -> Predictions:

@@ -63,3 +63,19 @@ def test_what_finds_no_room_is_counted_and_the_rest_is_kept(monkeypatch):
     put(writer, 1, start=500)
     writer.close()
     assert log.rows[-1][0] == "500"
+
+
+def test_long_rows_find_no_room_either(monkeypatch):
+    monkeypatch.setattr("tidegate.monitoring.log_writer.PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("tidegate.monitoring.log_writer.MOST_CHARACTERS", 1000)
+    log = Log(open_=False)
+    writer = LogWriter(log, lambda: "now")
+    for number in range(4):
+        writer.put(Asked(("x",), 1, columns={"x": ["x" * 400]}), [answer(str(number))])
+    assert writer.lost == 2
+    log.may.set()
+    assert writer.flush()
+    writer.put(Asked(("x",), 1, columns={"x": ["x" * 900]}), [answer("last")])
+    assert writer.flush()
+    assert [row[0] for row in log.rows] == ["0", "1", "last"]
+    writer.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import chain
 
 from tidegate.domain.answer import Answer, Asked
-from tidegate.monitoring.prediction_log import PredictionLog, Row, values_of
+from tidegate.monitoring.prediction_log import FEATURES, PredictionLog, Row, values_of
 
 _LOG = logging.getLogger("tidegate")
 
@@ -18,6 +18,8 @@ WAIT_SECONDS = 0.05
 AT_ONCE = 2000
 #: Rows that may wait. What comes beyond them is answered, not logged, and counted as lost.
 MOST_WAITING = 100_000
+#: Characters of them, likewise: a row may be long.
+MOST_CHARACTERS = 2**28
 #: How long it waits after the database refused, before it tries again.
 PAUSE_SECONDS = 1.0
 
@@ -34,7 +36,7 @@ class LogWriter:
     ):
         self._log, self._now, self._most = log, now, most_waiting
         self._waiting: deque[list[Row]] = deque()
-        self._rows, self.lost = 0, 0
+        self._rows, self._characters, self.lost = 0, 0, 0
         self._taken, self._written = 0, 0
         self._lock = threading.Lock()
         self._come, self._done = threading.Event(), threading.Condition()
@@ -49,11 +51,16 @@ class LogWriter:
         # at it takes longer than this does.
         at = self._moment()
         rows = [values_of(answer, asked.record(row), at) for row, answer in enumerate(answers)]
+        characters = _characters(rows)
         with self._lock:
-            if self._rows + len(rows) > self._most:
+            if (
+                self._rows + len(rows) > self._most
+                or self._characters + characters > MOST_CHARACTERS
+            ):
                 self.lost += len(rows)
                 return
             self._rows += len(rows)
+            self._characters += characters
             self._taken += 1
             self._waiting.append(rows)
             if self._thread is None:
@@ -119,9 +126,15 @@ class LogWriter:
             time.sleep(PAUSE_SECONDS)
             return
         with self._lock:
-            for _ in some:
+            for each in some:
                 self._waiting.popleft()
+                self._characters -= _characters(each)
             self._rows -= rows
         with self._done:
             self._written += len(some)
             self._done.notify_all()
+
+
+def _characters(rows: list[Row]) -> int:
+    """Of what a row may have any number of: its features."""
+    return sum([len(row[FEATURES]) for row in rows])

@@ -242,6 +242,8 @@ def values_of(answer: Answer, features: Mapping[str, Any], at: str) -> Row:
 
 
 _values = attrgetter(*(one.name for one in fields(Logged)))
+#: Where in a ``Row`` the features are.
+FEATURES = [one.name for one in fields(Logged)].index("features")
 
 
 @lru_cache(len(_AT_ONCE))

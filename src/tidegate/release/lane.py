@@ -40,6 +40,8 @@ MOST_ROWS = 512
 HERE_SECONDS = 0.005
 #: Seconds that a call may take in another thread: who comes meanwhile waits for the next one.
 THERE_SECONDS = 0.05
+#: Rows of the first call that a candidate shares in: what it takes for a row is not known yet.
+FIRST_ROWS = 16
 #: How long requests may wait for the candidate before the champion answers them.
 DEADLINE_SECONDS = 1.0
 
@@ -59,7 +61,8 @@ class Lane:
     What arrives in one round of the loop is one call of the model, and what ``alone`` says is by
     itself is answered at once: nothing waits for company, and the busier it is, the more rows share
     a call, as many as fit its time (see ``Pace``). Models that take longer are asked in other
-    threads, one call at a time; what arrives meanwhile is the next one. ``threads`` are for
+    threads, one call at a time; what arrives meanwhile is the next one. A candidate's rows of a
+    call are few at first, and as many as fit its own time then. ``threads`` are for
     champions; a candidate is asked in a thread of its own, and one that is late is not asked again
     until it has ended that call: the champion answers at once, and it counts against the candidate.
     What a shadow is to be asked goes to ``shadow`` once the answers are given, as in
@@ -79,6 +82,8 @@ class Lane:
     _aside: Aside = field(default_factory=Aside)
     _here: Pace = field(default_factory=lambda: Pace(budget=HERE_SECONDS, most=MOST_ROWS))
     _there: Pace = field(default_factory=lambda: Pace(budget=THERE_SECONDS, most=MOST_ROWS))
+    _theirs: Pace = field(default_factory=lambda: _of_a_candidate())
+    _paced: int | None = None  # the candidate whose pace that is
 
     @property
     def inputs(self) -> tuple[str, ...] | None:
@@ -123,6 +128,8 @@ class Lane:
             while self._waiting:
                 _give(self._waiting.popleft(), error)
             return
+        if route.candidate is not None and route.candidate.version != self._paced:
+            self._meets(route.candidate.version)
         pace = self._here if route.quick else self._there
         batch, splits, rows = self._next(route, pace.rows)
         if batch and route.quick and rows <= pace.rows:
@@ -140,11 +147,27 @@ class Lane:
             self._elsewhere = loop.create_task(self._in_threads(batch, splits, rows))
         self._call()
 
+    def _meets(self, candidate: int) -> None:
+        """Begin with few rows: how long this candidate takes is not known yet."""
+        self._paced, self._theirs = candidate, _of_a_candidate()
+        self._here.rows = min(self._here.rows, FIRST_ROWS)
+
     def _next(self, route: Route, most: int) -> tuple[list[_Waiting], list[Split], int]:
-        """Requests of ``most`` rows together, one at least, and how many rows they are."""
+        """Requests of ``most`` rows together, one at least, and how many rows they are.
+
+        Of the candidate's they are no more than fit its time, as far as can be said before they are
+        split: to choose by what they turned out to be would change its share.
+        """
         batch, splits, rows = list[_Waiting](), list[Split](), 0
-        while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= most):
-            one = self._waiting.popleft()
+        paced, theirs = route.candidate is not None and not route.quick, 0
+        while self._waiting:
+            one = self._waiting[0]
+            if batch and (
+                rows + one.asked.rows > most
+                or (paced and theirs + _likely(route, one) > self._theirs.rows)
+            ):
+                break
+            self._waiting.popleft()
             try:
                 splits.append(split(route, one.asked, one.keys, one.arm))
             except Exception as error:
@@ -152,6 +175,7 @@ class Lane:
                 continue
             batch.append(one)
             rows += one.asked.rows
+            theirs += len(splits[-1].rows["candidate"])
         return batch, splits, rows
 
     async def _in_threads(self, batch: list[_Waiting], splits: list[Split], rows: int) -> None:
@@ -189,9 +213,11 @@ class Lane:
 
     async def _in_time(self, clock: _Clock, splits: list[Split]) -> tuple[Outcomes, float]:
         """What the candidate says, and the seconds that it takes; errors where it is late."""
-        if not any(one.rows["candidate"] for one in splits):
+        rows = sum(len(one.rows["candidate"]) for one in splits)
+        if not rows:
             return [[] for _ in splits], 0.0
         said = await self._aside_in_time(splits, partial(_timed, clock, of_candidate, splits))
+        self._theirs.took(rows, self.deadline if said is None else said[1])
         if said is not None:
             return said
         late = TimeoutError(f"the candidate gave no answer in {self.deadline:g} seconds")
@@ -227,6 +253,17 @@ class Lane:
             _give(one, said)
         if splits[0].route.shadow is not None and self.shadow is not None:
             self.shadow(splits, answers)
+
+
+def _of_a_candidate() -> Pace:
+    return Pace(budget=THERE_SECONDS, most=MOST_ROWS, first=FIRST_ROWS)
+
+
+def _likely(route: Route, one: _Waiting) -> float:
+    """How many rows of a request the candidate is to be expected to take."""
+    if one.arm is not None:
+        return one.asked.rows if one.arm == "candidate" else 0
+    return 0 if route.outside else one.asked.rows * route.share
 
 
 def _timed(clock: _Clock, does: Callable[..., Outcomes], *of: Any) -> tuple[Outcomes, float]:

@@ -245,3 +245,33 @@ def test_whatever_goes_wrong_all_are_told_and_the_next_ones_are_answered(quick, 
     told, (answer,) = ends(story())
     assert [type(one) for one in told] == [ZeroDivisionError] * 2
     assert answer.prediction == 27
+
+
+def test_a_quick_candidate_that_hangs_in_a_thread_is_not_asked_in_the_loop(let_go):
+    where = []
+
+    class Says(Hangs):
+        def predict_numbers(self, block):
+            where.append(threading.current_thread() is threading.main_thread())
+            if where[-1]:
+                return Adds.predict_numbers(self, block)
+            return super().predict_numbers(block)
+
+    lane = lane_of(route_of(Adds(10), Says(100, let_go), quick=True), deadline=0.05)
+
+    async def story():
+        many = await lane.ask(asked(*range(10, 210)))
+        known = lane._here.rows
+        few = [(await lane.ask(asked(n + 10)))[0] for n in range(4)]
+        assert lane._here.rows == known, "what a late one takes says nothing of the loop's time"
+        let_go.set()
+        lane.deadline = 30
+        while (again := (await lane.ask(asked(1)))[0]).failed:
+            await asyncio.sleep(0.01)
+        return many, few, again
+
+    many, few, again = ends(story())
+    assert {(one.version, one.failed) for one in [*many, *few]} == {(1, True)}
+    assert again.prediction == 101
+    assert where[0] is False
+    assert where[1:] == [True]

@@ -25,9 +25,13 @@ class Aside:
         #: Ids of versions that are at a call that was left; as long as they are, they live.
         self._left: set[int] = set()
 
+    def holds(self, version: Served | None) -> bool:
+        """Whether the version is still at a call that was left."""
+        return bool(self._left) and id(version) in self._left
+
     def ask(self, version: Served, does: Callable[[], _T]) -> Future[_T] | None:
         """What ``does`` returns, soon; None where the version is still at a call that was left."""
-        if id(version) in self._left:
+        if self.holds(version):
             return None
         if self._thread is None:
             self._thread = _Thread()

@@ -132,7 +132,9 @@ class Lane:
             self._meets(route.candidate.version)
         pace = self._here if route.quick else self._there
         batch, splits, rows = self._next(route, pace.rows)
-        if batch and route.quick and rows <= pace.rows:
+        # One that hangs in a thread may hang here as well, where nobody can leave it.
+        elsewhere = rows > pace.rows or self._aside.holds(route.candidate)
+        if batch and route.quick and not elsewhere:
             try:
                 # This thread's own time: that others were at work says nothing of the model.
                 began = time.thread_time()
@@ -194,7 +196,8 @@ class Lane:
             if unanswered(splits, champion):
                 champion = await self._rescued(splits, champion)
             if quick:
-                self._here.took(rows, took + theirs)
+                if theirs is not None:
+                    self._here.took(rows, took + theirs)
             elif took:  # the champion's own time: one that hangs beside it makes it no slower
                 self._there.took(rows, took)
             self._finish(batch, splits, joined(splits, champion, candidate))
@@ -211,17 +214,20 @@ class Lane:
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self.threads, partial(_timed, clock, does, *of))
 
-    async def _in_time(self, clock: _Clock, splits: list[Split]) -> tuple[Outcomes, float]:
-        """What the candidate says, and the seconds that it takes; errors where it is late."""
+    async def _in_time(self, clock: _Clock, splits: list[Split]) -> tuple[Outcomes, float | None]:
+        """What the candidate says, and the seconds that it takes; errors where it is late, and
+        None."""
         rows = sum(len(one.rows["candidate"]) for one in splits)
         if not rows:
             return [[] for _ in splits], 0.0
+        asked = not self._aside.holds(splits[0].route.candidate)
         said = await self._aside_in_time(splits, partial(_timed, clock, of_candidate, splits))
-        self._theirs.took(rows, self.deadline if said is None else said[1])
+        if asked:
+            self._theirs.took(rows, self.deadline if said is None else said[1])
         if said is not None:
             return said
         late = TimeoutError(f"the candidate gave no answer in {self.deadline:g} seconds")
-        return [late if one.rows["candidate"] else [] for one in splits], self.deadline
+        return [late if one.rows["candidate"] else [] for one in splits], None
 
     async def _rescued(self, splits: list[Split], champion: Outcomes) -> Outcomes:
         """The champion's answers, the candidate's where it raised, unless that is late."""

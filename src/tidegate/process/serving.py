@@ -270,9 +270,8 @@ class Serving:
         except Exception as problem:
             return replace(route, shadow=Served(release.candidate, Fails(problem)))
 
-    def _shadowed(self, told: list[Shadowed]) -> None:
-        # What comes after its label makes no pair.
-        self.shadow.dropped += shadow_log.write(self._home.database, told)
+    def _shadowed(self, told: list[Shadowed]) -> int:
+        return shadow_log.write(self._home.database, told)
 
     def _written(self, asked: Asked, answers: list[Answer]) -> None:
         at = self._home.journal.now()

@@ -12,6 +12,11 @@ _T = TypeVar("_T")
 _Calls = SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
 
 
+class NotBegun(Exception):
+    """Nobody came to a call in time: the machine, or a champion that let no other thread have a
+    turn, is at fault, and not the version."""
+
+
 class Aside:
     """Asks versions that may never answer, one call after another, in a daemon thread.
 

@@ -10,6 +10,7 @@ import polars as pl
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Incompatible
 from tidegate.domain.predictor import Predictions
+from tidegate.release.aside import NotBegun
 from tidegate.release.route import Route, Served, Split, split
 
 _LOG = logging.getLogger("tidegate")
@@ -111,7 +112,8 @@ def of_candidate(splits: Sequence[Split]) -> Outcomes:
 
 
 def in_its_place(splits: Sequence[Split], candidate: Outcomes) -> Outcomes:
-    """The candidate's answers, and the champion's where there is an error, marked as its failure.
+    """The candidate's answers, and the champion's where there is an error, marked as its failure,
+    unless it was not asked at all (NotBegun).
 
     Where the champion raises as well, the request is at fault, and nothing is counted.
     """
@@ -120,9 +122,10 @@ def in_its_place(splits: Sequence[Split], candidate: Outcomes) -> Outcomes:
         return candidate
     some = [splits[place] for place in failed]
     found = list(candidate)
-    rescued = _answered(some, "candidate", some[0].route.champion, failed=True)
+    blamed = not isinstance(candidate[failed[0]], NotBegun)  # which is so of all or of none
+    rescued = _answered(some, "candidate", some[0].route.champion, failed=blamed)
     for place, each in zip(failed, rescued, strict=True):
-        if not isinstance(each, Exception):
+        if blamed and not isinstance(each, Exception):
             _tell_why(splits[place].route, found[place])
         found[place] = each
     return found

@@ -1,7 +1,6 @@
 """One model's requests in an event loop: those that arrive together are answered together."""
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy
-from tidegate.release.aside import Aside
+from tidegate.release.aside import Aside, NotBegun
 from tidegate.release.gateway import (
     Outcomes,
     from_candidate,
@@ -25,12 +24,11 @@ from tidegate.release.gateway import (
 )
 from tidegate.release.pace import Pace
 from tidegate.release.route import Route, Split, split
+from tidegate.release.waiting import Waiting, fail, give
 
 #: Seconds, as a thread counts its own or as all do.
 _Clock = Callable[[], float]
 _T = TypeVar("_T")
-
-_LOG = logging.getLogger("tidegate")
 
 #: Requests that may wait for a model; more are sent away, so that none waits without end.
 MOST_WAITING = 1024
@@ -44,14 +42,6 @@ THERE_SECONDS = 0.05
 FIRST_ROWS = 16
 #: How long requests may wait for the candidate before the champion answers them.
 DEADLINE_SECONDS = 1.0
-
-
-@dataclass(slots=True)
-class _Waiting:
-    asked: Asked
-    keys: Sequence[str] | None
-    arm: Arm | None
-    answered: asyncio.Future[list[Answer]]
 
 
 @dataclass
@@ -76,7 +66,7 @@ class Lane:
     most_waiting: int = MOST_WAITING
     shadow: Callable[[Sequence[Split], Outcomes], None] | None = None
     alone: Callable[[], bool] = lambda: False
-    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _waiting: deque[Waiting] = field(default_factory=deque)
     _elsewhere: asyncio.Task[None] | None = None
     _called: bool = False
     _aside: Aside = field(default_factory=Aside)
@@ -105,7 +95,7 @@ class Lane:
                 do="try again in a second, or run more gateways",
                 count=len(self._waiting),
             )
-        one = _Waiting(asked, keys, arm, asyncio.get_running_loop().create_future())
+        one = Waiting(asked, keys, arm, asyncio.get_running_loop().create_future())
         self._waiting.append(one)
         if self._elsewhere is None and self.alone():
             self._round()
@@ -126,7 +116,7 @@ class Lane:
             route = self.route()
         except Exception as error:
             while self._waiting:
-                _give(self._waiting.popleft(), error)
+                give(self._waiting.popleft(), error)
             return
         if route.candidate is not None and route.candidate.version != self._paced:
             self._meets(route.candidate.version)
@@ -143,7 +133,7 @@ class Lane:
                 pace.took(rows, time.thread_time() - began)
                 self._finish(batch, splits, answers)
             except BaseException as error:
-                _fail(batch, error)
+                fail(batch, error)
         elif batch:
             loop = asyncio.get_running_loop()
             self._elsewhere = loop.create_task(self._in_threads(batch, splits, rows))
@@ -154,13 +144,13 @@ class Lane:
         self._paced, self._theirs = candidate, _of_a_candidate()
         self._here.rows = min(self._here.rows, FIRST_ROWS)
 
-    def _next(self, route: Route, most: int) -> tuple[list[_Waiting], list[Split], int]:
+    def _next(self, route: Route, most: int) -> tuple[list[Waiting], list[Split], int]:
         """Requests of ``most`` rows together, one at least, and how many rows they are.
 
         Of the candidate's they are no more than fit its time, as far as can be said before they are
         split: to choose by what they turned out to be would change its share.
         """
-        batch, splits, rows = list[_Waiting](), list[Split](), 0
+        batch, splits, rows = list[Waiting](), list[Split](), 0
         paced, theirs = route.candidate is not None and not route.quick, 0
         while self._waiting:
             one = self._waiting[0]
@@ -173,14 +163,14 @@ class Lane:
             try:
                 splits.append(split(route, one.asked, one.keys, one.arm))
             except Exception as error:
-                _give(one, error)
+                give(one, error)
                 continue
             batch.append(one)
             rows += one.asked.rows
             theirs += len(splits[-1].rows["candidate"])
         return batch, splits, rows
 
-    async def _in_threads(self, batch: list[_Waiting], splits: list[Split], rows: int) -> None:
+    async def _in_threads(self, batch: list[Waiting], splits: list[Split], rows: int) -> None:
         quick = splits[0].route.quick
         # As in the loop, where it will be asked again if that was quick enough.
         clock: _Clock = time.thread_time if quick else time.perf_counter
@@ -202,7 +192,7 @@ class Lane:
                 self._there.took(rows, took)
             self._finish(batch, splits, joined(splits, champion, candidate))
         except BaseException as error:
-            _fail(batch, error)
+            fail(batch, error)
         finally:
             self._elsewhere = None
             self._call()
@@ -221,7 +211,10 @@ class Lane:
         if not rows:
             return [[] for _ in splits], 0.0
         asked = not self._aside.holds(splits[0].route.candidate)
-        said = await self._aside_in_time(splits, partial(_timed, clock, of_candidate, splits))
+        try:
+            said = await self._aside_in_time(splits, partial(_timed, clock, of_candidate, splits))
+        except NotBegun as error:
+            return _excused(splits, error), None
         if asked:
             self._theirs.took(rows, self.deadline if said is None else said[1])
         if said is not None:
@@ -231,11 +224,15 @@ class Lane:
 
     async def _rescued(self, splits: list[Split], champion: Outcomes) -> Outcomes:
         """The champion's answers, the candidate's where it raised, unless that is late."""
-        said = await self._aside_in_time(splits, partial(stood_in_for, splits, champion))
+        try:
+            said = await self._aside_in_time(splits, partial(stood_in_for, splits, champion))
+        except NotBegun:
+            return champion
         return champion if said is None else said
 
     async def _aside_in_time(self, splits: list[Split], does: Callable[[], _T]) -> _T | None:
-        """What the candidate ``does``; None where it is late, or still at a call that was."""
+        """What the candidate ``does``; None where it is late, or still at a call that was. Raises
+        NotBegun where its thread did not come to it in that time."""
         version = splits[0].route.candidate
         call = None if version is None else self._aside.ask(version, does)
         if version is None or call is None:
@@ -244,19 +241,20 @@ class Lane:
         await asyncio.wait([said], timeout=self.deadline)
         if not said.done():
             said.cancel()
-            self._aside.leave(version, call)
+            if not self._aside.leave(version, call):
+                raise NotBegun("the machine had no time for the candidate")
             return None
         return said.result() if said.exception() is None else None
 
-    def _finish(self, batch: list[_Waiting], splits: list[Split], answers: Outcomes) -> None:
+    def _finish(self, batch: list[Waiting], splits: list[Split], answers: Outcomes) -> None:
         for one, said in zip(batch, answers, strict=True):
             if not isinstance(said, Exception):
                 try:
                     self.sink(one.asked, said)
                 except Exception as error:  # no answer that is not kept
-                    _give(one, error)
+                    give(one, error)
                     continue
-            _give(one, said)
+            give(one, said)
         if splits[0].route.shadow is not None and self.shadow is not None:
             self.shadow(splits, answers)
 
@@ -265,35 +263,20 @@ def _of_a_candidate() -> Pace:
     return Pace(budget=THERE_SECONDS, most=MOST_ROWS, first=FIRST_ROWS)
 
 
-def _likely(route: Route, one: _Waiting) -> float:
+def _likely(route: Route, one: Waiting) -> float:
     """How many rows of a request the candidate is to be expected to take."""
     if one.arm is not None:
         return one.asked.rows if one.arm == "candidate" else 0
     return 0 if route.outside else one.asked.rows * route.share
 
 
+def _excused(splits: list[Split], error: NotBegun) -> Outcomes:
+    """The error for each request that the candidate was not asked for: these count for nobody."""
+    for one in splits:
+        one.chosen = one.chosen or bool(one.rows["candidate"])
+    return [error if one.rows["candidate"] else [] for one in splits]
+
+
 def _timed(clock: _Clock, does: Callable[..., Outcomes], *of: Any) -> tuple[Outcomes, float]:
     began = clock()
     return does(*of), clock() - began
-
-
-def _fail(batch: list[_Waiting], error: BaseException) -> None:
-    """Give the error to all who wait still; raise it where it is to end more than these."""
-    if isinstance(error, Exception):
-        _LOG.error("requests could not be answered", exc_info=error)
-        told = error
-    else:
-        told = RuntimeError(f"the gateway stops: {error!r}")
-    for one in batch:
-        _give(one, told)
-    if told is not error:
-        raise error
-
-
-def _give(one: _Waiting, said: list[Answer] | Exception) -> None:
-    if one.answered.done():
-        return  # whoever asked has gone
-    if isinstance(said, Exception):
-        one.answered.set_exception(said)
-    else:
-        one.answered.set_result(said)

@@ -112,7 +112,8 @@ def no_version(model: str) -> Conflict:
 class Split:
     """One request, its ids and keys, and the rows that each arm takes.
 
-    ``chosen``: the arm was not left to chance, so the answers say nothing of the release.
+    ``chosen``: the arm was not left to chance, or there was no time to ask it, so the answers say
+    nothing of the release.
     """
 
     route: Route

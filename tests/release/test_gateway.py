@@ -157,3 +157,30 @@ def test_no_rows_no_answers():
     made, log = gateway(Says("new"))
     assert made.infer("m", ROWS[:0], []) == []
     assert log == [[]]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pl.lit(None, dtype=pl.String), pl.lit(float("nan")), pl.lit(None, dtype=pl.Float64)],
+)
+def test_rows_whose_key_is_missing_are_split_each_by_itself(column):
+    made, _ = gateway(Says("new"), key="who")
+    answers = made.infer("m", ROWS.with_columns(who=column))
+    took = sum(answer.version == 2 for answer in answers)
+    assert 150 < took < 250
+    assert {answer.key for answer in answers} == {None}
+
+
+def test_keys_that_are_missing_among_others_leave_these_where_they_are():
+    made, _ = gateway(Says("new"))
+    some = [key if number % 3 else None for number, key in enumerate(KEYS)]
+    answers, whole = made.infer("m", ROWS, some), made.infer("m", ROWS, KEYS)
+    assert [answer.key for answer in answers] == some
+    assert all(a.arm == b.arm for a, b in zip(answers, whole, strict=True) if a.key is not None)
+    assert {answer.arm for answer in answers if answer.key is None} == {"champion", "candidate"}
+
+
+def test_rows_without_a_key_that_a_splitter_outside_sent_together_count_once():
+    made, _ = gateway(Says("new"), outside=True)
+    answers = made.infer("m", ROWS[:3], ["u", None, None])
+    assert [answer.key for answer in answers] == ["u", *[answers[0].request_id] * 2]

@@ -1,7 +1,7 @@
 """Serving in this process: the gateway, the prediction log, and the judge, joined."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -27,7 +27,7 @@ from tidegate.process.runner import Watcher
 from tidegate.process.signature import Signature, signature_of
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway
-from tidegate.release.route import Route, Served, no_version
+from tidegate.release.route import Keys, Route, Served, no_version
 from tidegate.release.shadow import Shadow
 
 _THREADS = 4
@@ -54,9 +54,7 @@ class Serving:
         #: Where versions that take longer answer.
         self.threads = ThreadPoolExecutor(_THREADS, "tidegate-answers")
 
-    def infer(
-        self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
-    ) -> list[Answer]:
+    def infer(self, model: str, rows: pl.DataFrame, keys: Keys | None = None) -> list[Answer]:
         """An answer a row; ``keys`` make the split sticky (the model's key column by default)."""
         self.route(model)
         return self._gateway.infer(model, rows, keys)

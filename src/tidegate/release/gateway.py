@@ -11,7 +11,7 @@ from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Incompatible
 from tidegate.domain.predictor import Predictions
 from tidegate.release.aside import NotBegun
-from tidegate.release.route import Route, Served, Split, split
+from tidegate.release.route import Keys, Route, Served, Split, split
 
 _LOG = logging.getLogger("tidegate")
 
@@ -43,9 +43,7 @@ class Gateway:
         """Answer by ``route`` from the next request on."""
         self._routes[route.model] = route
 
-    def infer(
-        self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
-    ) -> list[Answer]:
+    def infer(self, model: str, rows: pl.DataFrame, keys: Keys | None = None) -> list[Answer]:
         """An answer for every row, in order; ``keys``, one a row, keep a user on one side.
 
         Raises Conflict where no version is in production, and what the champion raises where it

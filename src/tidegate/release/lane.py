@@ -23,7 +23,7 @@ from tidegate.release.gateway import (
     unanswered,
 )
 from tidegate.release.pace import Pace
-from tidegate.release.route import Route, Split, split
+from tidegate.release.route import Keys, Route, Split, split
 from tidegate.release.waiting import Waiting, fail, give
 
 #: Seconds, as a thread counts its own or as all do.
@@ -82,7 +82,7 @@ class Lane:
         return None if champion is None else champion.inputs
 
     async def ask(
-        self, asked: Asked, keys: Sequence[str] | None = None, arm: Arm | None = None
+        self, asked: Asked, keys: Keys | None = None, arm: Arm | None = None
     ) -> list[Answer]:
         """An answer for every row, in order; from one ``arm``, where it is named.
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.domain.answer import Answer, Arm, Asked
+from tidegate.release.route import Keys
 
 _LOG = logging.getLogger("tidegate")
 
@@ -15,7 +15,7 @@ class Waiting:
     """A request, and where its answers are waited for."""
 
     asked: Asked
-    keys: Sequence[str] | None
+    keys: Keys | None
     arm: Arm | None
     answered: asyncio.Future[list[Answer]]
 

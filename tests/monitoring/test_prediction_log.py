@@ -69,6 +69,17 @@ def test_any_number_of_rows_is_written_by_a_few_statements(log, database):
         assert ids.scalars().all() == [f"r{n}" for n in range(written)]
 
 
+@pytest.mark.parametrize("there", [1, 300, 700])
+def test_what_is_there_already_is_taken_once_and_the_rest_is_written(log, there):
+    """As where the server went away after a commit, before it could say so."""
+    log.write(answers(there))
+    log.label("r0", "down", at="t1")
+    log.write(answers(700, prediction='"down"'))
+    log.write(answers(700))
+    assert log.counts("m") == Counts(answers=700, labelled=1)
+    assert log.label("r0", "down", at="t2").prediction == "up"
+
+
 def test_versions_and_releases_are_told_apart(log):
     log.write(
         [

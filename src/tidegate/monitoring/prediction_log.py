@@ -98,7 +98,8 @@ class PredictionLog:
         self._database = database
 
     def write(self, answers: Sequence[Logged]) -> None:
-        """Keep these answers, all or none."""
+        """Keep these answers, all or none; what is there already, by its id, is left as it is: a
+        commit may have been done though nobody heard of it, and then they come again."""
         self.write_rows([_values(answer) for answer in answers])
 
     def write_rows(self, rows: Sequence[Row]) -> None:
@@ -250,7 +251,7 @@ def _insert(dialect: sa.Dialect, rows: int) -> str:
     mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
     marks = f"({', '.join([mark] * len(names))})"
     told = f"INSERT INTO predictions ({', '.join(names)}) VALUES "  # noqa: S608 - our own names
-    return told + ", ".join([marks] * rows)
+    return told + ", ".join([marks] * rows) + " ON CONFLICT (request_id) DO NOTHING"
 
 
 def _joined(*, outer: bool) -> sa.Select[Any]:

@@ -203,7 +203,7 @@ class PredictionLog:
         return Counts(answers=answers, labelled=labelled)
 
     def failures(self, update_id: str) -> dict[tuple[int, str], int]:
-        """How many requests the arms of a release failed, by step and arm."""
+        """How many answers the arms of a release failed to give, by step and arm."""
         wanted = (
             sa.select(_predictions.c.step, _predictions.c.arm, sa.func.count().label("answers"))
             .where(_predictions.c.update_id == update_id, _predictions.c.failed)

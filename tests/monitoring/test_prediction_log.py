@@ -1,6 +1,7 @@
 """The log: every answer is kept, every label once, in the order they were told."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import date
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from tidegate.domain.answer import Answer
-from tidegate.domain.errors import Conflict, DataError, NotFound
+from tidegate.domain.answer import Answer, given_at
+from tidegate.domain.errors import Busy, Conflict, DataError, NotFound
 from tidegate.domain.rollout import Places
 from tidegate.monitoring.prediction_log import PORTION, Counts, Logged, PredictionLog
 from tidegate.store.tables import predictions
@@ -110,6 +111,24 @@ def test_one_that_cannot_be_kept_is_refused_alone(log):
     assert "by model 'other', not by 'm'" in str(told.refused["s"])
     assert told.unknown == 1
     assert (log.counts("m").labelled, log.counts("other").labelled) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "problem"), [(0, Busy), (5, Busy), (-3, Busy), (60, NotFound), (-60, NotFound)]
+)
+def test_what_was_answered_just_now_may_not_be_written_yet(log, seconds_ago, problem):
+    """Ids begin with the time: another gateway may have given the answer, and be about to write."""
+    request_id = f"{int((time.time() - seconds_ago) * 1000):012x}" + 20 * "a"
+    told = log.label_many({request_id: "up"}, at="t1", model="m")
+    assert type(told.refused[request_id]) is problem
+    assert told.unknown == 1
+    log.write([replace(ANSWER, request_id=request_id)])
+    assert log.label_many({request_id: "up"}, at="t1", model="m").refused == {}
+
+
+@pytest.mark.parametrize("told", ["", "who", "0" * 31, "G" * 32, "0" * 33, "０" * 32])
+def test_what_is_no_id_of_ours_is_unknown_for_good(told):
+    assert given_at(told) is None
 
 
 def test_one_alone_that_cannot_be_kept_is_raised(log):

@@ -42,6 +42,15 @@ def test_what_is_unknown_to_a_log_that_is_not_behind_is_refused():
     assert serving(Told(["kept"], UNKNOWN, 1)).feedback("m", {"who": 1, "r": 1}).unknown == 1
 
 
+def test_where_none_is_kept_and_some_may_be_later_they_are_asked_for_again():
+    soon = {"r1": Busy("not yet", do="wait")}
+    for refused in (soon, UNKNOWN | soon):
+        with pytest.raises(Busy):
+            serving(Told([], refused, 1)).feedback("m", dict.fromkeys(refused, 1))
+    told = serving(Told(["kept"], soon, 1)).feedback("m", {"r": 1, "r1": 1})
+    assert [one.status for one in told.refused.values()] == [503]
+
+
 @pytest.mark.parametrize(
     ("classes", "whole"),
     [((0.0, 1.0), True), ((0.5, 1.0), False), ((0, 1), False), (("a", "b"), False), (None, False)],

@@ -1,11 +1,14 @@
 """The gateway: one answer a row, in order, sticky, and never none because of the candidate."""
 
+import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from tidegate.domain.answer import given_at
 from tidegate.domain.errors import Conflict, DataError, Incompatible
 from tidegate.domain.predictor import Predictions
 from tidegate.release.gateway import Gateway
@@ -145,6 +148,24 @@ def test_no_version_in_production_is_told():
     made.set_route(Route(model="m", champion=None))
     with pytest.raises(Conflict, match="no version in production"):
         made.infer("m", ROWS)
+
+
+def test_ids_tell_when_they_were_given_and_are_never_the_same(monkeypatch):
+    made, _ = gateway()
+    began = time.time()
+    ids = [answer.request_id for _ in range(3) for answer in made.infer("m", ROWS)]
+    assert len(set(ids)) == 1200
+    for one in ids:
+        assert began - 1 < given_at(one) < began + 60
+    hour = int(3600 * 1e9)
+    later = SimpleNamespace(
+        monotonic=lambda: time.monotonic() + 3600, time_ns=lambda: time.time_ns() + hour
+    )
+    monkeypatch.setattr("tidegate.release.route._IDS._until", 0.0)  # as it was, after the test
+    made.infer("m", ROWS[:1])
+    monkeypatch.setattr("tidegate.release.route.time", later)
+    (answer,) = made.infer("m", ROWS[:1])
+    assert given_at(answer.request_id) > began + 3599, "none that were drawn an hour ago"
 
 
 def test_keys_must_match_rows():

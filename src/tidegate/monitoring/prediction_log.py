@@ -131,7 +131,8 @@ class PredictionLog:
         A label takes the type of the answer it belongs to: "7" for an answer 7 is 7; ``whole``:
         classes are whole numbers, though floats. An answer that is no number, null, takes any. The
         same label twice is one. Refused with NotFound is what belongs to no answer, or to another
-        model's than ``model``'s, with Conflict what is not the label that stands, with DataError
+        model's than ``model``'s, with Busy what belongs to none so far and was answered just now,
+        by its id, with Conflict what is not the label that stands, with DataError
         what no answer of the model can equal.
         """
         refused: dict[str, TidegateError] = {}

@@ -158,7 +158,8 @@ class Serving:
         """What came true, by request id. What is on traffic is judged, and ended where it must.
 
         Each label is kept or refused by itself; where none could be kept, the first one's problem
-        is raised. Raises Busy where the log is behind, so that an answer may be missing still.
+        is raised. Raises Busy where the log is behind, so that an answer may be missing still, and
+        where none could be kept and some may be a little later.
         """
         if self.routed(model) is None:  # what is routed here is served here
             self._check_served(model)
@@ -180,7 +181,8 @@ class Serving:
                 waiting=self.writer.waiting,
             )
         if none_kept:
-            raise next(iter(told.refused.values()))
+            problems = list(told.refused.values())
+            raise next((one for one in problems if isinstance(one, Busy)), problems[0])
         return told
 
     def _whole(self, model: str) -> bool:

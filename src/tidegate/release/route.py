@@ -14,6 +14,8 @@ from tidegate.release.splitter import takes_candidate
 
 #: Characters of a key: it is kept with each answer.
 MOST_OF_A_KEY = 1000
+#: How old the time in an id may be: to write it down for each takes as long as to draw one.
+AGE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,24 @@ class _Ids:
 
     def __init__(self) -> None:
         self._left: list[str] = []
+        self._at, self._until = "", 0.0
 
-    def next(self) -> str:
-        """32 hexadecimal digits: twelve of the time, twenty at random."""
+    def some(self, count: int) -> list[str]:
+        """32 hexadecimal digits each: twelve of the time, as ``given_at`` reads it, twenty at
+        random."""
+        tick = time.monotonic()
+        if tick > self._until:
+            self._at, self._until = f"{time.time_ns() // 1_000_000:012x}", tick + AGE_SECONDS
+        at = self._at
+        return [at + self._random() for _ in range(count)]
+
+    def _random(self) -> str:
         while True:
             try:
                 return self._left.pop()  # one step: threads do not meet in it
             except IndexError:
-                many, at = os.urandom(10 * 256).hex(), f"{time.time_ns() // 1_000_000:012x}"
-                self._left = [at + many[n : n + 20] for n in range(0, len(many), 20)]
+                many = os.urandom(10 * 256).hex()
+                self._left = [many[n : n + 20] for n in range(0, len(many), 20)]
 
 
 _IDS = _Ids()
@@ -159,7 +170,7 @@ def split(route: Route, asked: Asked, keys: Keys | None = None, arm: Arm | None 
                 do="name whose row it is by a short text",
                 most=MOST_OF_A_KEY,
             )
-    ids = [_IDS.next() for _ in range(asked.rows)]
+    ids = _IDS.some(asked.rows)
     if route.outside:
         # A splitter learns of a release's end a little later than we do: nobody pays for that.
         taken: Arm = "champion" if arm is None or route.candidate is None else arm

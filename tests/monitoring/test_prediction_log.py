@@ -171,10 +171,18 @@ def test_a_label_that_no_answer_can_equal_is_refused(log, prediction, label):
 
 def test_where_classes_are_whole_numbers_labels_are(log):
     log.write(answers(2, prediction="1.0"))
-    told = log.label_many({"r0": 3.7, "r1": 7}, at="t1", whole=True)
+    told = log.label_many({"r0": 3.7, "r1": 7}, at="t1", whole={1})
     assert list(told.refused) == ["r0"]
     assert [one.label for one in told.kept] == [7.0], "a class that is new is a wrong answer"
     assert log.label("r0", 3.7, at="t1").label == 3.7
+
+
+def test_whether_labels_are_whole_is_asked_of_the_version_that_answered(log):
+    log.write(answers(1, prediction="1.0"))
+    log.write([replace(ANSWER, request_id="theirs", version=2, prediction="0.5")])
+    told = log.label_many({"r0": 0.5, "theirs": 0.5}, at="t1", whole={1})
+    assert [one.request_id for one in told.kept] == ["theirs"]
+    assert list(told.refused) == ["r0"]
 
 
 def test_failures_are_counted_by_step(log):

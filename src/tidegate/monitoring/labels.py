@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,11 +20,17 @@ SKEW_SECONDS = 5.0
 
 
 def fitted(
-    request_id: str, label: Any, row: sa.Row[Any] | None, model: str | None, *, whole: bool
+    request_id: str,
+    label: Any,
+    row: sa.Row[Any] | None,
+    model: str | None,
+    *,
+    whole: Collection[int],
 ) -> str | TidegateError:
     """``label`` as JSON in the type of the answer in ``row``, or why it cannot be kept.
 
-    ``model``: whose answer it must be. ``whole``: classes are whole numbers, though floats.
+    ``model``: whose answer it must be. ``whole``: versions whose classes are whole numbers, though
+    floats.
     """
     if row is None:
         return _unknown(request_id)
@@ -36,7 +43,7 @@ def fitted(
             model=model,
         )
     prediction = json.loads(row.prediction)
-    value = _alike(label, prediction, whole=whole)
+    value = _alike(label, prediction, whole=row.version in whole)
     if value is None:
         return DataError(
             "the label {label} of answer '{request}' is not of the kind of the answer {prediction}",

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
@@ -124,16 +124,21 @@ class PredictionLog:
         return told.kept[0]
 
     def label_many(
-        self, labels: Mapping[str, Any], *, at: str, model: str | None = None, whole: bool = False
+        self,
+        labels: Mapping[str, Any],
+        *,
+        at: str,
+        model: str | None = None,
+        whole: Collection[int] = (),
     ) -> Told:
         """What came true, by request id; one that cannot be kept is refused, and the others are.
 
         A label takes the type of the answer it belongs to: "7" for an answer 7 is 7; ``whole``:
-        classes are whole numbers, though floats. An answer that is no number, null, takes any. The
-        same label twice is one. Refused with NotFound is what belongs to no answer, or to another
-        model's than ``model``'s, with Busy what belongs to none so far and was answered just now,
-        by its id, with Conflict what is not the label that stands, with DataError
-        what no answer of the model can equal.
+        versions whose classes are whole numbers, though floats. An answer that is no number, null,
+        takes any. The same label twice is one. Refused with NotFound is what belongs to no answer,
+        or to another model's than ``model``'s, with Busy what belongs to none so far and was
+        answered just now, by its id, with Conflict what is not the label that stands, and with
+        DataError what no answer of the model can equal.
         """
         refused: dict[str, TidegateError] = {}
         with self._database.write() as connection:

@@ -46,6 +46,7 @@ class Serving:
         self._gateway = Gateway(sink=self._written, shadow=self.shadow.put)
         self._resident = Resident(home)
         self._signatures: dict[str, Signature] = {}
+        self._whole_ones: dict[str, set[int]] = {}
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
         self._judging, self._turns, self._judged = Lock(), count(1), dict[str, int]()
         self._epoch, self._followed, self._read = 0, -1, time.monotonic()
@@ -185,11 +186,14 @@ class Serving:
             raise next((one for one in problems if isinstance(one, Busy)), problems[0])
         return told
 
-    def _whole(self, model: str) -> bool:
-        """Whether a model's classes are floats, and whole numbers all of them."""
-        route = self.routed(model)
-        known = route.champion.classes if route is not None and route.champion else None
-        return bool(known) and all(isinstance(c, float) and c.is_integer() for c in known or ())
+    def _whole(self, model: str) -> set[int]:
+        """Versions, on the route now or when labels came before, whose classes are floats and whole
+        numbers all of them. Of others any number is taken."""
+        known, route = self._whole_ones.setdefault(model, set()), self.routed(model)
+        if route is not None:
+            arms = (route.champion, route.candidate, route.shadow)
+            known.update(arm.version for arm in arms if arm is not None and _are_whole(arm.classes))
+        return known
 
     def _check_served(self, model: str) -> None:
         """Raise Conflict for a model whose parameters are kept here and answer elsewhere."""
@@ -277,6 +281,10 @@ class Serving:
         at = self._home.journal.now()
         rows = [Logged.of(answer, asked.record(row), at) for row, answer in enumerate(answers)]
         self._home.log.write(rows)
+
+
+def _are_whole(classes: tuple[Any, ...] | None) -> bool:
+    return bool(classes) and all(isinstance(c, float) and c.is_integer() for c in classes or ())
 
 
 def _raise(problems: list[Exception]) -> None:

@@ -4,6 +4,7 @@ import threading
 
 from tidegate.domain.answer import Answer, Asked
 from tidegate.monitoring.log_writer import LogWriter
+from tidegate.monitoring.prediction_log import Counts, PredictionLog
 
 
 def answer(request_id):
@@ -78,4 +79,25 @@ def test_long_rows_find_no_room_either(monkeypatch):
     writer.put(Asked(("x",), 1, columns={"x": ["x" * 900]}), [answer("last")])
     assert writer.flush()
     assert [row[0] for row in log.rows] == ["0", "1", "last"]
+    writer.close()
+
+
+def test_it_goes_on_after_a_commit_of_which_it_did_not_hear(database, monkeypatch):
+    monkeypatch.setattr("tidegate.monitoring.log_writer.PAUSE_SECONDS", 0.02)
+    log, heard = PredictionLog(database), []
+    write = log.write_rows
+
+    def lost(rows):
+        write(rows)
+        if not heard:
+            heard.append(len(rows))
+            raise OSError("the server closed the connection unexpectedly")
+
+    log.write_rows = lost
+    writer = LogWriter(log, lambda: "now")
+    put(writer, 10)
+    put(writer, 10, start=10)
+    assert writer.flush()
+    assert heard
+    assert log.counts("m") == Counts(answers=20, labelled=0)
     writer.close()

@@ -1,6 +1,7 @@
 """The log: every answer is kept, every label once, in the order they were told."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import date
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from tidegate.domain.answer import Answer
-from tidegate.domain.errors import Conflict, DataError, NotFound
+from tidegate.domain.answer import Answer, given_at
+from tidegate.domain.errors import Busy, Conflict, DataError, NotFound
 from tidegate.domain.rollout import Places
 from tidegate.monitoring.prediction_log import PORTION, Counts, Logged, PredictionLog
 from tidegate.store.tables import predictions
@@ -69,6 +70,17 @@ def test_any_number_of_rows_is_written_by_a_few_statements(log, database):
         assert ids.scalars().all() == [f"r{n}" for n in range(written)]
 
 
+@pytest.mark.parametrize("there", [1, 300, 700])
+def test_what_is_there_already_is_taken_once_and_the_rest_is_written(log, there):
+    """As where the server went away after a commit, before it could say so."""
+    log.write(answers(there))
+    log.label("r0", "down", at="t1")
+    log.write(answers(700, prediction='"down"'))
+    log.write(answers(700))
+    assert log.counts("m") == Counts(answers=700, labelled=1)
+    assert log.label("r0", "down", at="t2").prediction == "up"
+
+
 def test_versions_and_releases_are_told_apart(log):
     log.write(
         [
@@ -99,6 +111,24 @@ def test_one_that_cannot_be_kept_is_refused_alone(log):
     assert "by model 'other', not by 'm'" in str(told.refused["s"])
     assert told.unknown == 1
     assert (log.counts("m").labelled, log.counts("other").labelled) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "problem"), [(0, Busy), (5, Busy), (-3, Busy), (60, NotFound), (-60, NotFound)]
+)
+def test_what_was_answered_just_now_may_not_be_written_yet(log, seconds_ago, problem):
+    """Ids begin with the time: another gateway may have given the answer, and be about to write."""
+    request_id = f"{int((time.time() - seconds_ago) * 1000):012x}" + 20 * "a"
+    told = log.label_many({request_id: "up"}, at="t1", model="m")
+    assert type(told.refused[request_id]) is problem
+    assert told.unknown == 1
+    log.write([replace(ANSWER, request_id=request_id)])
+    assert log.label_many({request_id: "up"}, at="t1", model="m").refused == {}
+
+
+@pytest.mark.parametrize("told", ["", "who", "0" * 31, "G" * 32, "0" * 33, "０" * 32])
+def test_what_is_no_id_of_ours_is_unknown_for_good(told):
+    assert given_at(told) is None
 
 
 def test_one_alone_that_cannot_be_kept_is_raised(log):
@@ -141,10 +171,18 @@ def test_a_label_that_no_answer_can_equal_is_refused(log, prediction, label):
 
 def test_where_classes_are_whole_numbers_labels_are(log):
     log.write(answers(2, prediction="1.0"))
-    told = log.label_many({"r0": 3.7, "r1": 7}, at="t1", whole=True)
+    told = log.label_many({"r0": 3.7, "r1": 7}, at="t1", whole={1})
     assert list(told.refused) == ["r0"]
     assert [one.label for one in told.kept] == [7.0], "a class that is new is a wrong answer"
     assert log.label("r0", 3.7, at="t1").label == 3.7
+
+
+def test_whether_labels_are_whole_is_asked_of_the_version_that_answered(log):
+    log.write(answers(1, prediction="1.0"))
+    log.write([replace(ANSWER, request_id="theirs", version=2, prediction="0.5")])
+    told = log.label_many({"r0": 0.5, "theirs": 0.5}, at="t1", whole={1})
+    assert [one.request_id for one in told.kept] == ["theirs"]
+    assert list(told.refused) == ["r0"]
 
 
 def test_failures_are_counted_by_step(log):

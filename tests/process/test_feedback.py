@@ -42,14 +42,42 @@ def test_what_is_unknown_to_a_log_that_is_not_behind_is_refused():
     assert serving(Told(["kept"], UNKNOWN, 1)).feedback("m", {"who": 1, "r": 1}).unknown == 1
 
 
+def test_where_none_is_kept_and_some_may_be_later_they_are_asked_for_again():
+    soon = {"r1": Busy("not yet", do="wait")}
+    for refused in (soon, UNKNOWN | soon):
+        with pytest.raises(Busy):
+            serving(Told([], refused, 1)).feedback("m", dict.fromkeys(refused, 1))
+    told = serving(Told(["kept"], soon, 1)).feedback("m", {"r": 1, "r1": 1})
+    assert [one.status for one in told.refused.values()] == [503]
+
+
+@pytest.fixture
+def asked():
+    """A serving, and of which versions it said that labels are whole."""
+    made, told = serving(None), []
+    made._home.log.label_many = lambda *_, **how: told.append(set(how["whole"])) or Told([], {}, 0)
+    return made, told
+
+
 @pytest.mark.parametrize(
     ("classes", "whole"),
     [((0.0, 1.0), True), ((0.5, 1.0), False), ((0, 1), False), (("a", "b"), False), (None, False)],
 )
-def test_labels_are_whole_where_all_classes_are(classes, whole):
+def test_labels_are_whole_where_all_classes_are(asked, classes, whole):
     """Of whole numbers that are no floats, the answer's own type says so."""
-    made, asked = serving(None), []
-    made._home.log.label_many = lambda *_, **how: asked.append(how["whole"]) or Told([], {}, 0)
+    made, told = asked
     made._gateway.set_route(Route("m", Served(1, None, classes=classes)))
     made.feedback("m", {"r": 1})
-    assert asked == [whole]
+    assert told == [{1} if whole else set()]
+
+
+def test_each_version_has_classes_of_its_own_and_keeps_them_when_it_has_gone(asked):
+    made, told = asked
+    one, other, third = (
+        Served(number, None, classes=classes)
+        for number, classes in ((1, (0.0, 1.0)), (2, (0.0, 0.5, 1.0)), (3, (0.0, 2.0)))
+    )
+    for route in (Route("m", one, other), Route("m", other, shadow=third), Route("n", other)):
+        made._gateway.set_route(route)
+        made.feedback(route.model, {"r": 1})
+    assert told == [{1}, {1, 3}, set()]

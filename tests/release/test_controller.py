@@ -62,7 +62,7 @@ def test_failures_roll_back_without_a_single_label():
     assert decide(with_failures(begun(), {(0, "candidate"): 2}), POLICY).move is Move.WAIT
     release = settled(with_failures(begun(), {(0, "candidate"): 3}))
     assert release.status is ReleaseStatus.ROLLED_BACK
-    assert "failed 3 requests" in release.reason.text()
+    assert "failed to answer 3 rows" in release.reason.text()
 
 
 def test_failures_are_set_not_added():

@@ -1,12 +1,14 @@
 """The gateway: one answer a row, in order, sticky, and never none because of the candidate."""
 
+import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from tidegate.domain.answer import Asked
+from tidegate.domain.answer import Asked, given_at
 from tidegate.domain.errors import Conflict, DataError, Incompatible
 from tidegate.domain.predictor import Predictions
 from tidegate.release.gateway import Gateway, from_candidate
@@ -148,6 +150,24 @@ def test_no_version_in_production_is_told():
         made.infer("m", ROWS)
 
 
+def test_ids_tell_when_they_were_given_and_are_never_the_same(monkeypatch):
+    made, _ = gateway()
+    began = time.time()
+    ids = [answer.request_id for _ in range(3) for answer in made.infer("m", ROWS)]
+    assert len(set(ids)) == 1200
+    for one in ids:
+        assert began - 1 < given_at(one) < began + 60
+    hour = int(3600 * 1e9)
+    later = SimpleNamespace(
+        monotonic=lambda: time.monotonic() + 3600, time_ns=lambda: time.time_ns() + hour
+    )
+    monkeypatch.setattr("tidegate.release.route._IDS._until", 0.0)  # as it was, after the test
+    made.infer("m", ROWS[:1])
+    monkeypatch.setattr("tidegate.release.route.time", later)
+    (answer,) = made.infer("m", ROWS[:1])
+    assert given_at(answer.request_id) > began + 3599, "none that were drawn an hour ago"
+
+
 def test_keys_must_match_rows():
     made, _ = gateway()
     with pytest.raises(DataError, match="3 keys came with 400 rows"):
@@ -182,3 +202,30 @@ def test_who_names_the_candidate_gets_its_error_and_no_other_answer(trouble):
     (said,) = from_candidate([one])
     assert "no" in str(said)
     assert isinstance(said, Exception)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pl.lit(None, dtype=pl.String), pl.lit(float("nan")), pl.lit(None, dtype=pl.Float64)],
+)
+def test_rows_whose_key_is_missing_are_split_each_by_itself(column):
+    made, _ = gateway(Says("new"), key="who")
+    answers = made.infer("m", ROWS.with_columns(who=column))
+    took = sum(answer.version == 2 for answer in answers)
+    assert 150 < took < 250
+    assert {answer.key for answer in answers} == {None}
+
+
+def test_keys_that_are_missing_among_others_leave_these_where_they_are():
+    made, _ = gateway(Says("new"))
+    some = [key if number % 3 else None for number, key in enumerate(KEYS)]
+    answers, whole = made.infer("m", ROWS, some), made.infer("m", ROWS, KEYS)
+    assert [answer.key for answer in answers] == some
+    assert all(a.arm == b.arm for a, b in zip(answers, whole, strict=True) if a.key is not None)
+    assert {answer.arm for answer in answers if answer.key is None} == {"champion", "candidate"}
+
+
+def test_rows_without_a_key_that_a_splitter_outside_sent_together_count_once():
+    made, _ = gateway(Says("new"), outside=True)
+    answers = made.infer("m", ROWS[:3], ["u", None, None])
+    assert [answer.key for answer in answers] == ["u", *[answers[0].request_id] * 2]

@@ -5,7 +5,7 @@ Nobody waits without end, nobody gets another's answer, and no champion is slowe
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -245,3 +245,58 @@ def test_whatever_goes_wrong_all_are_told_and_the_next_ones_are_answered(quick, 
     told, (answer,) = ends(story())
     assert [type(one) for one in told] == [ZeroDivisionError] * 2
     assert answer.prediction == 27
+
+
+def test_a_quick_candidate_that_hangs_in_a_thread_is_not_asked_in_the_loop(let_go):
+    where = []
+
+    class Says(Hangs):
+        def predict_numbers(self, block):
+            where.append(threading.current_thread() is threading.main_thread())
+            if where[-1]:
+                return Adds.predict_numbers(self, block)
+            return super().predict_numbers(block)
+
+    lane = lane_of(route_of(Adds(10), Says(100, let_go), quick=True), deadline=0.05)
+
+    async def story():
+        many = await lane.ask(asked(*range(10, 210)))
+        known = lane._here.rows
+        few = [(await lane.ask(asked(n + 10)))[0] for n in range(4)]
+        assert lane._here.rows == known, "what a late one takes says nothing of the loop's time"
+        let_go.set()
+        lane.deadline = 30
+        while (again := (await lane.ask(asked(1)))[0]).failed:
+            await asyncio.sleep(0.01)
+        return many, few, again
+
+    many, few, again = ends(story())
+    assert {(one.version, one.failed) for one in [*many, *few]} == {(1, True)}
+    assert again.prediction == 101
+    assert where[0] is False
+    assert where[1:] == [True]
+
+
+def test_where_nobody_comes_to_the_call_it_is_not_the_candidates_failure():
+    """As where a champion lets no other thread have a turn, or the machine is too busy."""
+    lane = lane_of(route_of(Adds(10), Adds(100), share=0.5), deadline=0.05)
+    with_time, lane._aside.ask = lane._aside.ask, lambda _version, _does: Future()
+
+    async def story():
+        without = await together(lane, *[asked(n + 10) for n in range(40)])
+        lane._aside.ask = with_time
+        return without, await lane.ask(asked(1), arm="candidate")
+
+    without, (again,) = ends(story())
+    said = [one for (one,) in without]
+    assert {(one.version, one.failed) for one in said} == {(1, False)}
+    assert {(one.arm, one.update_id) for one in said} == {("champion", "m-2"), ("candidate", None)}
+    assert (again.prediction, again.failed) == (101, False)
+
+
+def test_where_nobody_comes_to_stand_in_what_the_champion_raised_is_told():
+    lane = lane_of(route_of(Adds(10), Adds(100), share=0.0), deadline=0.05)
+    lane._aside.ask = lambda _version, _does: Future()
+    refused, (answer,) = ends(together(lane, asked(3), asked(4)))
+    assert isinstance(refused, DataError)
+    assert (answer.prediction, answer.failed) == (14, False)

@@ -46,3 +46,10 @@ def test_small_calls_say_nothing_of_large_ones():
     for _ in range(100):
         pace.took(1, 0.001)
     assert pace.rows == known
+
+
+def test_one_that_begins_small_grows_as_it_proves_quick():
+    pace = Pace(budget=BUDGET, most=MOST, first=16)
+    assert pace.rows == 16
+    calls(pace, 0.0, 1e-6, count=5)
+    assert pace.rows == MOST

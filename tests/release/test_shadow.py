@@ -55,7 +55,11 @@ def kept():
     """What shadows said, and a shadow that says it; it is closed afterwards."""
     told, made = [], []
 
-    def shadow(sink=told.extend, **options):
+    def keeps(rows):
+        told.extend(rows)
+        return 0
+
+    def shadow(sink=keeps, **options):
         made.append(Shadow(sink, **options))
         return made[-1]
 
@@ -89,6 +93,7 @@ def test_who_waits_for_what_was_taken_does_not_wait_for_what_comes_after_it():
     def keep(rows):
         told.extend(rows)
         put(shadow, route, asked(2))  # there is always one more
+        return 0
 
     shadow = Shadow(keep)
     put(shadow, route, asked(1))
@@ -194,6 +199,7 @@ def test_what_cannot_be_kept_is_counted_and_the_next_one_is_asked(kept):
         took.append(len(rows))
         if len(took) == 1:
             raise OSError("no space left")
+        return 0
 
     shadow = make(sink)
     route = route_of(Adds(100))
@@ -287,7 +293,7 @@ def test_without_a_shadow_nothing_is_asked_of_it():
 
 
 def test_a_candidate_that_never_ends_a_call_does_not_hold_up_the_end():
-    shadow = Shadow(lambda _rows: None, deadline=0.05)
+    shadow = Shadow(lambda _rows: 0, deadline=0.05)
     put(shadow, route_of(Adds(100, hold=threading.Event()), quick=False), asked(1))
     began = threading.active_count()
     shadow.close()
@@ -298,3 +304,11 @@ def test_a_candidate_that_never_ends_a_call_does_not_hold_up_the_end():
     assert threading.active_count() < began
     put(shadow, route_of(Adds(100)), asked(1))
     assert shadow.dropped == 1
+
+
+def test_what_the_sink_leaves_out_is_counted(kept):
+    _, make = kept
+    shadow = make(lambda rows: len(rows) - 1)
+    put(shadow, route_of(Adds(100)), asked(1, 2, 3))
+    assert shadow.flush(5)
+    assert shadow.dropped == 2

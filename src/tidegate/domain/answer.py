@@ -1,5 +1,6 @@
 """What the gateway is asked and answers, and the prediction log keeps."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,17 @@ from numpy.typing import NDArray
 
 Arm = Literal["champion", "candidate"]
 Floats = NDArray[np.float64]
+
+
+def given_at(request_id: str) -> float | None:
+    """When an answer was given, by its id, in seconds since 1970; None for what is no such id.
+
+    >>> given_at("0199c82cc00000000000000000000000")
+    1760000000.0
+    """
+    if re.fullmatch("[0-9a-f]{32}", request_id) is None:
+        return None
+    return int(request_id[:12], 16) / 1000
 
 
 class Asked:

@@ -133,8 +133,9 @@ class RolloutPolicy(Frozen):
         0.01, gt=0, lt=0.5, description="Chance of rolling back a harmless candidate, however "
         "often it is looked at.")  # fmt: skip
     max_failures: int = Field(
-        5, ge=0, description="Requests a candidate may fail (the champion answers them) before "
-        "it is withdrawn, beyond what the champion fails at its share of them.")  # fmt: skip
+        5, ge=0, description="Answers a candidate may fail to give (the champion gives them) "
+        "before it is withdrawn, beyond what the champion fails at its share of them. Each row of "
+        "a request is an answer: one that raises once, on 20 rows, has failed 20.")  # fmt: skip
     max_harm: int | None = Field(
         None, ge=1, description="Bad answers of the candidate, beyond what the champion's share of "
         "them would bring, before it stops at once, counted per request. A limit on harm and no "

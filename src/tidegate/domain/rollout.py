@@ -148,7 +148,8 @@ class Tally(Frozen):
 
     @property
     def failures(self) -> float:
-        """Requests that the candidate failed, beyond what its share of the champion's would be.
+        """Answers, one a row of a request, that the candidate failed to give, beyond what its
+        share of the champion's would be.
 
         Where a splitter outside sent the requests, its share is that of the requests that came.
         """

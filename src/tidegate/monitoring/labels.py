@@ -2,27 +2,38 @@
 
 import json
 import math
+import time
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 
-from tidegate.domain.errors import Conflict, DataError, NotFound, TidegateError
+from tidegate.domain.answer import given_at
+from tidegate.domain.errors import Busy, Conflict, DataError, NotFound, TidegateError
 from tidegate.monitoring.text import as_json
+
+#: How long after it was given an answer may wait to be written: a twentieth of a second, and longer
+#: where a database refused, or another gateway's clock is behind.
+SOON_SECONDS = 10.0
+#: How far another gateway's clock may be ahead.
+SKEW_SECONDS = 5.0
 
 
 def fitted(
-    request_id: str, label: Any, row: sa.Row[Any] | None, model: str | None, *, whole: bool
+    request_id: str,
+    label: Any,
+    row: sa.Row[Any] | None,
+    model: str | None,
+    *,
+    whole: Collection[int],
 ) -> str | TidegateError:
     """``label`` as JSON in the type of the answer in ``row``, or why it cannot be kept.
 
-    ``model``: whose answer it must be. ``whole``: classes are whole numbers, though floats.
+    ``model``: whose answer it must be. ``whole``: versions whose classes are whole numbers, though
+    floats.
     """
     if row is None:
-        return NotFound(
-            "there is no answer '{request}' in the log",
-            do="give the request_id that came with the answer",
-            request=request_id,
-        )
+        return _unknown(request_id)
     if model is not None and row.model != model:
         return NotFound(
             "answer '{request}' was given by model '{other}', not by '{model}'",
@@ -32,7 +43,7 @@ def fitted(
             model=model,
         )
     prediction = json.loads(row.prediction)
-    value = _alike(label, prediction, whole=whole)
+    value = _alike(label, prediction, whole=row.version in whole)
     if value is None:
         return DataError(
             "the label {label} of answer '{request}' is not of the kind of the answer {prediction}",
@@ -50,6 +61,23 @@ def fitted(
             label=row.label,
         )
     return told
+
+
+def _unknown(request_id: str) -> TidegateError:
+    """Busy where the answer may wait to be written still, elsewhere than here."""
+    given = given_at(request_id)
+    if given is not None and -SKEW_SECONDS < time.time() - given < SOON_SECONDS:
+        return Busy(
+            "answer '{request}' is not in the log yet",
+            do="send its label again in a few seconds: the gateway that gave the answer may not "
+            "have written it",
+            request=request_id,
+        )
+    return NotFound(
+        "there is no answer '{request}' in the log",
+        do="give the request_id that came with the answer",
+        request=request_id,
+    )
 
 
 def _alike(label: Any, prediction: Any, *, whole: bool) -> Any:

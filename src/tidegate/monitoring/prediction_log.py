@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
@@ -98,7 +98,8 @@ class PredictionLog:
         self._database = database
 
     def write(self, answers: Sequence[Logged]) -> None:
-        """Keep these answers, all or none."""
+        """Keep these answers, all or none; what is there already, by its id, is left as it is: a
+        commit may have been done though nobody heard of it, and then they come again."""
         self.write_rows([_values(answer) for answer in answers])
 
     def write_rows(self, rows: Sequence[Row]) -> None:
@@ -123,15 +124,21 @@ class PredictionLog:
         return told.kept[0]
 
     def label_many(
-        self, labels: Mapping[str, Any], *, at: str, model: str | None = None, whole: bool = False
+        self,
+        labels: Mapping[str, Any],
+        *,
+        at: str,
+        model: str | None = None,
+        whole: Collection[int] = (),
     ) -> Told:
         """What came true, by request id; one that cannot be kept is refused, and the others are.
 
         A label takes the type of the answer it belongs to: "7" for an answer 7 is 7; ``whole``:
-        classes are whole numbers, though floats. An answer that is no number, null, takes any. The
-        same label twice is one. Refused with NotFound is what belongs to no answer, or to another
-        model's than ``model``'s, with Conflict what is not the label that stands, with DataError
-        what no answer of the model can equal.
+        versions whose classes are whole numbers, though floats. An answer that is no number, null,
+        takes any. The same label twice is one. Refused with NotFound is what belongs to no answer,
+        or to another model's than ``model``'s, with Busy what belongs to none so far and was
+        answered just now, by its id, with Conflict what is not the label that stands, and with
+        DataError what no answer of the model can equal.
         """
         refused: dict[str, TidegateError] = {}
         with self._database.write() as connection:
@@ -202,7 +209,7 @@ class PredictionLog:
         return Counts(answers=answers, labelled=labelled)
 
     def failures(self, update_id: str) -> dict[tuple[int, str], int]:
-        """How many requests the arms of a release failed, by step and arm."""
+        """How many answers the arms of a release failed to give, by step and arm."""
         wanted = (
             sa.select(_predictions.c.step, _predictions.c.arm, sa.func.count().label("answers"))
             .where(_predictions.c.update_id == update_id, _predictions.c.failed)
@@ -252,7 +259,7 @@ def _insert(dialect: sa.Dialect, rows: int) -> str:
     mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
     marks = f"({', '.join([mark] * len(names))})"
     told = f"INSERT INTO predictions ({', '.join(names)}) VALUES "  # noqa: S608 - our own names
-    return told + ", ".join([marks] * rows)
+    return told + ", ".join([marks] * rows) + " ON CONFLICT (request_id) DO NOTHING"
 
 
 def _joined(*, outer: bool) -> sa.Select[Any]:

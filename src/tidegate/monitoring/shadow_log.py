@@ -44,7 +44,7 @@ def write(database: Database, shadows: Sequence[Shadowed]) -> int:
 
 
 def failures(database: Database, update_id: str) -> int:
-    """How many requests the candidate of a release failed in its shadow."""
+    """How many answers the candidate of a release failed to give in its shadow."""
     wanted = sa.select(sa.func.count()).where(_shadows.c.update_id == update_id, _shadows.c.failed)
     with database.read() as connection:
         return int(connection.execute(wanted).scalar_one())

@@ -1,7 +1,7 @@
 """Serving in this process: the gateway, the prediction log, and the judge, joined."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -27,7 +27,7 @@ from tidegate.process.runner import Watcher
 from tidegate.process.signature import Signature, signature_of
 from tidegate.process.stages.release import current
 from tidegate.release.gateway import Gateway
-from tidegate.release.route import Route, Served, no_version
+from tidegate.release.route import Keys, Route, Served, no_version
 from tidegate.release.shadow import Shadow
 
 _THREADS = 4
@@ -46,6 +46,7 @@ class Serving:
         self._gateway = Gateway(sink=self._written, shadow=self.shadow.put)
         self._resident = Resident(home)
         self._signatures: dict[str, Signature] = {}
+        self._whole_ones: dict[str, set[int]] = {}
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
         self._judging, self._turns, self._judged = Lock(), count(1), dict[str, int]()
         self._epoch, self._followed, self._read = 0, -1, time.monotonic()
@@ -54,9 +55,7 @@ class Serving:
         #: Where versions that take longer answer.
         self.threads = ThreadPoolExecutor(_THREADS, "tidegate-answers")
 
-    def infer(
-        self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
-    ) -> list[Answer]:
+    def infer(self, model: str, rows: pl.DataFrame, keys: Keys | None = None) -> list[Answer]:
         """An answer a row; ``keys`` make the split sticky (the model's key column by default)."""
         self.route(model)
         return self._gateway.infer(model, rows, keys)
@@ -160,7 +159,8 @@ class Serving:
         """What came true, by request id. What is on traffic is judged, and ended where it must.
 
         Each label is kept or refused by itself; where none could be kept, the first one's problem
-        is raised. Raises Busy where the log is behind, so that an answer may be missing still.
+        is raised. Raises Busy where the log is behind, so that an answer may be missing still, and
+        where none could be kept and some may be a little later.
         """
         if self.routed(model) is None:  # what is routed here is served here
             self._check_served(model)
@@ -182,14 +182,18 @@ class Serving:
                 waiting=self.writer.waiting,
             )
         if none_kept:
-            raise next(iter(told.refused.values()))
+            problems = list(told.refused.values())
+            raise next((one for one in problems if isinstance(one, Busy)), problems[0])
         return told
 
-    def _whole(self, model: str) -> bool:
-        """Whether a model's classes are floats, and whole numbers all of them."""
-        route = self.routed(model)
-        known = route.champion.classes if route is not None and route.champion else None
-        return bool(known) and all(isinstance(c, float) and c.is_integer() for c in known or ())
+    def _whole(self, model: str) -> set[int]:
+        """Versions, on the route now or when labels came before, whose classes are floats and whole
+        numbers all of them. Of others any number is taken."""
+        known, route = self._whole_ones.setdefault(model, set()), self.routed(model)
+        if route is not None:
+            arms = (route.champion, route.candidate, route.shadow)
+            known.update(arm.version for arm in arms if arm is not None and _are_whole(arm.classes))
+        return known
 
     def _check_served(self, model: str) -> None:
         """Raise Conflict for a model whose parameters are kept here and answer elsewhere."""
@@ -270,14 +274,17 @@ class Serving:
         except Exception as problem:
             return replace(route, shadow=Served(release.candidate, Fails(problem)))
 
-    def _shadowed(self, told: list[Shadowed]) -> None:
-        # What comes after its label makes no pair.
-        self.shadow.dropped += shadow_log.write(self._home.database, told)
+    def _shadowed(self, told: list[Shadowed]) -> int:
+        return shadow_log.write(self._home.database, told)
 
     def _written(self, asked: Asked, answers: list[Answer]) -> None:
         at = self._home.journal.now()
         rows = [Logged.of(answer, asked.record(row), at) for row, answer in enumerate(answers)]
         self._home.log.write(rows)
+
+
+def _are_whole(classes: tuple[Any, ...] | None) -> bool:
+    return bool(classes) and all(isinstance(c, float) and c.is_integer() for c in classes or ())
 
 
 def _raise(problems: list[Exception]) -> None:

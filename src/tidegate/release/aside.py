@@ -12,6 +12,11 @@ _T = TypeVar("_T")
 _Calls = SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
 
 
+class NotBegun(Exception):
+    """Nobody came to a call in time: the machine, or a champion that let no other thread have a
+    turn, is at fault, and not the version."""
+
+
 class Aside:
     """Asks versions that may never answer, one call after another, in a daemon thread.
 
@@ -25,9 +30,13 @@ class Aside:
         #: Ids of versions that are at a call that was left; as long as they are, they live.
         self._left: set[int] = set()
 
+    def holds(self, version: Served | None) -> bool:
+        """Whether the version is still at a call that was left."""
+        return bool(self._left) and id(version) in self._left
+
     def ask(self, version: Served, does: Callable[[], _T]) -> Future[_T] | None:
         """What ``does`` returns, soon; None where the version is still at a call that was left."""
-        if id(version) in self._left:
+        if self.holds(version):
             return None
         if self._thread is None:
             self._thread = _Thread()

@@ -130,7 +130,7 @@ def _back(release: Release, policy: RolloutPolicy, found: Harm, line: float) -> 
     failures = sum(tally.failures for tally in release.tallies)
     if failures > policy.max_failures:
         return say(
-            "the candidate failed {failures:g} requests; policy allows {limit}",
+            "the candidate failed to answer {failures:g} rows; policy allows {limit}",
             failures=round(failures, 1),
             limit=policy.max_failures,
         )

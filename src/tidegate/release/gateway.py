@@ -10,7 +10,8 @@ import polars as pl
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Incompatible
 from tidegate.domain.predictor import Predictions
-from tidegate.release.route import Route, Served, Split, split
+from tidegate.release.aside import NotBegun
+from tidegate.release.route import Keys, Route, Served, Split, split
 
 _LOG = logging.getLogger("tidegate")
 
@@ -42,9 +43,7 @@ class Gateway:
         """Answer by ``route`` from the next request on."""
         self._routes[route.model] = route
 
-    def infer(
-        self, model: str, rows: pl.DataFrame, keys: Sequence[str] | None = None
-    ) -> list[Answer]:
+    def infer(self, model: str, rows: pl.DataFrame, keys: Keys | None = None) -> list[Answer]:
         """An answer for every row, in order; ``keys``, one a row, keep a user on one side.
 
         Raises Conflict where no version is in production, and what the champion raises where it
@@ -111,8 +110,8 @@ def of_candidate(splits: Sequence[Split]) -> Outcomes:
 
 
 def in_its_place(splits: Sequence[Split], candidate: Outcomes) -> Outcomes:
-    """The candidate's answers, and the champion's where there is an error, marked as its failure;
-    who named the candidate gets its error.
+    """The candidate's answers, and the champion's where there is an error, marked as its failure,
+    unless it was not asked at all (NotBegun); who named the candidate gets its error.
 
     Where the champion raises as well, the request is at fault, and nothing is counted.
     """
@@ -125,9 +124,10 @@ def in_its_place(splits: Sequence[Split], candidate: Outcomes) -> Outcomes:
         return candidate
     some = [splits[place] for place in failed]
     found = list(candidate)
-    rescued = _answered(some, "candidate", some[0].route.champion, failed=True)
+    blamed = not isinstance(candidate[failed[0]], NotBegun)  # which is so of all or of none
+    rescued = _answered(some, "candidate", some[0].route.champion, failed=blamed)
     for place, each in zip(failed, rescued, strict=True):
-        if not isinstance(each, Exception):
+        if blamed and not isinstance(each, Exception):
             _tell_why(splits[place].route, found[place])
         found[place] = each
     return found

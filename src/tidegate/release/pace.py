@@ -6,7 +6,8 @@ class Pace:
 
     Rows are added while calls stay well within the budget, and taken away in proportion as soon as
     one does not: so a model that is slow a row, or a machine that has become busy, has small calls,
-    and one that is fast has large ones. (Additive increase, multiplicative decrease in Crankshaw et
+    and one that is fast has large ones. The first call has ``most`` rows, or the few that ``first``
+    says, which show what a row takes. (Additive increase, multiplicative decrease in Crankshaw et
     al. 2017, Clipper, NSDI; here both are by factors, since what a row takes differs by as much.)
 
     >>> pace = Pace(budget=0.05, most=512)
@@ -17,10 +18,10 @@ class Pace:
     51
     """
 
-    def __init__(self, *, budget: float, most: int):
+    def __init__(self, *, budget: float, most: int, first: int | None = None):
         self._budget, self._most = budget, most
         #: Rows of the next call, 1 or more.
-        self.rows = most
+        self.rows = most if first is None else first
 
     def took(self, rows: int, seconds: float) -> None:
         """A call of so many rows took so long."""

@@ -14,6 +14,8 @@ from tidegate.release.splitter import takes_candidate
 
 #: Characters of a key: it is kept with each answer.
 MOST_OF_A_KEY = 1000
+#: How old the time in an id may be: to write it down for each takes as long as to draw one.
+AGE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,18 +87,30 @@ class _Ids:
 
     def __init__(self) -> None:
         self._left: list[str] = []
+        self._at, self._until = "", 0.0
 
-    def next(self) -> str:
-        """32 hexadecimal digits: twelve of the time, twenty at random."""
+    def some(self, count: int) -> list[str]:
+        """32 hexadecimal digits each: twelve of the time, as ``given_at`` reads it, twenty at
+        random."""
+        tick = time.monotonic()
+        if tick > self._until:
+            self._at, self._until = f"{time.time_ns() // 1_000_000:012x}", tick + AGE_SECONDS
+        at = self._at
+        return [at + self._random() for _ in range(count)]
+
+    def _random(self) -> str:
         while True:
             try:
                 return self._left.pop()  # one step: threads do not meet in it
             except IndexError:
-                many, at = os.urandom(10 * 256).hex(), f"{time.time_ns() // 1_000_000:012x}"
-                self._left = [at + many[n : n + 20] for n in range(0, len(many), 20)]
+                many = os.urandom(10 * 256).hex()
+                self._left = [many[n : n + 20] for n in range(0, len(many), 20)]
 
 
 _IDS = _Ids()
+
+#: Whose row each is, None where that is not known.
+Keys = Sequence[str | None]
 
 
 def no_version(model: str) -> Conflict:
@@ -112,20 +126,19 @@ def no_version(model: str) -> Conflict:
 class Split:
     """One request, its ids and keys, and the rows that each arm takes.
 
-    ``chosen``: the arm was not left to chance, so the answers say nothing of the release.
+    ``chosen``: the arm was not left to chance, or there was no time to ask it, so the answers say
+    nothing of the release.
     """
 
     route: Route
     asked: Asked
-    keys: Sequence[str] | None
+    keys: Keys | None
     ids: list[str]
     rows: dict[Arm, Sequence[int]]
     chosen: bool = False
 
 
-def split(
-    route: Route, asked: Asked, keys: Sequence[str] | None = None, arm: Arm | None = None
-) -> Split:
+def split(route: Route, asked: Asked, keys: Keys | None = None, arm: Arm | None = None) -> Split:
     """Who takes which row; rows of one key stay together, rows without one are split by chance.
 
     ``arm``: takes all of them, for whoever tries a version out. Raises Conflict where no version is
@@ -141,7 +154,7 @@ def split(
         )
     if keys is None and route.key is not None:
         found = asked.column(route.key)
-        keys = None if found is None else ["" if one is None else str(one) for one in found]
+        keys = None if found is None else [_key(one) for one in found]
     if keys is not None and len(keys) != asked.rows:
         raise DataError(
             "{keys} keys came with {rows} rows",
@@ -150,32 +163,41 @@ def split(
             rows=asked.rows,
         )
     for key in keys or ():
-        if len(key) > MOST_OF_A_KEY or "\0" in key:  # which PostgreSQL keeps in no text
+        # PostgreSQL keeps no U+0000 in a text.
+        if key is not None and (len(key) > MOST_OF_A_KEY or "\0" in key):
             raise DataError(
                 "a key holds more than {most:,} characters, or one that is none (U+0000)",
                 do="name whose row it is by a short text",
                 most=MOST_OF_A_KEY,
             )
-    ids = [_IDS.next() for _ in range(asked.rows)]
+    ids = _IDS.some(asked.rows)
     if route.outside:
         # A splitter learns of a release's end a little later than we do: nobody pays for that.
         taken: Arm = "champion" if arm is None or route.candidate is None else arm
-        if keys is None and asked.rows > 1:
-            keys = [ids[0]] * asked.rows  # they were sent together, and count once
+        if asked.rows > 1 and (keys is None or None in keys):  # sent together, they count once
+            keys = [ids[0] if key is None else key for key in keys or [None] * asked.rows]
         return Split(route, asked, keys, ids, _all(asked.rows, taken), chosen=arm is None)
-    rows = _shared(route, ids if keys is None else keys) if arm is None else _all(asked.rows, arm)
+    rows = _shared(route, ids, keys) if arm is None else _all(asked.rows, arm)
     return Split(route, asked, keys, ids, rows, chosen=arm is not None)
+
+
+def _key(told: Any) -> str | None:
+    """What a key column holds, as a key; None where it is missing: null, or NaN among numbers."""
+    return None if told is None or told != told else str(told)
 
 
 def _all(rows: int, arm: Arm) -> dict[Arm, Sequence[int]]:
     return {"champion": (), "candidate": (), arm: range(rows)}
 
 
-def _shared(route: Route, keys: Sequence[str]) -> dict[Arm, Sequence[int]]:
-    """Each key's row by the share that the candidate takes."""
+def _shared(route: Route, ids: list[str], keys: Keys | None) -> dict[Arm, Sequence[int]]:
+    """Each row by the share that the candidate takes: by its key, or its own id without one."""
     if route.candidate is None or route.release_id is None:
-        return _all(len(keys), "champion")
-    taken = [takes_candidate(route.release_id, key, route.share) for key in keys]
+        return _all(len(ids), "champion")
+    named = ids
+    if keys is not None:
+        named = [one if key is None else key for one, key in zip(ids, keys, strict=True)]
+    taken = [takes_candidate(route.release_id, name, route.share) for name in named]
     return {
         "champion": [row for row, took in enumerate(taken) if not took],
         "candidate": [row for row, took in enumerate(taken) if took],

@@ -39,15 +39,16 @@ class _One(NamedTuple):
 class Shadow:
     """Takes requests at once and asks about them soon, in threads of its own.
 
-    ``sink`` gets what was said; what it raises loses those answers. ``dropped`` counts rows that
-    found no room, were not asked after all, or could not be kept. A candidate that raises or takes
+    ``sink`` gets what was said, and gives how many of it were left out; what it raises loses those
+    answers. ``dropped`` counts rows that found no room, were not asked after all, or were not kept.
+    A candidate that raises or takes
     longer than ``deadline`` seconds has failed those rows, and until it has ended that call those
     that come after as well; it is not asked then, and other candidates are.
     """
 
     def __init__(
         self,
-        sink: Callable[[list[Shadowed]], None],
+        sink: Callable[[list[Shadowed]], int],
         *,
         most_waiting: int = MOST_WAITING,
         deadline: float = DEADLINE_SECONDS,
@@ -139,13 +140,12 @@ class Shadow:
                 if not self._aside.leave(version, call):
                     self._done(rows, lost=rows)  # the machine is at fault, not the candidate
                     return
-        latency, lost = (time.perf_counter() - began) * 1000, 0
+        latency, lost = (time.perf_counter() - began) * 1000, rows
         try:
             pairs = zip(some, said, strict=True)
-            self._sink([row for one, what in pairs for row in _rows(one, what, latency)])
+            lost = self._sink([row for one, what in pairs for row in _rows(one, what, latency)])
         except Exception:
             _LOG.exception("what a candidate said in the shadow could not be kept")
-            lost = rows
         self._done(rows, lost=lost)
 
     def _done(self, rows: int, *, lost: int) -> None:

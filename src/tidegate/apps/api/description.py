@@ -27,6 +27,8 @@ _WITH_BODY = {
 }
 #: Told where models answer.
 _ANSWERING = {503: "Too many requests wait already; try again after Retry-After seconds."}
+#: Told where labels come.
+_TOLD_LATER = {503: "The answers may wait to be written; try again after Retry-After seconds."}
 
 
 def describe(app: FastAPI) -> None:
@@ -62,6 +64,8 @@ def _add_problems(path: str, operation: dict[str, Any]) -> None:
         told |= _WITH_BODY
     if path.endswith(("/infer", "/predict")):
         told |= _ANSWERING
+    if path.endswith("/feedback"):
+        told |= _TOLD_LATER
     schema = {"$ref": "#/components/schemas/Problem"}
     operation["responses"] = operation["responses"] | {
         str(status): {

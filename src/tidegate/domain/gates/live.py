@@ -35,9 +35,13 @@ def release_gate(spec: ModelSpec, e: ReleaseEvidence) -> list[Finding]:
     failures = sum(tally.failures for tally in e.tallies)
     if failures > policy.max_failures:
         found.append(
-            refuse("failures", "the candidate failed {failures:g} requests; policy allows {limit}",
-                    failures=round(failures, 1), limit=policy.max_failures)
-        )  # fmt: skip
+            refuse(
+                "failures",
+                "the candidate failed to answer {failures:g} rows; policy allows {limit}",
+                failures=round(failures, 1),
+                limit=policy.max_failures,
+            )
+        )
     excess = sum(tally.excess for tally in e.tallies)
     if policy.max_harm is not None and excess > policy.max_harm:
         found.append(

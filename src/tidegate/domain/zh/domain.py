@@ -36,7 +36,7 @@ DOMAIN = {
     "the case file is not the one that was approved": "案卷和批准时的不是同一份",
     "it was compared with version {compared}, but {champion} is in production now": "当时比较的是版本 {compared}，现在现役的是 {champion}",
     "{person} rolled it back: {reason}": "{person} 手动回滚：{reason}",
-    "the candidate failed {failures:g} requests; policy allows {limit}": "候选版本有 {failures:g} 次请求出错，策略只允许 {limit} 次",
+    "the candidate failed to answer {failures:g} rows; policy allows {limit}": "候选版本有 {failures:g} 行没能应答，策略只允许 {limit} 行",
     "live {metric} {live:.3f} over {labels} labels is surely worse than the expected {expected:.3f}": "上线后{metric}为 {live:.3f}（{labels} 个标签），确实差于预期的 {expected:.3f}",
     "live {metric} {live:.3f} over {labels} labels; {expected:.3f} was expected": "上线后{metric}为 {live:.3f}（{labels} 个标签），预期是 {expected:.3f}",
     "{person} ended the observation early": "{person} 提前结束了观察",

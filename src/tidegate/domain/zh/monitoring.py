@@ -7,6 +7,8 @@ MONITORING = {
     "tell what came true to the model that answered; nothing was changed": "请把实际结果报给给出应答的模型；没有改动任何内容",
     "there is no answer '{request}' in the log": "日志里没有应答“{request}”",
     "give the request_id that came with the answer": "请给应答里附带的 request_id",
+    "answer '{request}' is not in the log yet": "日志里还没有应答“{request}”",
+    "send its label again in a few seconds: the gateway that gave the answer may not have written it": "请过几秒再发一次它的标签：给出应答的网关可能还没写完",
     "answer '{request}' was labelled {label} already": "应答“{request}”已经标为 {label}",
     "a label stands; nothing was changed": "标签以先到为准，没有改动",
     "the newest batch loses {newest:.3f} a row, against {before:.3f} before": "最新一批每行损失 {newest:.3f}，之前是 {before:.3f}",

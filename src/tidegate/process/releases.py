@@ -43,9 +43,9 @@ def clear_step(home: Home, model: str) -> str:
     """
     with home.journal.write(home.actor) as tx:
         home.require(tx, Role.OPERATOR)
-        spec = home.spec(tx, model)
+        home.spec(tx, model)
         deployment, release, update = _under_way(tx, model)
-        if not release.under_way or not spec.policy.rollout.by_hand:
+        if not release.under_way or not update.spec.policy.rollout.by_hand:
             raise Conflict(
                 "no step of model '{model}' waits for a person",
                 do="leave out --step to end the canary, or the observation, by hand",

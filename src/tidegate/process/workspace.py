@@ -368,7 +368,7 @@ class Workspace:
         ended = releases.roll_back(self.home, model, reason, to)
         if ended is not None:
             run(self.home, ended, self._watch)
-        releases.confirm(self.home)
+        releases.confirm(self.home, model)
         return current(self.home, model)
 
     def serving(self, *, judges: bool = True) -> Serving:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
@@ -123,7 +123,12 @@ class PredictionLog:
         return told.kept[0]
 
     def label_many(
-        self, labels: Mapping[str, Any], *, at: str, model: str | None = None, whole: bool = False
+        self,
+        labels: Mapping[str, Any],
+        *,
+        at: str | Callable[[], str],
+        model: str | None = None,
+        whole: bool = False,
     ) -> Told:
         """What came true, by request id; one that cannot be kept is refused, and the others are.
 
@@ -132,9 +137,13 @@ class PredictionLog:
         same label twice is one. Refused with NotFound is what belongs to no answer, or to another
         model's than ``model``'s, with Conflict what is not the label that stands, with DataError
         what no answer of the model can equal.
+
+        ``at``: when they were told, or the clock, which is then read once no other writer is before
+        them: so moments are in the order of labels, in all databases.
         """
         refused: dict[str, TidegateError] = {}
         with self._database.write() as connection:
+            moment = at if isinstance(at, str) else at()
             rows = {row.request_id: row for row in self._rows(connection, list(labels))}
             new = []
             for request_id, label in labels.items():
@@ -143,7 +152,7 @@ class PredictionLog:
                 if isinstance(told, TidegateError):
                     refused[request_id] = told
                 elif row is not None and row.label is None:
-                    new.append({"prediction_id": row.id, "label": told, "at": at})
+                    new.append({"prediction_id": row.id, "label": told, "at": moment})
             if new:
                 connection.execute(sa.insert(_labels), new)
             there = [request_id for request_id in labels if request_id not in refused]

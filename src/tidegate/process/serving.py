@@ -173,7 +173,7 @@ class Serving:
         self.shadow.flush()  # what is told of may not be written yet
         behind = not self.writer.flush()
         told = self._home.log.label_many(
-            labels, at=self._home.journal.now(), model=model, whole=self._whole(model)
+            labels, at=self._home.journal.now, model=model, whole=self._whole(model)
         )
         none_kept = bool(told.refused) and not told.kept
         if self._judges and not none_kept:

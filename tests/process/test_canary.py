@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.rollout import ReleaseStatus
+from tidegate.domain.rollout import ReleaseStatus, Tally
 from tidegate.domain.segments import Segment
 from tidegate.monitoring.prediction_log import Labelled
 from tidegate.monitoring.shadow_log import Twin
@@ -211,6 +211,27 @@ def test_a_label_whose_writing_takes_a_while_is_judged_once_and_in_its_place(eve
         bit_by_bit = catch_up(Slow(told, delays).at(now), given_spec, bit_by_bit)
     assert bit_by_bit.tallies == at_once.tallies
     assert (bit_by_bit.status, bit_by_bit.harm) == (at_once.status, at_once.harm)
+
+
+def test_a_step_that_began_since_the_release_was_read_is_for_the_next_look():
+    """Another process let it begin: its labels and failures are counted with the release as that
+    one has left it, in their order, once."""
+    given_spec, log = spec(alpha=1e-9), Log(labels([(None, True, True, 0)] * 12))
+    log.told = [replace(answer, step=int(answer.seq > 3)) for answer in log.told]
+    log.failed = {(0, "candidate"): 1, (1, "candidate"): 2}
+    begun = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0),
+    )  # fmt: skip
+    behind = catch_up(log.at(12), given_spec, begun)
+    (tally,) = behind.tallies
+    assert (tally.labels, tally.candidate_failures, behind.labels_seen) == (3, 1, 3)
+    for known in (behind, begun):
+        tallies = [known.tallies[0], Tally(share=0.6)]
+        moved = known.model_copy(update={"step": 1, "tallies": tallies})
+        after = catch_up(log.at(12), given_spec, moved)
+        assert [each.labels for each in after.tallies] == [3, 9]
+        assert [each.candidate_failures for each in after.tallies] == [1, 2]
 
 
 def test_late_labels_of_a_promoted_release_are_counted_and_do_not_end_it():

@@ -49,6 +49,8 @@ def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = Fals
     else:
         known, answers = _Known(spec, release), _told(home, spec, release)
     for number, (answer, twin) in enumerate(_paired(home, release, answers), 1):
+        if (answer.step or 0) >= len(release.tallies):
+            break  # of a step that began since this release was read: for the next look
         counts = _count(spec, release, known, answer, twin)
         if _counted(spec, before, number, answer):
             continue

@@ -61,7 +61,7 @@ def test_one_that_cannot_follow_says_so_by_how_far_it_is(followed, monkeypatch):
     def broken(_self, _model):
         raise MemoryError
 
-    monkeypatch.setattr(hub_module.Serving, "refresh", broken)
+    monkeypatch.setattr(hub_module.Serving, "_refresh", broken)
     hub = followed()
     hub.start()
     began = time.monotonic()
@@ -85,7 +85,7 @@ def test_releases_are_judged_whatever_this_process_can_load(followed, monkeypatc
     def broken(_self, _model):
         raise MemoryError
 
-    monkeypatch.setattr(hub_module.Serving, "refresh", broken)
+    monkeypatch.setattr(hub_module.Serving, "_refresh", broken)
     followed(beside=Beside()).start()
     assert Beside.seen.wait(20)
 

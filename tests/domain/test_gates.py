@@ -288,7 +288,17 @@ def observed(low, high, **changed):
                          expected=10.0, greater_is_better=False), False),
         (ObserveEvidence(labels=200, metric="mae", live=Interval(value=10.4, low=10, high=11),
                          expected=10.0, greater_is_better=False), True),
+        (observed(0.86, 0.92, nulls=10), True),  # no more than the margin
+        (observed(0.86, 0.92, nulls=11), False),
+        (ObserveEvidence(nulls=1), False),
+        (ObserveEvidence(nulls=1, closed_by="oli"), False),
     ],
 )  # fmt: skip
 def test_observe(evidence, passes):
     assert gate(STANDARD, evidence).passed is passes
+
+
+def test_answers_that_are_no_number_are_bad_whatever_the_margin_is():
+    loose = spec(observe={"margin": 3.0})  # of a regression's error
+    assert codes(gate(loose, ObserveEvidence(nulls=40))) == {"no_number"}
+    assert codes(gate(loose, observed(0.86, 0.92, nulls=40))) == set()

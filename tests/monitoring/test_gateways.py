@@ -4,7 +4,7 @@ import threading
 import time
 
 from tidegate.domain.messages import say
-from tidegate.domain.rollout import ServingNote
+from tidegate.domain.rollout import Deployment, ServingNote
 from tidegate.monitoring import gateways
 from tidegate.monitoring.gateways import Heartbeat, behind, running
 
@@ -17,6 +17,17 @@ def test_those_that_run_and_have_not_followed_are_named(database):
     assert behind(database, 6, 0.0) == []
     slow.say(8)
     assert behind(database, 7, 0.0) == []
+
+
+def test_one_that_refuses_the_champion_has_not_followed_however_far_it_has_read(database):
+    one = Heartbeat(database)
+    text = say("version {v} is odd", v="m@2")
+    one.say(7, [ServingNote(model="m", version=2, refused=True, text=text)])
+    assert behind(database, 7, 0.0, Deployment(model="m", champion=2)) == [one.name]
+    assert behind(database, 7, 0.0, Deployment(model="m", champion=1)) == []
+    assert behind(database, 7, 0.0, Deployment(model="other", champion=2)) == []
+    one.say(7, [ServingNote(model="m", version=2, refused=False, text=text)])
+    assert behind(database, 7, 0.0, Deployment(model="m", champion=2)) == []
 
 
 def test_it_waits_no_longer_than_they_take(database):

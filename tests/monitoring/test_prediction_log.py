@@ -1,6 +1,7 @@
 """The log: every answer is kept, every label once, in the order they were told."""
 
 import json
+import threading
 import time
 from dataclasses import replace
 from datetime import date
@@ -92,6 +93,25 @@ def test_versions_and_releases_are_told_apart(log):
     log.label_many({"a": "up", "b": "up", "c": "up"}, at="t1")
     assert [a.request_id for a in log.labelled("m", version=2)] == ["b", "c"]
     assert [a.request_id for a in log.labelled("m", update_id="m-2")] == ["a", "b"]
+
+
+def test_labels_are_told_in_the_order_that_their_writers_take_turns(log):
+    """One that waits for its turn reads the clock when it has it."""
+    log.write(answers(2))
+    waits, moments = threading.Event(), iter(["t1", "t2"])
+
+    def clock():
+        other.start()
+        waits.wait(0.2)  # the other one cannot read it meanwhile
+        return next(moments)
+
+    def later():
+        log.label_many({"r1": "up"}, at=lambda: waits.set() or next(moments))
+
+    other = threading.Thread(target=later)
+    log.label_many({"r0": "up"}, at=clock)
+    other.join()
+    assert [(a.request_id, a.at) for a in log.labelled("m")] == [("r0", "t1"), ("r1", "t2")]
 
 
 def test_the_same_label_twice_is_one(log):

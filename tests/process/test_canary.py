@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.rollout import ReleaseStatus
+from tidegate.domain.rollout import ReleaseStatus, Tally
 from tidegate.domain.segments import Segment
 from tidegate.monitoring.prediction_log import Labelled
 from tidegate.monitoring.shadow_log import Twin
@@ -169,6 +170,68 @@ def test_pairs_and_segments_are_the_same_in_whatever_portions(twins, rollout, ev
         assert tally.candidate_only + tally.champion_only <= tally.told
         if not any(key for key, *_ in events) and tally.candidate_segments:
             assert sum(tally.candidate_segments) == tally.candidate_only
+
+
+class Slow(Log):
+    """Labels that are written a while after the moment that they bear, in their order."""
+
+    def __init__(self, told, delays):
+        super().__init__(told)
+        at = [when(label.at) + delay for label, delay in zip(told, delays, strict=False)]
+        self.written = list(accumulate(at, max))
+
+    def labelled(self, model, update_id, after=0):
+        there = zip(self.told, self.written, strict=True)
+        yield from (label for label, at in there if after < label.seq and at <= self.now)
+
+
+def when(at):
+    return (datetime.fromisoformat(at) - BEGAN).total_seconds()
+
+
+@given(
+    events=EVENTS,
+    delays=st.lists(st.floats(0, 0.9), min_size=60, max_size=60),
+    stops=st.lists(st.floats(0, 33), min_size=10, max_size=20),
+)
+def test_a_label_whose_writing_takes_a_while_is_judged_once_and_in_its_place(events, delays, stops):
+    """Told half a second apart, and mature up to two later: some while they are being written."""
+    given_spec = spec(maturity_minutes=0.1, count_per="request")
+    told = [
+        replace(label, at=moment(label.seq / 2), answered_at=moment(label.seq / 2 - 6 + age * 0.1))
+        for label, (*_, age) in zip(labels(events), events, strict=True)
+    ]
+    begun = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0),
+    )  # fmt: skip
+    at_once = catch_up(Slow(told, delays).at(100), given_spec, begun)
+    bit_by_bit = begun
+    for now in sorted([*stops, 100]):
+        bit_by_bit = catch_up(Slow(told, delays).at(now), given_spec, bit_by_bit)
+    assert bit_by_bit.tallies == at_once.tallies
+    assert (bit_by_bit.status, bit_by_bit.harm) == (at_once.status, at_once.harm)
+
+
+def test_a_step_that_began_since_the_release_was_read_is_for_the_next_look():
+    """Another process let it begin: its labels and failures are counted with the release as that
+    one has left it, in their order, once."""
+    given_spec, log = spec(alpha=1e-9), Log(labels([(None, True, True, 0)] * 12))
+    log.told = [replace(answer, step=int(answer.seq > 3)) for answer in log.told]
+    log.failed = {(0, "candidate"): 1, (1, "candidate"): 2}
+    begun = start(
+        "m-2", candidate=2, champion=1, policy=given_spec.policy.rollout, bad_above=0.0,
+        now=moment(0),
+    )  # fmt: skip
+    behind = catch_up(log.at(12), given_spec, begun)
+    (tally,) = behind.tallies
+    assert (tally.labels, tally.candidate_failures, behind.labels_seen) == (3, 1, 3)
+    for known in (behind, begun):
+        tallies = [known.tallies[0], Tally(share=0.6)]
+        moved = known.model_copy(update={"step": 1, "tallies": tallies})
+        after = catch_up(log.at(12), given_spec, moved)
+        assert [each.labels for each in after.tallies] == [3, 9]
+        assert [each.candidate_failures for each in after.tallies] == [1, 2]
 
 
 def test_late_labels_of_a_promoted_release_are_counted_and_do_not_end_it():

@@ -9,6 +9,7 @@ from tidegate.domain.errors import Conflict
 from tidegate.domain.rollout import ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome
+from tidegate.process.canary import SETTLED_SECONDS
 from tidegate.release.splitter import takes_candidate
 
 
@@ -117,7 +118,7 @@ def test_labels_wait_for_their_age(team, canary):
 def test_labels_come_of_age(team, canary):
     """With a window of three seconds every label that is told within it counts, once."""
     update = team.traffic(canary(maturity_minutes=0.05), bursts=3)
-    time.sleep(3.1)
+    time.sleep(3.1 + SETTLED_SECONDS)
     team.ws.serving().tend("m")
     release = team.ws.deployment("m").release
     assert release.step >= 1

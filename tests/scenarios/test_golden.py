@@ -60,10 +60,12 @@ def standing(team, make_rows, monkeypatch):
 
 
 def refused(serving, error, match):
-    """Following raises that, again and again; the standing version goes on answering all rows."""
+    """Asked to route it, it raises that, again and again, and following says so; the standing
+    version goes on answering all rows."""
     for _ in range(2):
+        serving.follow()
         with pytest.raises(error, match=match):
-            serving.follow()
+            serving.refresh("m")
         assert answering(serving) == {1}
     (note,) = serving.notes
     assert (note.version, note.refused) == (2, True)

@@ -328,11 +328,13 @@ class ObserveEvidence(Frozen):
 
     ``harm`` is the e-value against "no harm", of the release with the labels that came after it
     (``tallies``) times that of ``after``, the version's own answers to everybody; ``before`` are
-    those of the version it replaced.
+    those of the version it replaced. The live metric is over ``labels`` answers; ``nulls`` more
+    were no number, and so have no error that could be averaged.
     """
 
     stage: Literal[Stage.OBSERVE] = Stage.OBSERVE
     labels: int = 0
+    nulls: int = 0
     metric: str | None = None
     live: Interval | None = None
     expected: float | None = None

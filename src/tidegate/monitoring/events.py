@@ -30,9 +30,10 @@ def latencies(database: Database, model: str, version: int, limit: int = 10_000)
 
 
 def answers(database: Database, model: str, version: int, limit: int = 10_000) -> list[Any]:
-    """What a version's newest answers said, ``limit`` of them at most."""
+    """What a version's newest answers said, of ``limit`` of them at most; those that are no number,
+    null, say nothing."""
     found = _newest(database, _predictions.c.prediction, model, version, limit)
-    return [json.loads(answer) for answer in found]
+    return [said for answer in found if (said := json.loads(answer)) is not None]
 
 
 def answered(database: Database, update_id: str) -> dict[tuple[int, str], int]:

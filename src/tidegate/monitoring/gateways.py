@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from tidegate.domain.messages import Frozen
-from tidegate.domain.rollout import ServingNote
+from tidegate.domain.rollout import Deployment, ServingNote
 from tidegate.store.database import Database
 from tidegate.store.tables import gateways
 
@@ -71,19 +71,22 @@ def running(database: Database) -> list[Running]:
         ]
 
 
-def behind(database: Database, size: int, seconds: float) -> list[str]:
+def behind(
+    database: Database, size: int, seconds: float, deployment: Deployment | None = None
+) -> list[str]:
     """The gateways that run and do not route by ``size`` events after so many seconds; empty as
-    soon as all do."""
+    soon as all do. One that refuses the champion of ``deployment`` answers by what it routed
+    before, and so does not, however far it has read."""
     until = time.monotonic() + seconds
     while True:
-        late = _late(database, size)
+        late = [one.name for one in running(database) if _late(one, size, deployment)]
         if not late or time.monotonic() >= until:
             return late
         time.sleep(_LOOK_SECONDS)
 
 
-def _late(database: Database, size: int) -> list[str]:
-    runs = gateways.c.at > time.time() - GONE_SECONDS
-    wanted = sa.select(gateways.c.name).where(runs, gateways.c.seen < size)
-    with database.read() as connection:
-        return sorted(connection.execute(wanted.order_by(gateways.c.name)).scalars())
+def _late(one: Running, size: int, deployment: Deployment | None) -> bool:
+    if one.followed < size or deployment is None:
+        return one.followed < size
+    refused = {(note.model, note.version) for note in one.notes if note.refused}
+    return (deployment.model, deployment.champion) in refused

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
@@ -127,7 +127,7 @@ class PredictionLog:
         self,
         labels: Mapping[str, Any],
         *,
-        at: str,
+        at: str | Callable[[], str],
         model: str | None = None,
         whole: Collection[int] = (),
     ) -> Told:
@@ -139,9 +139,13 @@ class PredictionLog:
         or to another model's than ``model``'s, with Busy what belongs to none so far and was
         answered just now, by its id, with Conflict what is not the label that stands, and with
         DataError what no answer of the model can equal.
+
+        ``at``: when they were told, or the clock, which is then read once no other writer is before
+        them: so moments are in the order of labels, in all databases.
         """
         refused: dict[str, TidegateError] = {}
         with self._database.write() as connection:
+            moment = at if isinstance(at, str) else at()
             rows = {row.request_id: row for row in self._rows(connection, list(labels))}
             new = []
             for request_id, label in labels.items():
@@ -150,7 +154,7 @@ class PredictionLog:
                 if isinstance(told, TidegateError):
                     refused[request_id] = told
                 elif row is not None and row.label is None:
-                    new.append({"prediction_id": row.id, "label": told, "at": at})
+                    new.append({"prediction_id": row.id, "label": told, "at": moment})
             if new:
                 connection.execute(sa.insert(_labels), new)
             there = [request_id for request_id in labels if request_id not in refused]

@@ -26,6 +26,11 @@ from tidegate.release.evidence import harm
 from tidegate.release.matching import Matching
 from tidegate.release.signals import matured
 
+#: What is mature is judged so much later: a label that is told before is to be read by then, or it
+#: would come before some that were judged. A write takes milliseconds; on PostgreSQL the clocks of
+#: those who write may differ by the rest.
+SETTLED_SECONDS = 1.0
+
 
 def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = False) -> Release:
     """The release after every label since it was last saved, judged after each one.
@@ -44,6 +49,8 @@ def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = Fals
     else:
         known, answers = _Known(spec, release), _told(home, spec, release)
     for number, (answer, twin) in enumerate(_paired(home, release, answers), 1):
+        if (answer.step or 0) >= len(release.tallies):
+            break  # of a step that began since this release was read: for the next look
         counts = _count(spec, release, known, answer, twin)
         if _counted(spec, before, number, answer):
             continue
@@ -175,7 +182,7 @@ def _told(home: Home, spec: ModelSpec, release: Release) -> Iterator[Labelled]:
     if minutes is None:
         return answers
     timed = ((_seconds(a.answered_at), _seconds(a.at), a) for a in answers)
-    return matured(timed, 60 * minutes, _seconds(home.journal.now()))
+    return matured(timed, 60 * minutes, _seconds(home.journal.now()) - SETTLED_SECONDS)
 
 
 def _counted(spec: ModelSpec, release: Release, number: int, answer: Labelled) -> bool:

@@ -33,7 +33,9 @@ class Following:
             self._waiting |= {e.subject[1]: e for e in new if e.kind in WENT_BACK}
             self._seen = followed
         for model, event in list(self._waiting.items()):
-            if not behind(self._home.database, event.seq, 0.0):
+            with self._home.journal.read() as reader:
+                deployment = reader.get(Deployment, model)
+            if not behind(self._home.database, event.seq, 0.0, deployment):
                 del self._waiting[model]
                 names = [one.name for one in running(self._home.database)]
                 self._record(model, event, names)

@@ -1,5 +1,6 @@
 """Judges what is on traffic, whenever something new is known of it."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -48,11 +49,22 @@ def _meets(update: Update) -> bool:
 
 
 def any_on_traffic(home: Home) -> bool:
-    """Whether there are any, by what is in production alone: cases of years are not read for it."""
+    """Whether there are any, by what is in production alone: cases of years are not read for it.
+
+    What this process remembers of others is forgotten: it may only tell how a release stands, and
+    another one judge it.
+    """
     with home.journal.read() as reader:
         releases = [one.release for one in reader.all(Deployment) if one.release is not None]
         updates = [reader.get(Update, release.update) for release in releases]
-    return any(update is not None and update.outcome is None for update in updates)
+    live = {one.id for one in updates if one is not None and one.outcome is None}
+    _forget_but(home, live)
+    return bool(live)
+
+
+def _forget_but(home: Home, live: Collection[str], model: str | None = None) -> None:
+    for memory in (JUDGED, COUNTED, SEEN):
+        memory.forget_but(home.log, live, model)
 
 
 def judge(home: Home, model: str | None = None, watch: Watcher | None = None) -> None:
@@ -62,9 +74,7 @@ def judge(home: Home, model: str | None = None, watch: Watcher | None = None) ->
     """
     problems: list[Exception] = []
     found = on_traffic(home, model)
-    live = {update.id for update in found}
-    for memory in (JUDGED, COUNTED, SEEN):
-        memory.forget_but(home.log, live, model)
+    _forget_but(home, {update.id for update in found}, model)
     for update in found:
         try:
             run(home, update.id, watch)

@@ -43,9 +43,9 @@ def clear_step(home: Home, model: str) -> str:
     """
     with home.journal.write(home.actor) as tx:
         home.require(tx, Role.OPERATOR)
-        spec = home.spec(tx, model)
+        home.spec(tx, model)
         deployment, release, update = _under_way(tx, model)
-        if not release.under_way or not spec.policy.rollout.by_hand:
+        if not release.under_way or not update.spec.policy.rollout.by_hand:
             raise Conflict(
                 "no step of model '{model}' waits for a person",
                 do="leave out --step to end the canary, or the observation, by hand",
@@ -100,12 +100,12 @@ def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> str
 CONFIRM_SECONDS = 5.0
 
 
-def confirm(home: Home) -> None:
-    """Wait until every gateway routes by the record as it is; raises Conflict naming those that do
-    not in time: they may still answer with what was taken back."""
+def confirm(home: Home, model: str) -> None:
+    """Wait until every gateway routes a model by the record as it is; raises Conflict naming those
+    that do not in time: they may still answer with what was taken back."""
     with home.journal.read() as reader:
-        size = reader.size()
-    late = behind(home.database, size, CONFIRM_SECONDS)
+        size, deployment = reader.size(), reader.get(Deployment, model)
+    late = behind(home.database, size, CONFIRM_SECONDS, deployment)
     if late:
         raise Conflict(
             "the rollback is recorded, and these gateways have not followed it in {seconds:g} s: "

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import polars as pl
@@ -45,11 +45,12 @@ class Resident:
         """Versions that the record names and that were refused here, or not asked in full."""
         return [note for _, note in sorted(self._notes.copy().items())]
 
-    def load(self, model: str, number: int | None) -> Served | None:
-        """The version, ready to answer; raises what ``ready`` raises, and keeps a note of it.
+    def load(self, model: str, number: int | None) -> Served | Exception | None:
+        """The version, ready to answer, or why it is refused, of which a note is kept.
 
         One that was refused is tried again after a pause, longer each time, and at once where the
-        record says something new of its model; until then what was raised is raised again.
+        record says something new of its model; until then it is refused as before. Raises where
+        the record cannot be read: that is no fault of the version.
         """
         if number is None:
             return None
@@ -57,31 +58,39 @@ class Resident:
             with self._home.journal.read() as reader:
                 said = reader.last_of(model)
             trouble = self._troubles.get((model, number))
-            if trouble is not None and trouble.said == said and time.monotonic() < trouble.again:
-                raise trouble.anew()
+            if trouble is not None and trouble.stands(said):
+                return _bare(trouble.problem)
             try:
                 made = ready(self._home, model, number)
             except Exception as problem:
-                self._troubled((model, number), problem, said)
-                self._note(model, number, _refusal(f"{model}@{number}", problem), refused=True)
-                raise
+                self._note(model, number, _refusal(f"{model}@{number}", problem), problem)
+                return _bare(self._troubled((model, number), problem, said))
             finally:
                 self._let_go.set()  # of what was read on the way
             self._troubles.pop((model, number), None)
-            self._note(model, number, made.note, refused=False)
+            self._note(model, number, made.note)
             weakref.finalize(made.served, self._let_go.set).atexit = False
             self._served[model, number] = made.served
         return self._served[model, number]
 
-    def _troubled(self, at: tuple[str, int], problem: Exception, said: int) -> None:
-        if isinstance(problem, StorageError):
-            return  # the store is at fault; when it is back, so is the version
+    @property
+    def due(self) -> str | None:
+        """A model of which a version was refused, and is to be tried again now; None: there is
+        none."""
+        now = time.monotonic()
+        troubles = sorted(self._troubles.copy().items(), key=lambda one: one[1].again)
+        return next((at[0] for at, trouble in troubles if trouble.again <= now), None)
+
+    def _troubled(self, at: tuple[str, int], problem: Exception, said: int) -> Exception:
+        """The problem, as it is kept: as raised, it would hold on to all that it came through."""
         before = self._troubles.get(at)
         pause = FIRST_PAUSE_SECONDS
-        if before is not None and before.said == said:
+        # Where the store is at fault: when it is back, so is the version.
+        if before is not None and before.said == said and not isinstance(problem, StorageError):
             pause = min(2 * before.pause, LONGEST_PAUSE_SECONDS)
-        again = time.monotonic() + pause
-        self._troubles[at] = _Trouble(_bare(problem), said, pause, again)
+        kept = _bare(problem)
+        self._troubles[at] = _Trouble(kept, said, pause, time.monotonic() + pause)
+        return kept
 
     def keep(self, model: str, live: Collection[int | None]) -> None:
         """Let go of all versions of a model but these."""
@@ -97,15 +106,21 @@ class Resident:
             self._let_go.clear()
             give_back()
 
-    def _note(self, model: str, number: int, text: Message | None, *, refused: bool) -> None:
-        """Keep a word on a version, and say it in the log where it is new."""
+    def _note(
+        self, model: str, number: int, text: Message | None, problem: Exception | None = None
+    ) -> None:
+        """Keep a word on a version, refused for this problem if there is one, and say it in the log
+        where it is new."""
         if text is None:
             self._notes.pop((model, number), None)
             return
-        note = ServingNote(model=model, version=number, refused=refused, text=text)
+        note = ServingNote(model=model, version=number, refused=problem is not None, text=text)
         if note != self._notes.get((model, number)):
             self._notes[model, number] = note
-            _LOG.log(logging.ERROR if refused else logging.WARNING, "%s", text)
+            odd = None if isinstance(problem, TidegateError) else problem
+            _LOG.log(
+                logging.WARNING if problem is None else logging.ERROR, "%s", text, exc_info=odd
+            )
 
 
 class _Trouble(NamedTuple):
@@ -117,9 +132,10 @@ class _Trouble(NamedTuple):
     pause: float
     again: float
 
-    def anew(self) -> Exception:
-        """The problem, to be raised: raised itself, it would hold on to whoever asked."""
-        return _bare(self.problem)
+    def stands(self, said: int) -> bool:
+        """Whether it is not tried again yet, the record's last word being event ``said``."""
+        store = isinstance(self.problem, StorageError)  # whoever asks may find it back
+        return not store and self.said == said and time.monotonic() < self.again
 
 
 def _bare(problem: Exception) -> Exception:
@@ -134,11 +150,11 @@ def _bare(problem: Exception) -> Exception:
 class Fails:
     """A version that could not be made ready: asked in the shadow, it fails."""
 
-    problem: Exception
+    problem: Exception = field(compare=False)  # told anew at each try
 
     def predict(self, rows: pl.DataFrame) -> Predictions:
         """Raises why."""
-        raise self.problem
+        raise _bare(self.problem)
 
 
 def give_back() -> None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from threading import Lock
@@ -98,40 +97,47 @@ class Serving:
         return self._resident.notes
 
     def follow(self) -> None:
-        """Route by the record where it has grown since it was last looked at, and have ready what a
-        rollback goes back to."""
+        """Route by the record where it has grown since it was last looked at, have ready what a
+        rollback goes back to, and try again what was refused."""
         size = self._home.journal.size()
         self._read = time.monotonic()
         if size != self._followed:
             try:
                 self._route_all()  # first: a rollback is waited for
                 self._followed = size
-                self._keep_ready()
             finally:
                 self.on_traffic = any_on_traffic(self._home)
+            self._keep_ready()
+        elif (model := self._resident.due) is not None:
+            # One at a time: between two loads, the record may have grown.
+            with self._one_at_a_time:
+                self._refresh(model)
+            self._keep_ready(model)
         self._resident.tidy()
 
     def _route_all(self) -> None:
-        """Route every model; what cannot be loaded leaves its model as it was routed, and the
-        first such problem is raised when the others are done."""
+        """Route every model. A version that is refused leaves its model as it was routed, and the
+        notes tell of it; the first other problem is raised when all were tried."""
         with self._home.journal.read() as reader:
             models = [spec.model for spec in reader.all(ModelSpec) if spec.trains]
         problems: list[Exception] = []
         for model in models:
             try:
-                self.refresh(model)
+                with self._one_at_a_time:
+                    self._refresh(model)
             except Exception as problem:
                 problems.append(problem)
         if problems:
             _raise(problems)
 
-    def _keep_ready(self) -> None:
-        """Load what each model's rollback goes back to; the notes tell of what cannot be."""
+    def _keep_ready(self, model: str | None = None) -> None:
+        """Load what each model's rollback, or this one's, goes back to; the notes tell of what
+        cannot be."""
         with self._home.journal.read() as reader:
-            deployments = reader.all(Deployment)
+            deployments = reader.all(Deployment, model)
         for deployment in deployments:
             if self._gateway.route(deployment.model) is not None:
-                with self._one_at_a_time, suppress(Exception):
+                with self._one_at_a_time:
                     self._resident.load(deployment.model, deployment.previous)
 
     def close(self) -> None:
@@ -167,7 +173,7 @@ class Serving:
         self.shadow.flush()  # what is told of may not be written yet
         behind = not self.writer.flush()
         told = self._home.log.label_many(
-            labels, at=self._home.journal.now(), model=model, whole=self._whole(model)
+            labels, at=self._home.journal.now, model=model, whole=self._whole(model)
         )
         none_kept = bool(told.refused) and not told.kept
         if self._judges and not none_kept:
@@ -219,16 +225,19 @@ class Serving:
                 self.refresh(model)
                 self._judged[model] = began
 
-    def refresh(self, model: str) -> Deployment:
+    def refresh(self, model: str) -> None:
         """Route by what the record says is in production now.
 
         A champion that cannot be made ready leaves the route as it was; a candidate that cannot
         leaves all to the champion. Either is told in ``notes``, and raised.
         """
         with self._one_at_a_time:
-            return self._refresh(model)
+            refused = self._refresh(model)
+        if refused:
+            _raise(refused)
 
-    def _refresh(self, model: str) -> Deployment:
+    def _refresh(self, model: str) -> list[Exception]:
+        """As ``refresh``; why a version was refused is given, and what else is amiss is raised."""
         deployment = current(self._home, model)
         release = deployment.release
         judged = release if release is not None and release.under_way else None
@@ -239,40 +248,44 @@ class Serving:
             rollout = (update.spec if update else spec).policy.rollout
         standing = self._gateway.route(model)
         champion = self._resident.load(model, deployment.champion)
+        if isinstance(champion, Exception):
+            # What the route holds stays, though the record may not name it any more.
+            arms = (standing.champion, standing.candidate) if standing is not None else ()
+            held = {deployment.previous, *(arm.version for arm in arms if arm is not None)}
+            self._resident.keep(model, {deployment.champion, *(held if arms else ())})
+            return [champion]
         made = Route(model, champion, key=spec.key, outside=not rollout.shares_known)
-        problems: list[Exception] = []
+        refused: list[Exception] = []
         if judged is not None:
             under_way = replace(
                 made, share=judged.share, release_id=judged.update, step=judged.step,
                 sample=judged.steps[judged.step].sample,
             )  # fmt: skip
-            try:
-                made = self._with_candidate(under_way, judged)
-            except Exception as problem:
-                problems.append(problem)
+            candidate = self._candidate(model, judged)
+            if isinstance(candidate, Exception):
+                refused.append(candidate)
+            elif judged.status is ReleaseStatus.CANARY:
+                made = replace(under_way, candidate=candidate)
+            else:
+                made = replace(under_way, shadow=candidate)
         if standing is None or made != replace(standing, epoch=0):
             self._epoch += 1
             self._gateway.set_route(replace(made, epoch=self._epoch))
-        live = {deployment.champion, deployment.previous, release.candidate if release else None}
+        live = {deployment.champion, deployment.previous, judged.candidate if judged else None}
         self._resident.keep(model, live)
-        if problems:
-            _raise(problems)
-        return deployment
+        return refused
 
-    def _with_candidate(self, route: Route, release: Release) -> Route:
-        """The route with the release's candidate, on traffic or in the shadow.
+    def _candidate(self, model: str, release: Release) -> Served | Exception | None:
+        """The release's candidate, for traffic or for the shadow, or why there is none.
 
         What becomes of one in the shadow, champions answer all the same: one that cannot be made
         ready fails what it is asked, unless the store is at fault.
         """
-        if release.status is ReleaseStatus.CANARY:
-            return replace(route, candidate=self._resident.load(route.model, release.candidate))
-        try:
-            return replace(route, shadow=self._resident.load(route.model, release.candidate))
-        except StorageError:
-            raise
-        except Exception as problem:
-            return replace(route, shadow=Served(release.candidate, Fails(problem)))
+        found = self._resident.load(model, release.candidate)
+        shadow = release.status is ReleaseStatus.SHADOW
+        if shadow and isinstance(found, Exception) and not isinstance(found, StorageError):
+            return Served(release.candidate, Fails(found))
+        return found
 
     def _shadowed(self, told: list[Shadowed]) -> int:
         return shadow_log.write(self._home.database, told)

@@ -9,7 +9,7 @@ from typing import Any
 from tidegate.domain.messages import Message
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Person, Role
-from tidegate.domain.rollout import Deployment
+from tidegate.domain.rollout import Deployment, Release
 from tidegate.domain.snapshot import Snapshot
 from tidegate.domain.stage import Team
 from tidegate.domain.strategy import Strategy
@@ -327,8 +327,12 @@ class Workspace:
         deployment = self.deployment(model)
         if deployment.release is None:
             return deployment
-        release = catch_up(self.home, self.model(model), deployment.release)
+        release = catch_up(self.home, self._released(deployment.release), deployment.release)
         return deployment.model_copy(update={"release": release})
+
+    def _released(self, release: Release) -> ModelSpec:
+        """A release's model as it was when its update was opened: it goes on by that policy."""
+        return find_update(self.home, release.update).spec
 
     def verdict(
         self, model: str, *, step: int | None = None, version: int | None = None
@@ -337,9 +341,9 @@ class Workspace:
 
         ``step``, from 1: whether that step may be left; ``version``: whose release is meant.
         """
-        rollout = self.model(model).policy.rollout
         deployment, judged = self.deployment(model), self.deployment_now(model).release
-        return verdict(deployment, judged, rollout, step=step, version=version)
+        spec = self._released(judged) if judged is not None else self.model(model)
+        return verdict(deployment, judged, spec.policy.rollout, step=step, version=version)
 
     def gateways(self, model: str) -> list[Running]:
         """The gateways that run, and what each says of versions of this model."""
@@ -364,7 +368,7 @@ class Workspace:
         ended = releases.roll_back(self.home, model, reason, to)
         if ended is not None:
             run(self.home, ended, self._watch)
-        releases.confirm(self.home)
+        releases.confirm(self.home, model)
         return current(self.home, model)
 
     def serving(self, *, judges: bool = True) -> Serving:

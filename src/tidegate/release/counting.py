@@ -89,8 +89,13 @@ def _segments(
 
 
 def with_failures(release: Release, failures: Mapping[tuple[int, str], int]) -> Release:
-    """The release with each arm's failed requests at each step, as the log counts them."""
+    """The release with each arm's failed requests at each step, as the log counts them.
+
+    Those of a step that began since the release was read are for the next look.
+    """
     for (step, arm), count in failures.items():
+        if step >= len(release.tallies):
+            continue
         counted = release.tallies[step].model_copy(update={f"{arm}_failures": count})
         release = _with_tally(release, step, counted)
     return release

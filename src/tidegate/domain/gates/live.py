@@ -198,6 +198,16 @@ def _late_harm(e: ObserveEvidence, alpha: float) -> Finding:
     )
 
 
+def _no_number(e: ObserveEvidence, margin: float) -> Finding:
+    return refuse(
+        "no_number",
+        "{nulls} of {labels} labelled answers were no number; policy allows {margin:.1%}",
+        nulls=e.nulls,
+        labels=e.labels + e.nulls,
+        margin=margin,
+    )
+
+
 def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     """Did no harm show after the promotion, and the live metric hold to what was promised?"""
     if e.stopped_by is not None:
@@ -209,11 +219,14 @@ def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     alpha = e.alpha or spec.policy.rollout.alpha
     if e.harm >= 1 / alpha:
         return [_late_harm(e, alpha)]
+    margin, told = spec.policy.observe.margin, e.labels + e.nulls
+    # A regression's margin is of its error, and may be above 1.
+    if e.nulls and (e.labels == 0 or e.nulls > margin * told):
+        return [_no_number(e, margin)]
     if e.live is None or e.expected is None:
         if e.closed_by is not None:
             return [warn("closed", "{person} ended the observation early", person=e.closed_by)]
         return [_not_observed(spec)]
-    margin = spec.policy.observe.margin
     if e.greater_is_better:
         worse = e.live.high < e.expected - margin
     else:

@@ -39,6 +39,7 @@ DOMAIN = {
     "the candidate failed to answer {failures:g} rows; policy allows {limit}": "候选版本有 {failures:g} 行没能应答，策略只允许 {limit} 行",
     "live {metric} {live:.3f} over {labels} labels is surely worse than the expected {expected:.3f}": "上线后{metric}为 {live:.3f}（{labels} 个标签），确实差于预期的 {expected:.3f}",
     "live {metric} {live:.3f} over {labels} labels; {expected:.3f} was expected": "上线后{metric}为 {live:.3f}（{labels} 个标签），预期是 {expected:.3f}",
+    "{nulls} of {labels} labelled answers were no number; policy allows {margin:.1%}": "{labels} 个有标签的回答中有 {nulls} 个不是数字，策略只允许 {margin:.1%}",
     "{person} ended the observation early": "{person} 提前结束了观察",
     "risk tier {tier} (score {score}): {why}": "风险等级 {tier}（得分 {score}）：{why}",
     "approved by {people}": "批准人：{people}",

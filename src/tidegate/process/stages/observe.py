@@ -54,6 +54,7 @@ def run(case: Case) -> Done | Waiting:
         return Waiting(waits)
     # One that is no number, null, is a bad answer, and has no error that could be averaged.
     said = [answer for answer in first if answer.prediction is not None]
+    evidence = evidence.model_copy(update={"nulls": len(first) - len(said)})
     if said:
         evidence = _compared(case, evidence, said)
     return _done(case, deployment, late, evidence)

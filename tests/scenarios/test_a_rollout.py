@@ -2,11 +2,12 @@
 
 import copy
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from tidegate.domain.errors import Conflict
-from tidegate.domain.rollout import ReleaseStatus
+from tidegate.domain.rollout import DAYS, ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome
 from tidegate.release.splitter import takes_candidate
@@ -87,6 +88,16 @@ def test_steps_by_hand(team, canary):
         update = oli.promote("m", step=True)
     assert team.ws.deployment("m").champion == 2
     assert all(again.same for again in team.ws.replay(update.id))
+
+
+def test_outside_its_windows_nothing_begins_but_by_hand(team, canary):
+    day = DAYS[(datetime.now(UTC).weekday() + 3) % 7]
+    update = team.traffic(canary(windows=[{"days": [day]}]), bursts=10)
+    assert (update.stage, team.ws.deployment("m").release.step) == (Stage.RELEASE, 0)
+    assert "one of policy's windows" in update.waiting.text()
+    with team.as_("oli") as oli:
+        oli.promote("m")
+    assert team.ws.deployment("m").champion == 2
 
 
 def test_no_step_waits_for_a_person_where_none_is_by_hand(team, canary):

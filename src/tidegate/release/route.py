@@ -134,11 +134,7 @@ def split(
     if route.champion is None:
         raise no_version(route.model)
     if arm == "candidate" and route.candidate is None and not route.outside:
-        raise Conflict(
-            "model '{model}' has no candidate on traffic",
-            do="leave the header Tidegate-Arm out, or start a release",
-            model=route.model,
-        )
+        raise _no_candidate(route)
     if keys is None and route.key is not None:
         found = asked.column(route.key)
         keys = None if found is None else ["" if one is None else str(one) for one in found]
@@ -165,6 +161,20 @@ def split(
         return Split(route, asked, keys, ids, _all(asked.rows, taken), chosen=arm is None)
     rows = _shared(route, ids if keys is None else keys) if arm is None else _all(asked.rows, arm)
     return Split(route, asked, keys, ids, rows, chosen=arm is not None)
+
+
+def _no_candidate(route: Route) -> Conflict:
+    if route.shadow is None:
+        return Conflict(
+            "model '{model}' has no candidate on traffic",
+            do="leave the header Tidegate-Arm out, or start a release",
+            model=route.model,
+        )
+    return Conflict(
+        "the candidate of model '{model}' is in its shadow, where nobody is given its answers",
+        do="leave the header Tidegate-Arm out; it answers once a step gives it traffic",
+        model=route.model,
+    )
 
 
 def _all(rows: int, arm: Arm) -> dict[Arm, Sequence[int]]:

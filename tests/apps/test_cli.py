@@ -378,7 +378,7 @@ def test_the_verdict_for_scripts(lived):
     assert (told.code, told.out.partition(":")[0]) == (0, "hold")
     assert lived('release rollback m --reason "no"').code == 0
     told = lived("release verdict m --step 1 --lang zh")
-    assert (told.code, told.out.strip()) == (3, "rollback: no")
+    assert (told.code, told.out.strip()) == (3, "rollback: m@2: no")
     assert lived("release verdict m --version 1").code == 0
 
 

@@ -109,7 +109,8 @@ def verdict(
     s = session(context)
     with s.workspace() as ws:
         found = ws.verdict(model, step=step, version=version)
-    s.emit(found, lambda: s.out.print(f"{found.verdict}: {s.text(found.reason)}"))
+    about = "" if found.candidate is None else f"{found.model}@{found.candidate}: "
+    s.emit(found, lambda: s.out.print(f"{found.verdict}: {about}{s.text(found.reason)}"))
     raise typer.Exit(3 if found.verdict == "rollback" else 0)
 
 

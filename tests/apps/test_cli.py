@@ -1,6 +1,7 @@
 """The command line of interface.md: names, JSON, exit codes, both languages."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -385,3 +386,10 @@ def test_the_verdict_for_scripts(lived):
 def test_the_deployment_log_in_a_file(lived, tmp_path):
     assert lived("docs m-2 --kind deployment --format html -o log.html").code == 0
     assert "m@2" in (tmp_path / "log.html").read_text("utf-8")
+
+
+def test_a_port_that_is_taken_is_told_before_anything_begins(lived):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        told = lived(f"serve --port {taken.getsockname()[1]}")
+    assert told.code == 1
+    assert "choose another port with --port" in told.err

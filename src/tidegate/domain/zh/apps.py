@@ -21,6 +21,8 @@ APPS = {
     "the system refused: {problem}": "系统拒绝了：{problem}",
     "mend that and try again; the workspace is as it was": "排除之后再试一次；工作区保持原样",
     "{host} can be reached from other machines, and the API asks for no credentials": "{host} 能从其他机器访问，而 API 目前不验证身份",
+    "nothing can listen on port {port} of {host}: {problem}": "无法监听 {host} 的端口 {port}：{problem}",
+    "end what listens there, or choose another port with --port": "请结束占用它的程序，或用 --port 换一个端口",
     "listen on 127.0.0.1, and put a proxy that knows your people in front of it": "请监听 127.0.0.1，并在前面放一个认得你们同事的代理",
     "'{name}' is no name for a file": "“{name}”不能用作文件名",
     "name it with ?name=, letters and digits and an ending like .csv": "请用 ?name= 给出文件名，由字母和数字组成，带 .csv 之类的后缀",

@@ -46,7 +46,7 @@ PROCESS = {
     "nobody called '{person}' is known in this workspace": "这个工作区里没有叫“{person}”的人",
     "have an administrator add them: tidegate people add {person} --role {role}": "请管理员添加：tidegate people add {person} --role {role}",
     "{person} is {roles}, and this takes the role {role}": "{person} 的角色是 {roles}，这一步需要角色 {role}",
-    "act as someone who holds it (--as NAME), or have an administrator grant it": "换有这个角色的人来做（--as NAME），或者请管理员授予",
+    "act as someone who holds it (--as NAME, over HTTP the header Tidegate-User), or have an administrator grant it": "换有这个角色的人来做（命令行用 --as NAME，HTTP 用请求头 Tidegate-User），或者请管理员授予",
     "there is no model '{model}' in this workspace": "这个工作区里没有模型“{model}”",
     "declare it with: tidegate model apply FILE.yaml (known: {known})": "先声明：tidegate model apply FILE.yaml（现有：{known}）",
     "there is no workspace in {folder}": "{folder} 里没有工作区",

@@ -393,3 +393,23 @@ def test_a_port_that_is_taken_is_told_before_anything_begins(lived):
         told = lived(f"serve --port {taken.getsockname()[1]}")
     assert told.code == 1
     assert "choose another port with --port" in told.err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("release rollback m", "缺少选项“--reason”"),
+        ("release rollback m --reason", "选项“--reason”要带一个值"),
+        ("release rollback m --reason x --to y", "“--to”的值不对：版本是一个编号，或 MODEL@编号"),
+        ("release foo", "没有命令“foo”"),
+        ("release status", "缺少参数“model”"),
+        ("monitor m --window x", "“--window”的值不是整数"),
+        ("monitor m --window 0", "“--window”的值不能小于 1"),
+        ("monitor m --wndow 3", "没有选项 --wndow（也许是：--window）"),
+        ("monitor m more", "多出来的参数：more"),
+        ("docs m-1 --kind foo", "“foo”不能作“--kind”的值，请用其中之一：'record', 'deployment'"),
+    ],
+)
+def test_wrong_usage_is_told_in_chinese(tidegate, line, told):
+    found = tidegate(f"--lang zh {line}")
+    assert (found.code, found.err.strip()) == (2, f"tidegate: {told}")

@@ -1,6 +1,21 @@
 """What the command line, the HTTP API and the demo say, in Chinese."""
 
 APPS = {
+    "Missing option '{name}'.": "缺少选项“{name}”",
+    "Missing argument '{name}'.": "缺少参数“{name}”",
+    "Missing command.": "缺少子命令",
+    "No such command '{name}'.": "没有命令“{name}”",
+    "No such option: {name} (possible options: {known})": "没有选项 {name}（也许是：{known}）",
+    "No such option: {name}": "没有选项 {name}",
+    "Got unexpected extra arguments: {given}": "多出来的参数：{given}",
+    "Option '{name}' requires a value.": "选项“{name}”要带一个值",
+    "Option '{name}' takes no value.": "选项“{name}”不带值",
+    "'{given}' is no value for '{name}': use one of {known}": "“{given}”不能作“{name}”的值，请用其中之一：{known}",
+    "The value for '{name}' is no whole number.": "“{name}”的值不是整数",
+    "The value for '{name}' is below {least}.": "“{name}”的值不能小于 {least}",
+    "Invalid value for '{name}': {problem}": "“{name}”的值不对：{problem}",
+    "a version is a number, or MODEL@NUMBER": "版本是一个编号，或 MODEL@编号",
+    "it takes a value": "它要带一个值",
     "gateway {name}: {note}": "网关 {name}：{note}",
     "the file and the JSON document cannot both go to standard output": "文件和 JSON 文档不能都写到标准输出",
     "name a file with -o, or leave out --json": "请用 -o 给出文件名，或者去掉 --json",

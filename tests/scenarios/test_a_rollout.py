@@ -123,6 +123,23 @@ def test_labels_wait_for_their_age(team, canary):
     release = team.ws.deployment_now("m").release
     assert (update.stage, release.status) == (Stage.RELEASE, ReleaseStatus.CANARY)
     assert sum(t.labels for t in release.tallies) == 0
+    step, wait = (one.text() for one in team.ws.progress(team.ws.deployment_now("m")))
+    assert step == "step 1 of 2: 0 of 40 labelled answers"
+    assert wait == "200 labels wait until their answers are 600 minutes old"
+
+
+def test_an_observation_tells_how_far_it_has_come(team, canary):
+    update = canary()
+    with team.as_("oli") as oli:
+        oli.promote("m")
+    assert [one.text() for one in team.ws.progress(team.ws.deployment_now("m"))] == [
+        "observation: 0 of 40 labelled answers"
+    ]
+    team.traffic(update, bursts=1)
+    (told,) = team.ws.progress(team.ws.deployment_now("m"))
+    assert told.text().startswith("observation: 20 of 40 labelled answers; accuracy 1 so far, ")
+    team.traffic(update)
+    assert team.ws.progress(team.ws.deployment_now("m")) == []
 
 
 def test_labels_come_of_age(team, canary):

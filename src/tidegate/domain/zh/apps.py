@@ -1,6 +1,9 @@
 """What the command line, the HTTP API and the demo say, in Chinese."""
 
 APPS = {
+    "bad answers / labelled ones:": "差应答 / 有标签的应答：",
+    "Champion": "现役版本",
+    "Candidate": "候选版本",
     "Missing option '{name}'.": "缺少选项“{name}”",
     "Missing argument '{name}'.": "缺少参数“{name}”",
     "Missing command.": "缺少子命令",

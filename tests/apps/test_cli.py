@@ -1,6 +1,7 @@
 """The command line of interface.md: names, JSON, exit codes, both languages."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -378,10 +379,37 @@ def test_the_verdict_for_scripts(lived):
     assert (told.code, told.out.partition(":")[0]) == (0, "hold")
     assert lived('release rollback m --reason "no"').code == 0
     told = lived("release verdict m --step 1 --lang zh")
-    assert (told.code, told.out.strip()) == (3, "rollback: no")
+    assert (told.code, told.out.strip()) == (3, "rollback: m@2: no")
     assert lived("release verdict m --version 1").code == 0
 
 
 def test_the_deployment_log_in_a_file(lived, tmp_path):
     assert lived("docs m-2 --kind deployment --format html -o log.html").code == 0
     assert "m@2" in (tmp_path / "log.html").read_text("utf-8")
+
+
+def test_a_port_that_is_taken_is_told_before_anything_begins(lived):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        told = lived(f"serve --port {taken.getsockname()[1]}")
+    assert told.code == 1
+    assert "choose another port with --port" in told.err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("release rollback m", "缺少选项“--reason”"),
+        ("release rollback m --reason", "选项“--reason”要带一个值"),
+        ("release rollback m --reason x --to y", "“--to”的值不对：版本是一个编号，或 MODEL@编号"),
+        ("release foo", "没有命令“foo”"),
+        ("release status", "缺少参数“model”"),
+        ("monitor m --window x", "“--window”的值不是整数"),
+        ("monitor m --window 0", "“--window”的值不能小于 1"),
+        ("monitor m --wndow 3", "没有选项 --wndow（也许是：--window）"),
+        ("monitor m more", "多出来的参数：more"),
+        ("docs m-1 --kind foo", "“foo”不能作“--kind”的值，请用其中之一：'record', 'deployment'"),
+    ],
+)
+def test_wrong_usage_is_told_in_chinese(tidegate, line, told):
+    found = tidegate(f"--lang zh {line}")
+    assert (found.code, found.err.strip()) == (2, f"tidegate: {told}")

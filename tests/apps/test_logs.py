@@ -288,3 +288,9 @@ def test_it_is_text_on_a_terminal_and_json_elsewhere(monkeypatch):
         monkeypatch.setattr("sys.stderr.isatty", lambda told=terminal: told, raising=False)
         assert logs.form_of(None) is form
         assert logs.form_of(logs.Form.TEXT) is logs.Form.TEXT
+
+
+def test_a_librarys_line_names_no_event(lines):
+    logging.getLogger("tidegate").warning("started server process [%d]", 7)
+    (line,) = lines()
+    assert (line["event"], line["message"]) == (None, "started server process [7]")

@@ -55,3 +55,5 @@ def test_the_arm_that_nobody_is_given_cannot_be_asked_by_name(api):
     row = {"rows": [{"a": 0.5, "b": -0.5}]}
     told = api.post("/v1/models/m/predict", json=row, headers={"Tidegate-Arm": "candidate"})
     assert told.status_code == 409
+    assert "in its shadow" in told.json()["detail"]
+    assert "once a step gives it traffic" in told.json()["do"]

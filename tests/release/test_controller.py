@@ -271,6 +271,16 @@ def test_a_step_begins_in_a_window(now, move):
     assert (decision.reason is None) == (move is Move.STEP)
 
 
+def test_the_first_step_begins_at_once_and_one_let_begin_by_hand_waits_for_its_window():
+    night = "2026-01-10T03:00:00+00:00"
+    timed = policy(windows=[OFFICE], by_hand=True)
+    release = begun(policy=timed)
+    assert (release.under_way, release.step, release.share > 0) == (True, 0, True)
+    release = labelled(release, 10).model_copy(update={"cleared": 1})
+    assert decide(release, timed, night).move is Move.WAIT
+    assert decide(release, timed, "2026-01-05T09:00:00+00:00").move is Move.STEP
+
+
 def test_going_back_waits_for_no_window():
     timed = policy(windows=[OFFICE])
     release = labelled(begun(policy=timed), 30, arm="candidate", bad=True)

@@ -3,8 +3,9 @@
 import pytest
 
 from tidegate.domain.policy import RolloutPolicy
-from tidegate.domain.rollout import Deployment, ReleaseStatus, promoted
+from tidegate.domain.rollout import Deployment, ReleaseStatus, Step, promoted
 from tidegate.release.controller import Decision, Move, apply, start
+from tidegate.release.counting import record, record_pair
 from tidegate.release.verdict import verdict
 
 POLICY = RolloutPolicy()
@@ -65,3 +66,21 @@ def test_it_tells_what_it_rests_on():
     found = verdict(deployment, canary(1), POLICY, step=None, version=None)
     assert (found.step, found.steps, found.share, found.needed) == (2, 2, 0.5, 200)
     assert (found.candidate, found.champion, found.line) == (2, 1, 100)
+
+
+def test_labels_are_of_the_kind_that_the_step_needs():
+    steps = [Step(share=0, min_labels=3), Step(share=0.5, min_labels=3)]
+    policy = RolloutPolicy(steps=steps)
+    release = start(
+        "m-2", candidate=2, champion=1, policy=policy, bad_above=0.0, now="2026-01-01T00:00:00Z"
+    )
+    for _ in range(2):
+        release = record_pair(release, step=0, champion_bad=False, candidate_bad=False)
+    deployment = Deployment(model="m", champion=1, release=release)
+    found = verdict(deployment, release, policy, step=None, version=None)
+    assert (found.labels, found.needed) == (2, 3), "two pairs, not their four answers"
+    release = apply(release, Decision(move=Move.STEP, harm=1.0), "2026-01-01T01:00:00Z")
+    for arm in ("champion", "candidate"):
+        release = record(release, step=1, arm=arm, bad=False)
+    found = verdict(deployment, release, policy, step=None, version=None)
+    assert (found.labels, found.needed) == (2, 3)

@@ -2,11 +2,12 @@
 
 import copy
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from tidegate.domain.errors import Conflict
-from tidegate.domain.rollout import ReleaseStatus
+from tidegate.domain.rollout import DAYS, ReleaseStatus
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome
 from tidegate.process.canary import SETTLED_SECONDS
@@ -90,6 +91,16 @@ def test_steps_by_hand(team, canary):
     assert all(again.same for again in team.ws.replay(update.id))
 
 
+def test_outside_its_windows_nothing_begins_but_by_hand(team, canary):
+    day = DAYS[(datetime.now(UTC).weekday() + 3) % 7]
+    update = team.traffic(canary(windows=[{"days": [day]}]), bursts=10)
+    assert (update.stage, team.ws.deployment("m").release.step) == (Stage.RELEASE, 0)
+    assert "one of policy's windows" in update.waiting.text()
+    with team.as_("oli") as oli:
+        oli.promote("m")
+    assert team.ws.deployment("m").champion == 2
+
+
 def test_no_step_waits_for_a_person_where_none_is_by_hand(team, canary):
     canary()
     with team.as_("oli") as oli, pytest.raises(Conflict, match="waits for a person"):
@@ -113,6 +124,23 @@ def test_labels_wait_for_their_age(team, canary):
     release = team.ws.deployment_now("m").release
     assert (update.stage, release.status) == (Stage.RELEASE, ReleaseStatus.CANARY)
     assert sum(t.labels for t in release.tallies) == 0
+    step, wait = (one.text() for one in team.ws.progress(team.ws.deployment_now("m")))
+    assert step == "step 1 of 2: 0 of 40 labelled answers"
+    assert wait == "200 labels wait until their answers are 600 minutes old"
+
+
+def test_an_observation_tells_how_far_it_has_come(team, canary):
+    update = canary()
+    with team.as_("oli") as oli:
+        oli.promote("m")
+    assert [one.text() for one in team.ws.progress(team.ws.deployment_now("m"))] == [
+        "observation: 0 of 40 labelled answers"
+    ]
+    team.traffic(update, bursts=1)
+    (told,) = team.ws.progress(team.ws.deployment_now("m"))
+    assert told.text().startswith("observation: 20 of 40 labelled answers; accuracy 1 so far, ")
+    team.traffic(update)
+    assert team.ws.progress(team.ws.deployment_now("m")) == []
 
 
 def test_labels_come_of_age(team, canary):

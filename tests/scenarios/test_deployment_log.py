@@ -5,7 +5,9 @@ import re
 import pytest
 
 from tidegate.domain.errors import Conflict
+from tidegate.domain.rollout import Tally
 from tidegate.domain.update import Outcome
+from tidegate.governance.deployment import DeploymentLog, StepLog
 from tidegate.monitoring.gateways import Heartbeat
 from tidegate.process.following import FOLLOWED, Following
 
@@ -85,6 +87,33 @@ def test_by_hand_it_says_who(team, make_rows):
     assert "oli rolled it back: it smells" in text
     assert "- By hand: oli" in text
     assert "not confirmed" in text
+    done = {row[3]: row[2] for row in table(text, "Who did what, when")}
+    assert done["release.stopped_by_hand"] == done["release.rolled_back"] == "oli"
+
+
+def test_what_no_person_asked_for_is_the_judges_deed(team, make_rows):
+    team.approved(make_rows(1))
+    update = team.traffic(team.approved(make_rows(2)), wrong={2})
+    done = {row[3]: row[2] for row in table(log(team, update), "Who did what, when")}
+    actor = team.ws.home.actor
+    assert done["release.rolled_back"] == f"the judge, run by {actor}"
+    chinese = log(team, update, "zh")
+    assert f"判定进程（以 {actor} 的身份运行）" in chinese
+    assert "release." not in chinese
+    assert not re.search("[\u4e00-\u9fff]: ", chinese), "a colon of half a width"
+
+
+def test_those_that_met_a_candidate_are_told_apart_from_its_shadow():
+    steps = [
+        Tally(share=0, champion_labels=9, champion_bad=2, candidate_labels=9, candidate_bad=1),
+        Tally(share=0.5, champion_labels=9, champion_bad=5, candidate_labels=8, candidate_bad=3),
+    ]
+    log = DeploymentLog.model_construct(
+        steps=[StepLog.model_construct(tally=one, answers=(10, 9)) for one in steps]
+    )
+    met, unseen = (sentence.text() for sentence in log.met())
+    assert "answered 9 requests. Of 8 that were labelled, 3 were bad: 2 fewer than" in met
+    assert "9 labelled requests that both answered, 1 of its answers were bad and 2" in unseen
 
 
 def test_it_is_confirmed_once_when_every_gateway_routes_by_it(team, make_rows):

@@ -162,8 +162,9 @@ class RolloutPolicy(Frozen):
         "counted. Off by default, and labels count as they come: that suits all cases but the one "
         "where a version's mistakes are told sooner, or later, than the other's.")  # fmt: skip
     windows: list[Window] = Field(
-        default=[], description="When a step, or full traffic, may begin: only in one of these "
-        "windows, such as office hours. None: at any time. Going back is always at once.",
+        default=[], description="When a further step, or full traffic, may begin by itself: only "
+        "in one of these windows, such as office hours. None: at any time. The first step begins "
+        "with the approval, and a person promotes at any time. Going back is always at once.",
     )  # fmt: skip
     by_hand: bool = Field(
         False, description="Whether a person lets each next step begin, once it is due: tidegate "

@@ -8,7 +8,30 @@ from tidegate.domain.messages import Frozen, Message, render, say
 from tidegate.domain.people import Approval
 from tidegate.domain.rollout import Step, Tally
 from tidegate.domain.update import Finding, Update
-from tidegate.governance.record import Deed, cell, number, template
+from tidegate.governance.record import Deed, cell, colon, number, template
+
+#: Who does what no person has asked for: the record holds whom the program ran as.
+_BY_ITSELF = {
+    "release.step": "the judge, run by {person}",
+    "release.promoted": "the judge, run by {person}",
+    "release.rolled_back": "the judge, run by {person}",
+    "release.followed": "a gateway, run by {person}",
+}
+
+_MORE = (
+    "The candidate answered {answered:,} requests. Of {labelled:,} that were labelled, {bad:,} "
+    "were bad: {excess:,} more than the champion's answers say its share would have brought. It "
+    "failed {failed:,}, which the champion answered."
+)
+_FEWER = (
+    "The candidate answered {answered:,} requests. Of {labelled:,} that were labelled, {bad:,} "
+    "were bad: {excess:,} fewer than the champion's answers say its share would have brought. It "
+    "failed {failed:,}, which the champion answered."
+)
+_UNSEEN = (
+    "In its shadow it met nobody: of {pairs:,} labelled requests that both answered, {ours:,} of "
+    "its answers were bad and {theirs:,} of the champion's. It failed {failed:,}."
+)
 
 
 class Named(Frozen):
@@ -19,7 +42,8 @@ class Named(Frozen):
 
 
 class StepLog(Frozen):
-    """A step that was begun: when, what it saw, and the evidence of harm up to its end.
+    """A step that was begun: when, what it saw, and the evidence of harm up to it, of a shadow's
+    pairs or of the answers on traffic.
 
     ``answers`` counts those given, champion's and candidate's; ``tally`` those with a label.
     """
@@ -75,9 +99,40 @@ class DeploymentLog(Frozen):
         """Bad answers of the candidate beyond what the champion's say its share would bring."""
         return sum(step.tally.excess for step in self.steps)
 
-    def total(self, field: str) -> int:
-        """A count of the tallies, over all steps."""
-        return sum(getattr(step.tally, field) for step in self.steps)
+    def met(self) -> list[Message]:
+        """Whom the candidate answered, and how well; of its shadow, which met nobody, apart."""
+        told = list[Message]()
+        live = [step for step in self.steps if not step.tally.shadow]
+        if live:
+            tallies = [step.tally for step in live]
+            values = {
+                "answered": sum(step.answers[1] for step in live),
+                "labelled": sum(tally.candidate_labels for tally in tallies),
+                "bad": sum(tally.candidate_bad for tally in tallies),
+                "excess": abs(round(self.excess)),
+                "failed": sum(tally.candidate_failures for tally in tallies),
+            }
+            told.append(say(_MORE if round(self.excess) >= 0 else _FEWER, **values))
+        unseen = [step.tally for step in self.steps if step.tally.shadow]
+        if unseen:
+            values = {
+                "pairs": sum(tally.told for tally in unseen),
+                "ours": sum(tally.candidate_bad for tally in unseen),
+                "theirs": sum(tally.champion_bad for tally in unseen),
+                "failed": sum(tally.candidate_failures for tally in unseen),
+            }
+            told.append(say(_UNSEEN, **values))
+        return told
+
+    def doer(self, deed: Deed) -> Message:
+        """Who did it: a person; or Tidegate by itself, run by somebody.
+
+        What follows at once from a person's word is that person's deed.
+        """
+        before = [one.kind for one in self.history if one.seq < deed.seq]
+        asked = bool(before) and before[-1].endswith("_by_hand") and deed.kind != "release.followed"
+        template = "{person}" if asked else _BY_ITSELF.get(deed.kind, "{person}")
+        return say(template, person=deed.actor)
 
 
 def deployment_log(log: DeploymentLog, lang: str = "en") -> str:
@@ -89,9 +144,10 @@ def deployment_log(log: DeploymentLog, lang: str = "en") -> str:
         m=lambda message: message.text(lang),
         cell=cell,
         number=number,
+        share=lambda of: render("shadow", {}, lang) if of.shadow else f"{of.share:.0%}",
+        colon=colon(lang),
         moment=moment,
         after=after,
-        answered=sum(step.answers[1] for step in log.steps),
     )
 
 
@@ -139,6 +195,12 @@ LABELS: Mapping[str, Message] = {
         say("Answers given (champion + candidate)"),
         say("Requests it failed"),
         say("Evidence of harm"),
+        say(
+            "Evidence of harm: by how much the labelled answers of all steps up to this one speak "
+            "for harm, to 1; in a shadow, those that both gave. Late labels count for their step. "
+            "The evidence at the end is the mean of the shadow's and of that on traffic, and of "
+            "that by segment, latency and kind of answer where policy asks for them."
+        ),
         say("no step: there was no traffic to compare on"),
         say("What ended it"),
         say("By hand"),
@@ -149,17 +211,21 @@ LABELS: Mapping[str, Message] = {
         ),
         say("not asked for"),
         say("Who met it"),
-        say(
-            "The candidate answered {answered:,} requests. Of {labelled:,} that were labelled, "
-            "{bad:,} were bad: {excess:,.0f} more than the champion's answers say its share would "
-            "have brought. It failed {failed:,}, which the champion answered."
-        ),
         say("Way back"),
         say("The last label that was judged came in"),
         say("The record took it off traffic"),
         say("Every gateway routed by that"),
         say("not confirmed: no gateway ran, or one has not followed"),
         say("After it"),
+        say("release.started"),
+        say("release.step"),
+        say("release.step_cleared"),
+        say("release.promoted"),
+        say("release.promoted_by_hand"),
+        say("release.rolled_back"),
+        say("release.stopped_by_hand"),
+        say("release.rolled_back_by_hand"),
+        say("release.followed"),
         say("Observation"),
         say("live {metric} {live:.4g} over {labels:,} labels; {expected:.4g} was expected"),
     )

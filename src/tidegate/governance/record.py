@@ -41,6 +41,7 @@ def update_record(dossier: Dossier, lang: str = "en") -> str:
         t=lambda text, **values: render(text, values, lang),
         m=lambda message: message.text(lang),
         cell=cell,
+        colon=colon(lang),
         number=number,
     )
 
@@ -63,6 +64,11 @@ def cell(value: Any) -> str:
     """``value`` made safe for one cell of a Markdown table, or one line of text."""
     text = str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
     return " ".join(text.split())
+
+
+def colon(lang: str) -> str:
+    """What stands between a label and its value."""
+    return "：" if lang == "zh" else ": "
 
 
 def number(value: float | None) -> str:
@@ -148,6 +154,14 @@ LABELS: Mapping[str, Message] = {
         say("Candidate's answers (bad / labelled)"),
         say("Who did what, when"),
         say("Ledger"),
+        say("update.opened"),
+        say("update.stage"),
+        say("update.waiting"),
+        say("update.approved"),
+        say("update.refused"),
+        say("update.withdrawn"),
+        say("update.ended"),
+        say("version.created"),
         say("What"),
         say("Root of the ledger when this was written"),
         say("prepare"),

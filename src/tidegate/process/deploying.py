@@ -18,7 +18,7 @@ from tidegate.process.following import FOLLOWED, WENT_BACK
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.updates import describe
-from tidegate.release.judge import harm_e_value
+from tidegate.release.judge import harm_e_value, shadow_e_value
 
 E = TypeVar("E", bound=Frozen)
 
@@ -132,9 +132,10 @@ def _steps(
             ended_at=ends[min(place, len(ends) - 1)],
             answers=(given.get((place, "champion"), 0), given.get((place, "candidate"), 0)),
             tally=tally,
-            harm=harm_e_value(told.tallies[: place + 1]),
+            harm=evidence(told.tallies[: place + 1]),
         )
         for place, tally in enumerate(told.tallies)
+        for evidence in [shadow_e_value if tally.shadow else harm_e_value]
     ]
 
 

@@ -72,7 +72,8 @@ class Home:
         if not person.may(role):
             raise Forbidden(
                 "{person} is {roles}, and this takes the role {role}",
-                do="act as someone who holds it (--as NAME), or have an administrator grant it",
+                do="act as someone who holds it (--as NAME, over HTTP the header Tidegate-User), "
+                "or have an administrator grant it",
                 person=self.actor,
                 roles=[str(r) for r in person.roles] or ["-"],
                 role=role,

@@ -37,6 +37,7 @@ from tidegate.process import (
 from tidegate.process.canary import catch_up
 from tidegate.process.history import find_snapshot
 from tidegate.process.home import Home, Progress, make_home, silent
+from tidegate.process.progress import progress
 from tidegate.process.runner import Watcher, find_update, run, withdraw
 from tidegate.process.serving import Serving
 from tidegate.process.stages.release import current
@@ -333,6 +334,10 @@ class Workspace:
     def _released(self, release: Release) -> ModelSpec:
         """A release's model as it was when its update was opened: it goes on by that policy."""
         return find_update(self.home, release.update).spec
+
+    def progress(self, deployment: Deployment) -> list[Message]:
+        """How far what its release waits for has come; ``deployment``: of ``deployment_now``."""
+        return progress(self.home, deployment)
 
     def verdict(
         self, model: str, *, step: int | None = None, version: int | None = None

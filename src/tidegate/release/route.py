@@ -147,11 +147,7 @@ def split(route: Route, asked: Asked, keys: Keys | None = None, arm: Arm | None 
     if route.champion is None:
         raise no_version(route.model)
     if arm == "candidate" and route.candidate is None and not route.outside:
-        raise Conflict(
-            "model '{model}' has no candidate on traffic",
-            do="leave the header Tidegate-Arm out, or start a release",
-            model=route.model,
-        )
+        raise _no_candidate(route)
     if keys is None and route.key is not None:
         found = asked.column(route.key)
         keys = None if found is None else [_key(one) for one in found]
@@ -184,6 +180,20 @@ def split(route: Route, asked: Asked, keys: Keys | None = None, arm: Arm | None 
 def _key(told: Any) -> str | None:
     """What a key column holds, as a key; None where it is missing: null, or NaN among numbers."""
     return None if told is None or told != told else str(told)
+
+
+def _no_candidate(route: Route) -> Conflict:
+    if route.shadow is None:
+        return Conflict(
+            "model '{model}' has no candidate on traffic",
+            do="leave the header Tidegate-Arm out, or start a release",
+            model=route.model,
+        )
+    return Conflict(
+        "the candidate of model '{model}' is in its shadow, where nobody is given its answers",
+        do="leave the header Tidegate-Arm out; it answers once a step gives it traffic",
+        model=route.model,
+    )
 
 
 def _all(rows: int, arm: Arm) -> dict[Arm, Sequence[int]]:

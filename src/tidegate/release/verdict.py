@@ -12,7 +12,8 @@ Word = Literal["promote", "hold", "rollback"]
 class ReleaseVerdict(Frozen):
     """``promote``: go on; ``hold``: not known yet; ``rollback``: go back.
 
-    ``step`` of ``steps`` counts from 1, with its ``share`` and its ``labels`` of those ``needed``.
+    ``step`` of ``steps`` counts from 1, with its ``share`` and its ``labels`` of those ``needed``:
+    labelled answers, in a shadow labelled pairs.
     ``harm`` is the evidence of harm (an e-value), and ``line`` the one that policy acts at.
     """
 
@@ -82,7 +83,7 @@ def verdict(
         step=release.step + 1,
         steps=len(release.steps),
         share=release.share,
-        labels=tally.labels if tally else 0,
+        labels=tally.told if tally else 0,
         needed=release.steps[release.step].min_labels,
         harm=release.harm,
         line=1 / (release.alpha or policy.alpha),

@@ -122,7 +122,12 @@ def versions(ws: Acting, model: str) -> dict[str, Any]:
 @router.get("/models/{model}/release")
 def release(ws: Acting, model: str) -> Any:
     """What is in production, and its release, counted up to the newest label."""
-    return {**plain(ws.deployment_now(model)), "gateways": plain(ws.gateways(model))}
+    deployment = ws.deployment_now(model)
+    return {
+        **plain(deployment),
+        "progress": plain(ws.progress(deployment)),
+        "gateways": plain(ws.gateways(model)),
+    }
 
 
 @router.get("/models/{model}/release/verdict")

@@ -2,6 +2,7 @@
 
 import gc
 import ipaddress
+import socket
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tidegate.apps.api.app import make_app
 from tidegate.apps.api.beside import Beside
 from tidegate.apps.http import logs
 from tidegate.apps.http.protocol import Protocol
-from tidegate.domain.errors import WrongUsage
+from tidegate.domain.errors import Conflict, WrongUsage
 from tidegate.process.workspace import Workspace
 
 #: How long requests under way are waited for at the end: a client may never read its answer.
@@ -29,7 +30,7 @@ def serve(
 ) -> None:
     """Serve until stopped, telling of it as ``log`` says (see ``logs.form_of``).
 
-    Raises WrongUsage for an address that other machines can reach.
+    Raises WrongUsage for an address that other machines can reach, Conflict for one that is taken.
     """
     if not _is_loopback(host):
         raise WrongUsage(
@@ -38,6 +39,7 @@ def serve(
             host=host,
         )
     Workspace(folder, actor=actor).close()  # what is wrong with it is told before we listen
+    _free(host, port)
     form = logs.form_of(log)
     app = make_app(folder, actor, beside=Beside(folder, actor, updates=worker, log=form))
     # What is loaded now stays, and a request makes a hundred lists and dicts that soon go: the
@@ -57,6 +59,20 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
+
+
+def _free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise Conflict(
+            "nothing can listen on port {port} of {host}: {problem}",
+            do="end what listens there, or choose another port with --port",
+            port=port,
+            host=host,
+            problem=error.strerror or str(error),
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,6 +21,7 @@ from tidegate.apps.cli import (
     running,
     trying,
     updates,
+    usage,
 )
 from tidegate.apps.cli.session import Session
 from tidegate.apps.cli.terminal import printable
@@ -96,7 +97,8 @@ def main(argv: list[str] | None = None) -> None:
         text = "stopped: nothing is lost; go on with: tidegate update resume ID"
         sys.exit(_report("Stopped", text, 130, as_json))
     except typer.TyperException as error:
-        sys.exit(_report("WrongUsage", error.format_message(), error.exit_code, as_json))
+        text = usage.in_language(error.format_message(), lang)
+        sys.exit(_report("WrongUsage", text, error.exit_code, as_json))
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,11 +27,17 @@ def status(context: typer.Context, model: str) -> None:
     with s.workspace() as ws:
         deployment = ws.deployment_now(model)
         served, gateways = ws.model(model).trains, ws.gateways(model)
-    _show(s, deployment, served=served, gateways=gateways)
+        progress = ws.progress(deployment)
+    _show(s, deployment, served=served, gateways=gateways, progress=progress)
 
 
 def _show(
-    s: Session, deployment: Deployment, *, served: bool, gateways: Sequence[Running] | None = None
+    s: Session,
+    deployment: Deployment,
+    *,
+    served: bool,
+    gateways: Sequence[Running] | None = None,
+    progress: Sequence[Message] = (),
 ) -> None:
     def shown() -> None:
         _show_standing()
@@ -50,12 +56,9 @@ def _show(
         s.out.print(s.text(_standing(deployment, served=served)))
         if release.reason is not None:
             s.out.print(f"  {s.text(release.reason)}")
-        table = s.table(
-            say("Share"),
-            say("Champion's answers (bad / labelled)"),
-            say("Candidate's answers (bad / labelled)"),
-            right=(0, 1, 2),
-        )
+        for sentence in progress:
+            s.out.print(f"  {s.text(sentence)}")
+        table = s.table(say("Share"), say("Champion"), say("Candidate"), right=(0, 1, 2))
         for tally in release.tallies:
             table.add_row(
                 s.say("shadow") if tally.shadow else f"{tally.share:.0%}",
@@ -63,11 +66,12 @@ def _show(
                 f"{tally.candidate_bad} / {tally.candidate_labels}",
             )
         if release.tallies:
+            s.out.print(s.say("bad answers / labelled ones:"))
             s.out.print(table)
 
     document = plain(deployment)
     if gateways is not None:
-        document = {**document, "gateways": plain(gateways)}
+        document = {**document, "progress": plain(progress), "gateways": plain(gateways)}
     s.emit(document, shown)
 
 
@@ -109,7 +113,8 @@ def verdict(
     s = session(context)
     with s.workspace() as ws:
         found = ws.verdict(model, step=step, version=version)
-    s.emit(found, lambda: s.out.print(f"{found.verdict}: {s.text(found.reason)}"))
+    about = "" if found.candidate is None else f"{found.model}@{found.candidate}: "
+    s.emit(found, lambda: s.out.print(f"{found.verdict}: {about}{s.text(found.reason)}"))
     raise typer.Exit(3 if found.verdict == "rollback" else 0)
 
 

@@ -62,7 +62,7 @@ _LOG = typer.Option(
 
 
 def up(context: typer.Context, host: str = _HOST, port: int = _PORT, log: Form = _LOG) -> None:
-    """HTTP API and gateway, and a worker beside them."""
+    """All that serve does, and a worker beside it: updates that are asked for over HTTP."""
     from tidegate.apps.api import serve as serve_app
 
     s = session(context)
@@ -70,7 +70,7 @@ def up(context: typer.Context, host: str = _HOST, port: int = _PORT, log: Form =
 
 
 def serve(context: typer.Context, host: str = _HOST, port: int = _PORT, log: Form = _LOG) -> None:
-    """The gateway alone."""
+    """The gateway, the HTTP API, and the judge of releases."""
     from tidegate.apps.api import serve as serve_app
 
     s = session(context)

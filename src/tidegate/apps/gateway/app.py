@@ -19,7 +19,7 @@ from tidegate.apps.gateway.values import check_amount
 from tidegate.apps.http.body import whole_body
 from tidegate.apps.http.errors import not_allowed, nothing_here
 from tidegate.apps.http.logs import of_answers
-from tidegate.apps.http.problems import language_of
+from tidegate.apps.http.problems import kind_of, language_of
 from tidegate.apps.http.protocol import UNDER_WAY, WHOLE
 from tidegate.apps.http.refusing import refuse
 from tidegate.domain.answer import Answer, Arm, Asked
@@ -75,7 +75,7 @@ class GatewayApp:
             reply, more = await handler(name, body, headers)
         except Exception as error:
             if isinstance(error, TidegateError):
-                self.metrics.refused(type(error).__name__)
+                self.metrics.refused(kind_of(error))
             await refuse(error, headers, began, scope, receive, send)
             return
         length = (b"content-length", b"%d" % len(reply))

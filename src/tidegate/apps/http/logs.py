@@ -79,12 +79,13 @@ class JsonLines(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """``time``, ``level``, ``event``, ``message``, the trace, and the facts of the event."""
+        """``time``, ``level``, ``event``, ``message``, the trace, and the facts of the event; it is
+        None for lines of libraries."""
         told = {
             "time": _moment(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": _event(record),
+            "event": getattr(record, "event", None),
             "message": record.getMessage(),
             **_facts(record),
         }
@@ -166,6 +167,7 @@ def _one_or_all(values: Any) -> Any:
 
 
 def _event(record: logging.LogRecord) -> str:
+    """What lines alike have in common."""
     return str(getattr(record, "event", record.msg))
 
 

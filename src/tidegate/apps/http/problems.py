@@ -68,10 +68,18 @@ def _language(accepted: str) -> str:
     return "zh" if weights.get("zh", 0) > weights.get("en", 0) else "en"
 
 
+def kind_of(error: TidegateError) -> str:
+    """The kind of an error, for machines: in its problem, in the log and in metrics.
+
+    >>> kind_of(WrongUsage("no", do="yes"))
+    'wrong-usage'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+
+
 def from_error(error: TidegateError, lang: str) -> JSONResponse:
     """A Tidegate error as a problem: what happened is the detail, the remedy is ``do``."""
-    name = type(error).__name__
-    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+    kind = kind_of(error)
     shown = _for_callers(error)
     what, do = (render(part, shown.values, lang) for part in (shown.what, shown.do))
     told = problem(error.status, kind, kind.replace("-", " ").capitalize(), what, do=do)

@@ -2,7 +2,7 @@
 
 DOMAIN = {
     "the newest row is {age:.1f} days old": "最新一行是 {age:.1f} 天前的",
-    "the columns are what they were, and the current version errs otherwise: {metric} {before:.4g} on its hold-out, {now:.4g} on {rows:,} new rows": "各列没有变化，但现役版本的出错情况变了：{metric} 在留出集上是 {before:.4g}，在 {rows:,} 行新数据上是 {now:.4g}",
+    "the columns are what they were, and the current version errs otherwise: {metric} {before:.4g} on its hold-out, {now:.4g} on {rows:,} new rows": "各列没有变化，但现役版本的出错情况变了：{metric}在留出集上是 {before:.4g}，在 {rows:,} 行新数据上是 {now:.4g}",
     "the data has drifted from the {rows:,} earlier rows ({grade}), most in: {columns}": "和之前的 {rows:,} 行相比（{grade}），数据已经漂移，主要在：{columns}",
     "consistent": "一致",
     "drifted": "已漂移",

@@ -26,6 +26,8 @@ GATEWAY = {
     "the JSON is said to be {length} bytes, and the body is {size}": "声明的 JSON 长度是 {length} 字节，而正文只有 {size} 字节",
     "Tidegate-Arm names no arm": "Tidegate-Arm 没有指明哪一侧",
     "leave the header Tidegate-Arm out, or start a release": "请省略请求头 Tidegate-Arm，或开始一次发布",
+    "the candidate of model '{model}' is in its shadow, where nobody is given its answers": "模型“{model}”的候选版本还在影子里，它的应答不给任何人",
+    "leave the header Tidegate-Arm out; it answers once a step gives it traffic": "请去掉请求头 Tidegate-Arm；等某一步给它流量之后，它才应答",
     "model '{model}' has no candidate on traffic": "模型“{model}”没有承接流量的候选版本",
     "send champion or candidate, or leave the header out": "请发送 champion 或 candidate，或省略该请求头",
     "Inference-Header-Content-Length is no number of bytes": "Inference-Header-Content-Length 不是字节数",

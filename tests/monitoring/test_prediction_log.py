@@ -27,6 +27,12 @@ def log(database):
     return PredictionLog(database)
 
 
+#: Lists in lists, deeper than Python can write down.
+DEEP = []
+for _ in range(2000):
+    DEEP = [DEEP]
+
+
 def answers(count, **changed):
     return [replace(ANSWER, request_id=f"r{number}", **changed) for number in range(count)]
 
@@ -165,7 +171,9 @@ def test_one_alone_that_cannot_be_kept_is_raised(log):
     [
         ("7", "7", 7), ("7", 7.0, 7), ("7", 8, 8), ("7.5", 7, 7.0), ("7.5", "8.25", 8.25),
         ('"7"', 7, "7"), ("true", "false", False), ("true", 1, True), ('"up"', "down", "down"),
-        ("null", 7, 7.0), ("null", "8.25", 8.25),
+        ("null", 7, 7.0), ("null", "8.25", 8.25), ('"true"', True, "true"),
+        ('"False"', True, "True"), ('"1"', 1.0, "1"), ('"1.0"', 1, "1.0"), ('"0"', 2, "2"),
+        ('"up"', True, "true"),
     ],
 )  # fmt: skip
 def test_a_label_takes_the_type_of_its_answer(log, prediction, label, kept):
@@ -179,7 +187,8 @@ def test_a_label_takes_the_type_of_its_answer(log, prediction, label, kept):
     [
         ("7", "seven"), ("7", 7.5), ("7", True), ("7", None), ("7", [7]), ("7.5", float("nan")),
         ("7.5", "1e999"), ('"up"', None), ("true", "maybe"), ("7", float("inf")),
-        ('"up"', float("inf")), ("null", "up"), ("null", True),
+        ('"up"', float("inf")), ("null", "up"), ("null", True), ("7", "1_0"), ("7.5", "١"),
+        ("7", "9" * 4000), ("7", DEEP), ("true", DEEP), ('"up"', DEEP), ("7.5", {"a": DEEP}),
     ],
 )  # fmt: skip
 def test_a_label_that_no_answer_can_equal_is_refused(log, prediction, label):

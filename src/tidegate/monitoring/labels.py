@@ -17,6 +17,8 @@ from tidegate.monitoring.text import as_json
 SOON_SECONDS = 10.0
 #: How far another gateway's clock may be ahead.
 SKEW_SECONDS = 5.0
+#: Characters of a number.
+_LONGEST = 40
 
 
 def fitted(
@@ -48,7 +50,7 @@ def fitted(
         return DataError(
             "the label {label} of answer '{request}' is not of the kind of the answer {prediction}",
             do="give what came true as the model would have answered it",
-            label=repr(label)[:200],
+            label="{…}" if isinstance(label, (list, dict)) else repr(label)[:200],
             request=request_id,
             prediction=repr(prediction)[:200],
         )
@@ -82,13 +84,15 @@ def _unknown(request_id: str) -> TidegateError:
 
 def _alike(label: Any, prediction: Any, *, whole: bool) -> Any:
     """``label`` in the type of ``prediction``, so that equal things compare equal; else None."""
-    if isinstance(label, float) and not math.isfinite(label):
+    if isinstance(label, (list, dict)) or (isinstance(label, float) and not math.isfinite(label)):
         return None
+    if isinstance(prediction, str):
+        return _text(label, prediction)
+    if isinstance(label, str) and (len(label) > _LONGEST or "_" in label or not label.isascii()):
+        return None  # what Python takes for a number, and nobody else
     try:
         if isinstance(prediction, bool):
             return {"true": True, "1": True, "false": False, "0": False}[str(label).lower()]
-        if isinstance(prediction, str):
-            return str(label) if isinstance(label, (str, int, float)) else None
         if isinstance(label, bool):
             return None
         if isinstance(prediction, int):
@@ -100,6 +104,20 @@ def _alike(label: Any, prediction: Any, *, whole: bool) -> Any:
         return float(_whole(number)) if whole else number
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _text(label: Any, prediction: str) -> str | None:
+    """A label as a text: true is "true", or "True" where classes are written so, and a number is
+    the answer's text where that is the same number."""
+    if isinstance(label, bool):
+        told = str(label)
+        return told if prediction in ("True", "False") else told.lower()
+    if isinstance(label, (int, float)):
+        try:
+            return prediction if float(prediction) == label else str(label)
+        except ValueError:
+            return str(label)
+    return label if isinstance(label, str) else None
 
 
 def _whole(number: Any) -> int:

@@ -60,6 +60,9 @@ def _log(
 ) -> DeploymentLog:  # fmt: skip
     told = _evidence(reader, update, Stage.RELEASE, ReleaseEvidence)
     told = told or _so_far(update, release)
+    observed = _evidence(reader, update, Stage.OBSERVE, ObserveEvidence)
+    if observed is not None and observed.tallies:  # with the labels that came after its promotion
+        told = told.model_copy(update={"tallies": observed.tallies, "harm": observed.harm})
     before, now = told.champion, deployment.champion
     approved = _evidence(reader, update, Stage.APPROVE, ApproveEvidence)
     ended = next((e for e in events if e.kind in _ENDS), None)
@@ -78,7 +81,7 @@ def _log(
         harm=told.harm,
         as_good=told.as_good,
         findings=_findings(update),
-        observed=_evidence(reader, update, Stage.OBSERVE, ObserveEvidence),
+        observed=observed,
         began_at=events[0].at,
         ended_at=ended.at if ended else None,
         ended_by=next((e.actor for e in events if e.kind.endswith("_by_hand")), None),

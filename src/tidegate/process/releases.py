@@ -1,5 +1,7 @@
 """What people do to a release by hand: promote it, or take it back."""
 
+from typing import Any
+
 from tidegate.domain.errors import Conflict, WrongUsage
 from tidegate.domain.messages import say
 from tidegate.domain.model import ModelSpec
@@ -71,16 +73,9 @@ def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> str
         deployment = tx.get(Deployment, model) or Deployment(model=model)
         update = _open_release(tx, deployment)
         if update is not None and deployment.release is not None and to is None:
-            stopped = deployment.release.model_copy(
-                update={
-                    "status": ReleaseStatus.ROLLED_BACK
-                    if update.stage is Stage.RELEASE
-                    else deployment.release.status,
-                    "stopped_by": home.actor,
-                    "reason": say("{reason}", reason=reason),
-                }
-            )
-            changed = deployment.model_copy(update={"release": stopped})
+            if deployment.release.status is ReleaseStatus.ROLLED_BACK:
+                return update.id  # that was recorded, and is to be finished
+            changed = _stopped(deployment, deployment.release, update, home.actor, reason, tx.now)
             tx.put(changed, "release.stopped_by_hand", was=deployment, note={"reason": reason})
             return update.id
         if update is not None:
@@ -94,6 +89,28 @@ def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> str
         note = {"reason": reason, "from": deployment.champion, "to": target}
         tx.put(changed, "release.rolled_back_by_hand", was=deployment, note=note)
     return None
+
+
+def _stopped(
+    deployment: Deployment, release: Release, update: Update, actor: str, reason: str, now: str
+) -> Deployment:
+    """The deployment with the release's version off traffic at once. What is known of it by then is
+    brought on afterwards, by the runner."""
+    stopped: dict[str, Any] = {
+        "status": ReleaseStatus.ROLLED_BACK,
+        "stopped_by": actor,
+        "reason": say("{reason}", reason=reason),
+    }
+    if update.stage is Stage.RELEASE:
+        stopped["ended_at"] = now
+        return deployment.model_copy(update={"release": release.model_copy(update=stopped)})
+    return deployment.model_copy(
+        update={
+            "champion": deployment.previous,
+            "previous": None,
+            "release": release.model_copy(update=stopped),
+        }
+    )
 
 
 #: How long gateways are given to follow a rollback.
@@ -119,7 +136,8 @@ def confirm(home: Home) -> None:
 def _under_way(reader: Reader, model: str) -> tuple[Deployment, Release, Update]:
     deployment = reader.get(Deployment, model) or Deployment(model=model)
     update = _open_release(reader, deployment)
-    if update is None or deployment.release is None:
+    release = deployment.release
+    if update is None or release is None or release.status is ReleaseStatus.ROLLED_BACK:
         spec = reader.get(ModelSpec, model)
         trains = spec is None or spec.trains
         raise Conflict(
@@ -129,7 +147,7 @@ def _under_way(reader: Reader, model: str) -> tuple[Deployment, Release, Update]
             else "bring new parameters in with: tidegate params import {model} FILE --reason TEXT",
             model=model,
         )
-    return deployment, deployment.release, update
+    return deployment, release, update
 
 
 def _open_release(reader: Reader, deployment: Deployment) -> Update | None:

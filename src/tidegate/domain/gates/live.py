@@ -196,15 +196,15 @@ def _late_harm(e: ObserveEvidence, alpha: float) -> Finding:
 
 def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     """Did no harm show after the promotion, and the live metric hold to what was promised?"""
-    if e.stopped_by is not None:
-        return [
-            refuse(
-                "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
-            )
-        ]
     alpha = e.alpha or spec.policy.rollout.alpha
-    if e.harm >= 1 / alpha:
-        return [_late_harm(e, alpha)]
+    late = [_late_harm(e, alpha)] if e.harm >= 1 / alpha else []
+    if e.stopped_by is not None:
+        why = refuse(
+            "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
+        )
+        return [why, *late]
+    if late:
+        return late
     if e.live is None or e.expected is None:
         if e.closed_by is not None:
             return [warn("closed", "{person} ended the observation early", person=e.closed_by)]

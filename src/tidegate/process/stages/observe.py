@@ -24,9 +24,10 @@ def run(case: Case) -> Done | Waiting:
     evidence = ObserveEvidence(
         closed_by=release.closed_by, stopped_by=release.stopped_by, reason=release.reason
     )
+    stopped = release.stopped_by is not None
     # Behind a first version there is nothing to fall back to, so a watch could decide nothing.
-    served = update.spec.trains and policy.min_labels > 0 and deployment.previous is not None
-    if release.stopped_by is not None or not served:
+    before = release.champion if stopped else deployment.previous
+    if not update.spec.trains or policy.min_labels == 0 or before is None:
         return _done(case, deployment, release, evidence)
     late, after = watched(case.home, update.spec, release)
     evidence = evidence.model_copy(
@@ -104,9 +105,15 @@ def _compared(case: Case, evidence: ObserveEvidence, said: list[Labelled]) -> Ob
 
 
 def _done(case: Case, deployment: Deployment, release: Release, evidence: ObserveEvidence) -> Done:
-    """The evidence; where the gate will refuse it, with the version before put back."""
+    """The evidence; where the gate will refuse it, with the version before put back, unless a
+    person did that already."""
+    seen = deployment.model_copy(update={"release": release})
     if gate(case.update.spec, evidence).passed:
-        return Done(evidence)
+        if release.closed_by is None or seen == deployment:
+            return Done(evidence)
+        return Done(evidence, [Write(seen, "release.observed", was=deployment)])
+    if release.status is ReleaseStatus.ROLLED_BACK:
+        return Done(evidence, [Write(seen, "release.rolled_back", was=deployment)])
     back = deployment.model_copy(
         update={
             "champion": deployment.previous,

@@ -28,7 +28,7 @@ from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.ready import ready
 from tidegate.process.watch import known_before
-from tidegate.release.controller import start
+from tidegate.release.controller import Move, apply, decide, start
 from tidegate.release.signals import classes, edges, segments, slow_above
 
 #: Fewer answers of the champion do not tell where its slowest, or rarest, hundredth begins.
@@ -50,7 +50,7 @@ def run(case: Case) -> Done | Waiting:
             return Done(_evidence(case, None, deployment.champion, unfit))
         deployment = _start(case, deployment)
     assert deployment.release is not None  # noqa: S101 - just started, or found
-    judged = catch_up(home, update.spec, deployment.release)
+    judged = _judged(case, deployment.release)
     if not judged.under_way:
         return _end(case, deployment, judged)
     if judged.step != deployment.release.step:
@@ -58,6 +58,21 @@ def run(case: Case) -> Done | Waiting:
             moved = deployment.model_copy(update={"release": judged})
             tx.put(moved, "release.step", was=deployment, note={"step": judged.step})
     return Waiting(waiting_for(judged))
+
+
+def _judged(case: Case, release: Release) -> Release:
+    """The release after every label; one that a person ended keeps what was known when they did.
+
+    A version that a person promotes goes back all the same where the labels until then say so.
+    """
+    home, spec = case.home, case.update.spec
+    judged = catch_up(home, spec, release, late=not release.under_way)
+    if judged.status is ReleaseStatus.PROMOTED and judged.tallies:
+        now = home.journal.now()
+        decision = decide(judged, spec.policy.rollout, now)
+        if decision.move is Move.ROLL_BACK:
+            return apply(judged, decision, now)
+    return judged
 
 
 def _unfit(case: Case) -> list[Message]:

@@ -122,8 +122,33 @@ def test_the_log_tells_the_harm_that_an_observation_ended_with(team, make_rows):
 def test_one_that_is_being_rolled_back_is_not_promoted(team, canary):
     """Its update has yet to be finished."""
     with team.as_("oli") as oli:
-        assert releases.roll_back(oli.home, "m", "it smells") == canary.id
+        assert releases.roll_back(oli.home, "m", "it smells") == (2, canary.id)
         with pytest.raises(Conflict, match="no release under way"):
             oli.promote("m")
         assert oli.rollback("m", reason="again").champion == 1
     assert "oli rolled it back: it smells" in text(team, canary)
+
+
+def test_a_second_rollback_takes_nothing_else_back(team, promoted, make_rows):
+    promoted(1)
+    promoted(2)
+    team.approved(make_rows(3))
+    with team.as_("oli") as oli:
+        back = oli.rollback("m", reason="it smells")
+        assert (back.champion, back.taken_back) == (2, 3)
+        with pytest.raises(Conflict, match="version 3 was taken back already, and m@2 is in"):
+            oli.rollback("m", reason="once more")
+        assert oli.deployment("m").champion == 2
+        back = oli.rollback("m", reason="further", to=1)
+        assert (back.champion, back.taken_back) == (1, 2)
+
+
+def test_a_promoted_one_that_went_back_says_why_in_its_log(team, promoted):
+    promoted(1)
+    second = promoted(2)
+    with team.as_("oli") as oli:
+        back = oli.rollback("m", reason="the phone rang")
+        assert (back.champion, back.taken_back) == (1, 2)
+        with pytest.raises(Conflict, match="version 2 was taken back already, and m@1 is in"):
+            oli.rollback("m", reason="and again")
+    assert "- oli went back from it to m@1: the phone rang" in text(team, second)

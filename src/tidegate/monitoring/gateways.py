@@ -71,19 +71,19 @@ def running(database: Database) -> list[Running]:
         ]
 
 
-def behind(database: Database, size: int, seconds: float) -> list[str]:
+def behind(database: Database, size: int, seconds: float, ran: Sequence[str] = ()) -> list[str]:
     """The gateways that run and do not route by ``size`` events after so many seconds; empty as
-    soon as all do."""
+    soon as all do. Those named in ``ran`` count until they say that they stop."""
     until = time.monotonic() + seconds
     while True:
-        late = _late(database, size)
+        late = _late(database, size, ran)
         if not late or time.monotonic() >= until:
             return late
         time.sleep(_LOOK_SECONDS)
 
 
-def _late(database: Database, size: int) -> list[str]:
-    runs = gateways.c.at > time.time() - GONE_SECONDS
+def _late(database: Database, size: int, ran: Sequence[str]) -> list[str]:
+    runs = (gateways.c.at > time.time() - GONE_SECONDS) | gateways.c.name.in_(ran)
     wanted = sa.select(gateways.c.name).where(runs, gateways.c.seen < size)
     with database.read() as connection:
         return sorted(connection.execute(wanted.order_by(gateways.c.name)).scalars())

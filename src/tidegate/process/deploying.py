@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from tidegate.domain.errors import Conflict
 from tidegate.domain.evidence import ApproveEvidence, ObserveEvidence, ReleaseEvidence
-from tidegate.domain.messages import Frozen
+from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.rollout import Deployment, Release
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Finding, Update
@@ -14,7 +14,7 @@ from tidegate.ledger.event import Event
 from tidegate.ledger.journal import Reader
 from tidegate.monitoring.events import answered
 from tidegate.process.canary import catch_up
-from tidegate.process.following import FOLLOWED, WENT_BACK
+from tidegate.process.following import BACK_BY_HAND, FOLLOWED, WENT_BACK
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.updates import describe
@@ -84,6 +84,7 @@ def _log(
         observed=observed,
         began_at=events[0].at,
         ended_at=ended.at if ended else None,
+        taken_back=_taken_back(reader, update),
         ended_by=next((e.actor for e in events if e.kind.endswith("_by_hand")), None),
         label_at=_last_label(home, update, told) if back and back is ended else None,
         back_at=back.at if back else None,
@@ -93,6 +94,21 @@ def _log(
         history=[Deed(seq=e.seq, at=e.at, actor=e.actor, kind=e.kind) for e in events],
         ledger_root=reader.root(),
     )
+
+
+def _taken_back(reader: Reader, update: Update) -> list[Message]:
+    """Who went back from the version after its release had ended, to which one, and why."""
+    events = reader.events(subject=("deployment", update.model))
+    return [
+        say(
+            "{person} went back from it to {version}: {reason}",
+            person=event.actor,
+            version=f"{update.model}@{event.note['to']}",
+            reason=event.note["reason"],
+        )
+        for event in events
+        if event.kind == BACK_BY_HAND and event.note.get("from") == update.number
+    ]
 
 
 def _evidence(reader: Reader, update: Update, stage: Stage, type_: type[E]) -> E | None:

@@ -1,6 +1,7 @@
 """What people do to a release by hand: promote it, or take it back."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from tidegate.domain.errors import Conflict, WrongUsage
 from tidegate.domain.messages import say
@@ -61,11 +62,24 @@ def clear_step(home: Home, model: str) -> str:
     return update.id
 
 
-def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> str | None:
+class RolledBack(Deployment):
+    """What is in production after a rollback, and the version that was taken back."""
+
+    taken_back: int | None = None
+
+
+class Recorded(NamedTuple):
+    """A rollback that is recorded: the version it takes back, and the update that thereby ends, to
+    be finished by the runner; None where the champion was simply changed back."""
+
+    taken_back: int | None
+    update: str | None = None
+
+
+def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> Recorded:
     """Take the candidate off traffic, or go back to an earlier version.
 
-    Gives the id of the update that thereby ends, to be finished by the runner; None where no
-    release was under way and the champion was simply changed back.
+    Raises Conflict where, without ``to``, the last release went back already.
     """
     with home.journal.write(home.actor) as tx:
         home.require(tx, Role.OPERATOR)
@@ -74,21 +88,39 @@ def roll_back(home: Home, model: str, reason: str, to: int | None = None) -> str
         update = _open_release(tx, deployment)
         if update is not None and deployment.release is not None and to is None:
             if deployment.release.status is ReleaseStatus.ROLLED_BACK:
-                return update.id  # that was recorded, and is to be finished
+                # That was recorded, and is to be finished.
+                return Recorded(deployment.release.candidate, update.id)
             changed = _stopped(deployment, deployment.release, update, home.actor, reason, tx.now)
             tx.put(changed, "release.stopped_by_hand", was=deployment, note={"reason": reason})
-            return update.id
+            return Recorded(deployment.release.candidate, update.id)
         if update is not None:
             raise Conflict(
                 "update {update} is on traffic",
                 do="first roll it back, without --to",
                 update=update.id,
             )
+        if to is None:
+            _check_not_back(deployment)
         target = _target(tx, deployment, to)
         changed = deployment.model_copy(update={"champion": target, "previous": None})
         note = {"reason": reason, "from": deployment.champion, "to": target}
         tx.put(changed, "release.rolled_back_by_hand", was=deployment, note=note)
-    return None
+    return Recorded(deployment.champion)
+
+
+def _check_not_back(deployment: Deployment) -> None:
+    """Raise Conflict where the last release went back: who says so again means that one."""
+    release, champion = deployment.release, deployment.champion
+    if release is None:
+        return
+    if release.status is ReleaseStatus.ROLLED_BACK or champion != release.candidate:
+        raise Conflict(
+            "version {version} was taken back already, and {champion} is in production",
+            do="to go back further: tidegate release rollback {model} --to VERSION --reason TEXT",
+            version=release.candidate,
+            champion=f"{deployment.model}@{champion}" if champion else say("nothing"),
+            model=deployment.model,
+        )
 
 
 def _stopped(
@@ -117,12 +149,16 @@ def _stopped(
 CONFIRM_SECONDS = 5.0
 
 
-def confirm(home: Home) -> None:
+def confirm(home: Home, ran: Sequence[str] = ()) -> None:
     """Wait until every gateway routes by the record as it is; raises Conflict naming those that do
-    not in time: they may still answer with what was taken back."""
+    not in time: they may still answer with what was taken back.
+
+    ``ran``: gateways that ran when it was recorded. One that has fallen silent since is waited for
+    as well, unless it has said that it stops.
+    """
     with home.journal.read() as reader:
         size = reader.size()
-    late = behind(home.database, size, CONFIRM_SECONDS)
+    late = behind(home.database, size, CONFIRM_SECONDS, ran)
     if late:
         raise Conflict(
             "the rollback is recorded, and these gateways have not followed it in {seconds:g} s: "

@@ -194,7 +194,8 @@ def _open_release(reader: Reader, deployment: Deployment) -> Update | None:
 
 
 def _target(reader: Reader, deployment: Deployment, to: int | None) -> int:
-    """The version to go back to: only one that was in production, by an update that completed."""
+    """The version to go back to: only one that was in production, by an update that completed or
+    whose observation another release ended."""
     number = to if to is not None else deployment.previous
     if number is None:
         raise WrongUsage(
@@ -203,7 +204,8 @@ def _target(reader: Reader, deployment: Deployment, to: int | None) -> int:
             model=deployment.model,
         )
     update = reader.get(Update, find_version(reader, deployment.model, number).update)
-    if update is None or update.outcome is not Outcome.COMPLETED:
+    superseded = update is not None and update.outcome is None and update.stage is Stage.OBSERVE
+    if update is None or not (superseded or update.outcome is Outcome.COMPLETED):
         raise Conflict(
             "version {version} was never in production by a completed update",
             do="only an approved version goes back to production; start an update instead",

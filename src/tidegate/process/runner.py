@@ -8,7 +8,7 @@ from tidegate.domain.gates import gate
 from tidegate.domain.messages import say
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome, Update, Verdict, advance
-from tidegate.process.case import Case, Done, Waiting
+from tidegate.process.case import Case, Done, First, Waiting
 from tidegate.process.home import Home
 from tidegate.process.stages import (
     approve,
@@ -21,7 +21,7 @@ from tidegate.process.stages import (
     validate,
 )
 
-STAGES: dict[Stage, Callable[[Case], Done | Waiting]] = {
+STAGES: dict[Stage, Callable[[Case], Done | First | Waiting]] = {
     Stage.PREPARE: prepare.run,
     Stage.PLAN: plan.run,
     Stage.TRAIN: train.run,
@@ -63,6 +63,9 @@ def run(home: Home, update_id: str, watch: Watcher | None = None) -> Update:
             return update
         try:
             result = _stage(home, update)
+            if isinstance(result, First):
+                run(home, result.update, watch)
+                continue
             if isinstance(result, Waiting):
                 return _wait(home, update, result)
             update, lost = _finish(home, update, result), 0
@@ -75,7 +78,7 @@ def run(home: Home, update_id: str, watch: Watcher | None = None) -> Update:
             watch(update, update.filed[-1].verdict)
 
 
-def _stage(home: Home, update: Update) -> Done | Waiting:
+def _stage(home: Home, update: Update) -> Done | First | Waiting:
     try:
         return STAGES[update.stage](Case(home, update))
     except Changed:

@@ -194,6 +194,19 @@ def _late_harm(e: ObserveEvidence, alpha: float) -> Finding:
     )
 
 
+def _superseded(spec: ModelSpec, by: int, e: ObserveEvidence) -> Finding:
+    return warn(
+        "superseded",
+        "superseded: the release of {version} began before the observation had ended; until then "
+        "{bad} of {labels} answers to everybody were bad, and the evidence of harm was "
+        "{harm:.3g} to 1",
+        version=f"{spec.model}@{by}",
+        bad=e.after.bad,
+        labels=e.after.labels,
+        harm=e.harm,
+    )
+
+
 def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     """Did no harm show after the promotion, and the live metric hold to what was promised?"""
     alpha = e.alpha or spec.policy.rollout.alpha
@@ -206,6 +219,8 @@ def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     if late:
         return late
     if e.live is None or e.expected is None:
+        if e.superseded_by is not None:
+            return [_superseded(spec, e.superseded_by, e)]
         if e.closed_by is not None:
             return [warn("closed", "{person} ended the observation early", person=e.closed_by)]
         return [_not_observed(spec)]
@@ -236,4 +251,6 @@ def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     ]
     if e.closed_by is not None:
         found.append(warn("closed", "{person} ended the observation early", person=e.closed_by))
+    if e.superseded_by is not None:
+        found.append(_superseded(spec, e.superseded_by, e))
     return found

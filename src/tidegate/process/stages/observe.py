@@ -21,8 +21,13 @@ def run(case: Case) -> Done | Waiting:
     deployment = current(case.home, update.model)
     release = deployment.release
     assert release is not None  # noqa: S101 - the release stage wrote it
+    if release.update != update.id:  # what was seen until then went with its release
+        return Done(ObserveEvidence(superseded_by=release.candidate))
     evidence = ObserveEvidence(
-        closed_by=release.closed_by, stopped_by=release.stopped_by, reason=release.reason
+        closed_by=release.closed_by,
+        superseded_by=release.superseded_by,
+        stopped_by=release.stopped_by,
+        reason=release.reason,
     )
     stopped = release.stopped_by is not None
     # Behind a first version there is nothing to fall back to, so a watch could decide nothing.
@@ -51,7 +56,7 @@ def run(case: Case) -> Done | Waiting:
         )
     )
     waits = _waits(case, release, len(first))
-    if waits is not None and release.closed_by is None:
+    if waits is not None and release.closed_by is None and release.superseded_by is None:
         return Waiting(waits)
     # One that is no number, null, is a bad answer, and has no error that could be averaged.
     said = [answer for answer in first if answer.prediction is not None]

@@ -23,7 +23,7 @@ from tidegate.monitoring import events
 from tidegate.params.checkout import load_manifest
 from tidegate.params.repack import shorten
 from tidegate.process.canary import catch_up
-from tidegate.process.case import Case, Done, Waiting, Write
+from tidegate.process.case import Case, Done, First, Waiting, Write
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.ready import ready
@@ -35,7 +35,7 @@ from tidegate.release.signals import classes, edges, segments, slow_above
 MIN_KNOWN = 500
 
 
-def run(case: Case) -> Done | Waiting:
+def run(case: Case) -> Done | First | Waiting:
     """Starts the release, judges what traffic has shown since, and ends it when decided."""
     home, update = case.home, case.update
     deployment = current(home, update.model)
@@ -43,11 +43,17 @@ def run(case: Case) -> Done | Waiting:
     if release is None or release.update != update.id:
         if release is not None and release.under_way:
             return Waiting(say("update {other} is on traffic; one at a time", other=release.update))
+        other = _unfinished(home, release)
+        if other is not None and other.stage is Stage.RELEASE:
+            return First(other.id)  # a person ended it, and that is to be brought to its end
         approved = case.earlier(Stage.APPROVE, ApproveEvidence).digest == update.case_digest
         unfit = _unfit(case) if approved else []
         if overtaken_by(home, update) is not None or not approved or unfit:
             # The gate will say why; nothing goes on traffic.
             return Done(_evidence(case, None, deployment.champion, unfit))
+        if other is not None:
+            _supersede(case, deployment)
+            return First(other.id)
         deployment = _start(case, deployment)
     assert deployment.release is not None  # noqa: S101 - just started, or found
     judged = _judged(case, deployment.release)
@@ -58,6 +64,27 @@ def run(case: Case) -> Done | Waiting:
             moved = deployment.model_copy(update={"release": judged})
             tx.put(moved, "release.step", was=deployment, note={"step": judged.step})
     return Waiting(waiting_for(judged))
+
+
+def _unfinished(home: Home, release: Release | None) -> Update | None:
+    """The update of the last release, where it has not ended."""
+    if release is None:
+        return None
+    with home.journal.read() as reader:
+        other = reader.get(Update, release.update)
+    return other if other is not None and other.outcome is None else None
+
+
+def _supersede(case: Case, deployment: Deployment) -> None:
+    """End the observation of the version in production: another one's release begins."""
+    release = deployment.release
+    assert release is not None  # noqa: S101 - it is what is observed
+    if release.superseded_by is None and release.status is ReleaseStatus.PROMOTED:
+        ended = release.model_copy(update={"superseded_by": case.update.number})
+        with case.home.journal.write(case.home.actor) as tx:
+            changed = deployment.model_copy(update={"release": ended})
+            note = {"update": release.update, "by": case.update.id}
+            tx.put(changed, "release.superseded", was=deployment, note=note)
 
 
 def _judged(case: Case, release: Release) -> Release:

@@ -27,6 +27,7 @@ from tidegate.process.case import Case, Done, First, Waiting, Write
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.ready import ready
+from tidegate.process.standing import waiting_for
 from tidegate.process.watch import known_before
 from tidegate.release.controller import Move, apply, decide, start
 from tidegate.release.signals import classes, edges, segments, slow_above
@@ -149,50 +150,6 @@ def _same_parameters(home: Home, update: Update, champion: int | None) -> bool:
             find_version(reader, update.model, number) for number in (champion, update.champion)
         )
     return one.params == other.params
-
-
-def waiting_for(release: Release) -> Message:
-    """What a release's present step needs, in a sentence."""
-    if release.status is ReleaseStatus.SHADOW:
-        return _shadow_waits(release)
-    if release.waits is not None:
-        return say(
-            "version {candidate} answers {share:.0%} of requests, step {step} of {steps}: {why}",
-            candidate=release.candidate,
-            share=release.share,
-            step=release.step + 1,
-            steps=len(release.steps),
-            why=release.waits,
-        )
-    return say(
-        "version {candidate} answers {share:.0%} of requests; step {step} of {steps} needs "
-        "{needed} labelled answers",
-        candidate=release.candidate,
-        share=release.share,
-        needed=release.steps[release.step].min_labels,
-        step=release.step + 1,
-        steps=len(release.steps),
-    )
-
-
-def _shadow_waits(release: Release) -> Message:
-    values = {
-        "candidate": release.candidate,
-        "step": release.step + 1,
-        "steps": len(release.steps),
-    }
-    if release.waits is not None:
-        return say(
-            "version {candidate} answers unseen beside the champion, step {step} of {steps}: {why}",
-            why=release.waits,
-            **values,
-        )
-    return say(
-        "version {candidate} answers unseen beside the champion; step {step} of {steps} needs "
-        "{needed} labelled requests that both answered",
-        needed=release.steps[release.step].min_labels,
-        **values,
-    )
 
 
 def _start(case: Case, deployment: Deployment) -> Deployment:

@@ -377,7 +377,12 @@ def test_the_verdict_for_scripts(lived):
     assert lived("release verdict m --json").json["verdict"] == "hold"
     told = lived("release verdict m")
     assert (told.code, told.out.partition(":")[0]) == (0, "hold")
-    assert lived('release rollback m --reason "no"').code == 0
+    back = lived('release rollback m --reason "no"')
+    assert back.code == 0
+    assert "m@2 was taken back; m@1 is in production" in back.out
+    again = lived("release rollback m --reason no")
+    assert again.code == 1
+    assert "--to VERSION" in again.err
     told = lived("release verdict m --step 1 --lang zh")
     assert (told.code, told.out.strip()) == (3, "rollback: m@2: no")
     assert lived("release verdict m --version 1").code == 0

@@ -49,6 +49,9 @@ def test_who_has_ended_or_gone_silent_is_not_waited_for(database, monkeypatch):
     assert behind(database, 9, 0.0) == [silent.name]
     monkeypatch.setattr(gateways, "GONE_SECONDS", -1.0)
     assert behind(database, 9, 0.0) == []
+    assert behind(database, 9, 0.0, ran=[ended.name, silent.name]) == [silent.name]
+    silent.end()
+    assert behind(database, 9, 0.0, ran=[silent.name]) == []
 
 
 def test_it_says_so_again_only_where_there_is_something_to_say(database, monkeypatch):

@@ -10,8 +10,9 @@ import pytest
 
 from tidegate.domain.answer import Asked
 from tidegate.domain.errors import Conflict, Incompatible
+from tidegate.monitoring import gateways
 from tidegate.monitoring.gateways import Heartbeat
-from tidegate.process import releases, resident
+from tidegate.process import releases, resident, workspace
 from tidegate.process.loading import load_version
 from tidegate.release.lane import Lane
 from tidegate.training.adapters.logistic import LogisticRegression
@@ -111,6 +112,24 @@ def test_a_rollback_is_done_when_every_gateway_routes_by_it(team, make_rows, mon
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_gateway_that_falls_silent_is_waited_for_all_the_same(team, make_rows, monkeypatch):
+    """It ran when the rollback was recorded, and says nothing from then on: it was stopped, say."""
+    team.approved(make_rows(1))
+    team.approved(make_rows(2))
+    gateway = Heartbeat(team.ws.home.database)
+    gateway.say(1)
+    monkeypatch.setattr(releases, "CONFIRM_SECONDS", 0.2)
+    finish = workspace.run
+
+    def slow(*given):
+        monkeypatch.setattr(gateways, "GONE_SECONDS", -1.0)
+        return finish(*given)
+
+    monkeypatch.setattr(workspace, "run", slow)
+    with team.as_("oli") as oli, pytest.raises(Conflict, match=gateway.name):
+        oli.rollback("m", reason="drill")
 
 
 class Asking:

@@ -52,6 +52,10 @@ class Conflict(TidegateError):
     status = 409
 
 
+class Changed(Conflict):
+    """A document is not any more what it was when it was read."""
+
+
 class Busy(TidegateError):
     """Too much waits already; the same request may be answered a little later."""
 

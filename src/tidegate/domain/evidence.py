@@ -346,6 +346,7 @@ class ObserveEvidence(Frozen):
     before: Known | None = None  # None: too little was known of it
     after: Known = Known()
     closed_by: str | None = None  # who ended the watch by hand
+    superseded_by: int | None = None  # the version whose release began before the watch had ended
     stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None
 

@@ -235,6 +235,7 @@ class Release(Frozen):
     ended_at: str | None = None
     promoted_by: str | None = None  # who promoted by hand
     closed_by: str | None = None  # who ended the observation by hand
+    superseded_by: int | None = None  # the version whose release ended the observation
     stopped_by: str | None = None  # who rolled back by hand
     reason: Message | None = None
 

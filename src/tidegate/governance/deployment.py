@@ -61,8 +61,8 @@ class DeploymentLog(Frozen):
 
     ``harm`` is the e-value that counts, ``line`` the one that policy acts at. ``ended_at``: when
     the canary ended, either way; ``label_at``: when the label that rolled it back came in;
-    ``back_at``: when the record took the version off traffic, then or later; ``followed_at``: when
-    every gateway that ran routed by that.
+    ``taken_back``: who went back from the version after that, and why; ``back_at``: when the record
+    took it off traffic, then or later; ``followed_at``: when every gateway that ran routed by that.
     """
 
     update: Update
@@ -81,6 +81,7 @@ class DeploymentLog(Frozen):
     began_at: str
     ended_at: str | None
     ended_by: str | None
+    taken_back: list[Message]
     label_at: str | None
     back_at: str | None
     followed_at: str | None

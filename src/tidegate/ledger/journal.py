@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tidegate.domain import merkle
 from tidegate.domain.canonical import canonical_json, digest
-from tidegate.domain.errors import Conflict, IntegrityError
+from tidegate.domain.errors import Changed, IntegrityError
 from tidegate.domain.evidence import Evidence
 from tidegate.domain.messages import Frozen
 from tidegate.ledger.event import Event, subject_key
@@ -139,7 +139,7 @@ class Transaction(Reader):
     ) -> Event:
         """Write a document and the event that tells of it.
 
-        ``was`` is the document as the writer knew it, None for a new one; raises Conflict where
+        ``was`` is the document as the writer knew it, None for a new one; raises Changed where
         it is not what stands there now.
         """
         kind, id_, model = named(document)
@@ -174,7 +174,7 @@ class Transaction(Reader):
         # words.
         standing = None if body is None else type(document).model_validate_json(body)
         if standing != was:
-            raise Conflict(
+            raise Changed(
                 "{kind} '{id}' was changed by someone else meanwhile",
                 do="look at it as it is now, and run the command again",
                 kind=kind.name,

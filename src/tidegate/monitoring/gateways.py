@@ -60,9 +60,9 @@ class Heartbeat:
             connection.execute(sa.delete(gateways).where(gateways.c.name == self.name))
 
 
-def running(database: Database) -> list[Running]:
-    """The gateways that run, by name."""
-    alive = gateways.c.at > time.time() - GONE_SECONDS
+def running(database: Database, ran: Sequence[str] = ()) -> list[Running]:
+    """The gateways that run, by name; those named in ``ran`` until they say that they stop."""
+    alive = (gateways.c.at > time.time() - GONE_SECONDS) | gateways.c.name.in_(ran)
     with database.read() as connection:
         rows = connection.execute(sa.select(gateways).where(alive).order_by(gateways.c.name))
         return [
@@ -72,14 +72,21 @@ def running(database: Database) -> list[Running]:
 
 
 def behind(
-    database: Database, size: int, seconds: float, deployment: Deployment | None = None
+    database: Database,
+    size: int,
+    seconds: float,
+    deployment: Deployment | None = None,
+    ran: Sequence[str] = (),
 ) -> list[str]:
     """The gateways that run and do not route by ``size`` events after so many seconds; empty as
-    soon as all do. One that refuses the champion of ``deployment`` answers by what it routed
-    before, and so does not, however far it has read."""
+    soon as all do.
+
+    One that refuses the champion of ``deployment`` answers by what it routed before, and so does
+    not, however far it has read. Those named in ``ran`` count until they say that they stop.
+    """
     until = time.monotonic() + seconds
     while True:
-        late = [one.name for one in running(database) if _late(one, size, deployment)]
+        late = [one.name for one in running(database, ran) if _late(one, size, deployment)]
         if not late or time.monotonic() >= until:
             return late
         time.sleep(_LOOK_SECONDS)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tidegate.domain.metrics import losses
 from tidegate.domain.model import ModelSpec
-from tidegate.domain.rollout import Release, ReleaseStatus
+from tidegate.domain.rollout import Release
 from tidegate.domain.segments import segments_of
 from tidegate.monitoring import events, shadow_log
 from tidegate.monitoring.prediction_log import Labelled
@@ -22,7 +22,6 @@ from tidegate.process.unlabelled import with_unlabelled
 from tidegate.release.controller import apply, decide
 from tidegate.release.counting import record, record_pair, with_answers, with_failures
 from tidegate.release.entities import FirstPerEntity
-from tidegate.release.evidence import harm
 from tidegate.release.matching import Matching
 from tidegate.release.signals import matured
 
@@ -36,10 +35,10 @@ def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = Fals
     """The release after every label since it was last saved, judged after each one.
 
     Judging label by label in one order makes the result the same however often, and in whatever
-    portions, this is called. It stops at the first decision to end the canary. ``late``: a promoted
-    one is looked at as well, for labels that come after its promotion; no decision ends it here.
+    portions, this is called. It stops at the first decision to end the canary. ``late``: one that
+    has ended is looked at as well, for labels that it does not count yet; it stays as it ended.
     """
-    late = late and release.status is ReleaseStatus.PROMOTED
+    late = late and not release.under_way and bool(release.tallies)
     if not spec.trains or not (release.under_way or late):
         return _settle(home, spec, release)
     before, kept = release, JUDGED.take(home.log, spec.model, release.update)
@@ -63,8 +62,9 @@ def catch_up(home: Home, spec: ModelSpec, release: Release, *, late: bool = Fals
     release = _with_failures(home, spec, release)
     release = _settle(home, spec, with_unlabelled(home, spec, release))
     if late:
-        found = harm(release, spec.policy.rollout)
-        release = release.model_copy(update={"harm": found.e_value, "harm_in": found.segment})
+        found = decide(release, spec.policy.rollout)
+        told = {"harm": found.harm, "harm_in": found.harm_in, "as_good": found.as_good}
+        release = release.model_copy(update=told)
     return release
 
 

@@ -73,3 +73,10 @@ class Waiting:
     """The stage cannot finish yet, and why."""
 
     why: Message
+
+
+@dataclass(frozen=True)
+class First:
+    """The stage goes on when another update, which only needs to be run, has got on."""
+
+    update: str

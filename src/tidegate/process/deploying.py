@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from tidegate.domain.errors import Conflict
 from tidegate.domain.evidence import ApproveEvidence, ObserveEvidence, ReleaseEvidence
-from tidegate.domain.messages import Frozen
+from tidegate.domain.messages import Frozen, Message, say
 from tidegate.domain.rollout import Deployment, Release
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Finding, Update
@@ -14,7 +14,7 @@ from tidegate.ledger.event import Event
 from tidegate.ledger.journal import Reader
 from tidegate.monitoring.events import answered
 from tidegate.process.canary import catch_up
-from tidegate.process.following import FOLLOWED, WENT_BACK
+from tidegate.process.following import BACK_BY_HAND, FOLLOWED, WENT_BACK
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.updates import describe
@@ -60,6 +60,9 @@ def _log(
 ) -> DeploymentLog:  # fmt: skip
     told = _evidence(reader, update, Stage.RELEASE, ReleaseEvidence)
     told = told or _so_far(update, release)
+    observed = _evidence(reader, update, Stage.OBSERVE, ObserveEvidence)
+    if observed is not None and observed.tallies:  # with the labels that came after its promotion
+        told = told.model_copy(update={"tallies": observed.tallies, "harm": observed.harm})
     before, now = told.champion, deployment.champion
     approved = _evidence(reader, update, Stage.APPROVE, ApproveEvidence)
     ended = next((e for e in events if e.kind in _ENDS), None)
@@ -78,9 +81,10 @@ def _log(
         harm=told.harm,
         as_good=told.as_good,
         findings=_findings(update),
-        observed=_evidence(reader, update, Stage.OBSERVE, ObserveEvidence),
+        observed=observed,
         began_at=events[0].at,
         ended_at=ended.at if ended else None,
+        taken_back=_taken_back(reader, update),
         ended_by=next((e.actor for e in events if e.kind.endswith("_by_hand")), None),
         label_at=_last_label(home, update, told) if back and back is ended else None,
         back_at=back.at if back else None,
@@ -90,6 +94,21 @@ def _log(
         history=[Deed(seq=e.seq, at=e.at, actor=e.actor, kind=e.kind) for e in events],
         ledger_root=reader.root(),
     )
+
+
+def _taken_back(reader: Reader, update: Update) -> list[Message]:
+    """Who went back from the version after its release had ended, to which one, and why."""
+    events = reader.events(subject=("deployment", update.model))
+    return [
+        say(
+            "{person} went back from it to {version}: {reason}",
+            person=event.actor,
+            version=f"{update.model}@{event.note['to']}",
+            reason=event.note["reason"],
+        )
+        for event in events
+        if event.kind == BACK_BY_HAND and event.note.get("from") == update.number
+    ]
 
 
 def _evidence(reader: Reader, update: Update, stage: Stage, type_: type[E]) -> E | None:

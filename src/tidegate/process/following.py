@@ -8,8 +8,9 @@ from tidegate.ledger.event import Event
 from tidegate.monitoring.gateways import behind, running
 from tidegate.process.home import Home
 
+BACK_BY_HAND = "release.rolled_back_by_hand"
 #: Events that take a version off traffic.
-WENT_BACK = ("release.rolled_back", "release.stopped_by_hand", "release.rolled_back_by_hand")
+WENT_BACK = ("release.rolled_back", "release.stopped_by_hand", BACK_BY_HAND)
 FOLLOWED = "release.followed"
 
 

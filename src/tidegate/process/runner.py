@@ -3,12 +3,12 @@ resumes at the stage it was in and never does a finished one twice."""
 
 from collections.abc import Callable
 
-from tidegate.domain.errors import Conflict, NotFound, TidegateError
+from tidegate.domain.errors import Changed, Conflict, NotFound, TidegateError
 from tidegate.domain.gates import gate
 from tidegate.domain.messages import say
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Outcome, Update, Verdict, advance
-from tidegate.process.case import Case, Done, Waiting
+from tidegate.process.case import Case, Done, First, Waiting
 from tidegate.process.home import Home
 from tidegate.process.stages import (
     approve,
@@ -21,7 +21,7 @@ from tidegate.process.stages import (
     validate,
 )
 
-STAGES: dict[Stage, Callable[[Case], Done | Waiting]] = {
+STAGES: dict[Stage, Callable[[Case], Done | First | Waiting]] = {
     Stage.PREPARE: prepare.run,
     Stage.PLAN: plan.run,
     Stage.TRAIN: train.run,
@@ -31,6 +31,9 @@ STAGES: dict[Stage, Callable[[Case], Done | Waiting]] = {
     Stage.RELEASE: release.run,
     Stage.OBSERVE: observe.run,
 }
+
+#: How often in a row a stage may lose to other processes that write at the same moment.
+MOST_LOST = 20
 
 #: Called after each finished stage.
 Watcher = Callable[[Update, Verdict], None]
@@ -51,26 +54,38 @@ def find_update(home: Home, update_id: str) -> Update:
 
 def run(home: Home, update_id: str, watch: Watcher | None = None) -> Update:
     """The update, taken as far as it goes: to its end, or to where it must wait; by this process,
-    or by another one that works on it at the same time."""
+    or by another one that works on it at the same time: what that one wrote stands, and it goes on
+    from there. Raises Changed where others are quicker again and again."""
+    lost = 0
     while True:
         update = find_update(home, update_id)
         if update.outcome is not None:
             return update
         try:
-            result = STAGES[update.stage](Case(home, update))
-        except TidegateError as error:
-            _note_failure(home, update, error)
-            raise
-        if isinstance(result, Waiting):
-            return _wait(home, update, result)
-        try:
-            update = _finish(home, update, result)
-        except Conflict:
-            if find_update(home, update_id) == update:
+            result = _stage(home, update)
+            if isinstance(result, First):
+                run(home, result.update, watch)
+                continue
+            if isinstance(result, Waiting):
+                return _wait(home, update, result)
+            update, lost = _finish(home, update, result), 0
+        except Changed:
+            lost += 1
+            if lost > MOST_LOST:
                 raise
-            continue  # another process was as far at the same moment: its word stands
+            continue
         if watch is not None:
             watch(update, update.filed[-1].verdict)
+
+
+def _stage(home: Home, update: Update) -> Done | First | Waiting:
+    try:
+        return STAGES[update.stage](Case(home, update))
+    except Changed:
+        raise
+    except TidegateError as error:
+        _note_failure(home, update, error)
+        raise
 
 
 def _finish(home: Home, update: Update, done: Done) -> Update:
@@ -112,13 +127,9 @@ def _note_failure(home: Home, update: Update, error: TidegateError) -> None:
 def _wait(home: Home, update: Update, waiting: Waiting) -> Update:
     if update.waiting == waiting.why:
         return update
-    # Someone else may have moved it meanwhile; then their word stands.
     changed = update.model_copy(update={"waiting": waiting.why})
-    try:
-        with home.journal.write(home.actor) as tx:
-            tx.put(changed, "update.waiting", was=update, note={"stage": update.stage})
-    except Conflict:
-        return find_update(home, update.id)
+    with home.journal.write(home.actor) as tx:
+        tx.put(changed, "update.waiting", was=update, note={"stage": update.stage})
     return changed
 
 

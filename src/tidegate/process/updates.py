@@ -88,6 +88,7 @@ def approve(home: Home, update_id: str, comment: str = "") -> Update:
         _signatory(home, reader, update)
     _check_not_overtaken(home, update)
     with home.journal.write(home.actor) as tx:
+        update = tx.get(Update, update_id) or update  # the worker writes what it waits for
         person = _signatory(home, tx, update)
         if any(
             a.person == person.name and a.digest == update.case_digest for a in update.approvals
@@ -108,8 +109,8 @@ def approve(home: Home, update_id: str, comment: str = "") -> Update:
 
 def reject(home: Home, update_id: str, reason: str) -> Update:
     """The update with the acting person's refusal; the approve gate will end it."""
-    update = find_update(home, update_id)
     with home.journal.write(home.actor) as tx:
+        update = tx.get(Update, update_id) or find_update(home, update_id)
         person = _signatory(home, tx, update)
         refusal = Approval(
             person=person.name,

@@ -364,17 +364,19 @@ class Workspace:
         by_hand = releases.clear_step if step else releases.promote
         return run(self.home, by_hand(self.home, model), self._watch)
 
-    def rollback(self, model: str, *, reason: str, to: int | None = None) -> Deployment:
+    def rollback(self, model: str, *, reason: str, to: int | None = None) -> releases.RolledBack:
         """Take the candidate off traffic, or go back to an earlier version.
 
-        Returns when every gateway that runs routes by it; raises Conflict where one does not within
+        Returns when every gateway that ran routes by it; raises Conflict where one does not within
         ``releases.CONFIRM_SECONDS``.
         """
-        ended = releases.roll_back(self.home, model, reason, to)
-        if ended is not None:
-            run(self.home, ended, self._watch)
-        releases.confirm(self.home, model)
-        return current(self.home, model)
+        back = releases.roll_back(self.home, model, reason, to)
+        ran = [gateway.name for gateway in running(self.home.database)]
+        if back.update is not None:
+            run(self.home, back.update, self._watch)
+        releases.confirm(self.home, model, ran)
+        found = current(self.home, model)
+        return releases.RolledBack(**dict(found), taken_back=back.taken_back)
 
     def serving(self, *, judges: bool = True) -> Serving:
         """A gateway in this process; unless it ``judges``, another one does."""

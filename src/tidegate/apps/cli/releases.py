@@ -38,8 +38,11 @@ def _show(
     served: bool,
     gateways: Sequence[Running] | None = None,
     progress: Sequence[Message] = (),
+    first: Message | None = None,
 ) -> None:
     def shown() -> None:
+        if first is not None:
+            s.out.print(s.text(first))
         _show_standing()
         for gateway in gateways or ():
             for note in gateway.notes:
@@ -152,7 +155,13 @@ def rollback(
     with s.workspace() as ws:
         deployment = ws.rollback(model, reason=reason, to=number)
         served = ws.model(model).trains
-    _show(s, deployment, served=served)
+    champion = deployment.champion
+    told = say(
+        "{taken} was taken back; {champion} is in production",
+        taken=f"{model}@{deployment.taken_back}" if deployment.taken_back else say("nothing"),
+        champion=f"{model}@{champion}" if champion else say("nothing"),
+    )
+    _show(s, deployment, served=served, first=told)
 
 
 def monitor(

@@ -208,22 +208,37 @@ def _no_number(e: ObserveEvidence, margin: float) -> Finding:
     )
 
 
+def _superseded(spec: ModelSpec, by: int, e: ObserveEvidence) -> Finding:
+    return warn(
+        "superseded",
+        "superseded: the release of {version} began before the observation had ended; until then "
+        "{bad} of {labels} answers to everybody were bad, and the evidence of harm was "
+        "{harm:.3g} to 1",
+        version=f"{spec.model}@{by}",
+        bad=e.after.bad,
+        labels=e.after.labels,
+        harm=e.harm,
+    )
+
+
 def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     """Did no harm show after the promotion, and the live metric hold to what was promised?"""
-    if e.stopped_by is not None:
-        return [
-            refuse(
-                "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
-            )
-        ]
     alpha = e.alpha or spec.policy.rollout.alpha
-    if e.harm >= 1 / alpha:
-        return [_late_harm(e, alpha)]
+    late = [_late_harm(e, alpha)] if e.harm >= 1 / alpha else []
+    if e.stopped_by is not None:
+        why = refuse(
+            "stopped", "{person} rolled it back: {reason}", person=e.stopped_by, reason=e.reason
+        )
+        return [why, *late]
+    if late:
+        return late
     margin, told = spec.policy.observe.margin, e.labels + e.nulls
     # A regression's margin is of its error, and may be above 1.
     if e.nulls and (e.labels == 0 or e.nulls > margin * told):
         return [_no_number(e, margin)]
     if e.live is None or e.expected is None:
+        if e.superseded_by is not None:
+            return [_superseded(spec, e.superseded_by, e)]
         if e.closed_by is not None:
             return [warn("closed", "{person} ended the observation early", person=e.closed_by)]
         return [_not_observed(spec)]
@@ -253,4 +268,6 @@ def observe_gate(spec: ModelSpec, e: ObserveEvidence) -> list[Finding]:
     ]
     if e.closed_by is not None:
         found.append(warn("closed", "{person} ended the observation early", person=e.closed_by))
+    if e.superseded_by is not None:
+        found.append(_superseded(spec, e.superseded_by, e))
     return found

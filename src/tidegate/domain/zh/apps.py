@@ -183,6 +183,7 @@ APPS = {
     "there is no command 'params {name}'": "没有命令“params {name}”",
     "write parameters to a file with: tidegate params checkout MODEL@V -o FILE": "把参数写到文件请用：tidegate params checkout MODEL@V -o FILE",
     "see the versions of a model with: tidegate params log MODEL": "看模型的版本请用：tidegate params log MODEL",
+    "{taken} was taken back; {champion} is in production": "{taken} 已撤回；现役的是 {champion}",
     "version {candidate} was promoted, and rolled back since": "版本 {candidate} 曾转正，之后已回滚",
     "release of version {candidate}: {status}; nothing is served here": "版本 {candidate} 的发布：{status}；这里不对外服务",
     "no longer: {roles}": "不再有：{roles}",

@@ -40,6 +40,7 @@ DOMAIN = {
     "live {metric} {live:.3f} over {labels} labels is surely worse than the expected {expected:.3f}": "上线后{metric}为 {live:.3f}（{labels} 个标签），确实差于预期的 {expected:.3f}",
     "live {metric} {live:.3f} over {labels} labels; {expected:.3f} was expected": "上线后{metric}为 {live:.3f}（{labels} 个标签），预期是 {expected:.3f}",
     "{nulls} of {labels} labelled answers were no number; policy allows {margin:.1%}": "{labels} 个有标签的回答中有 {nulls} 个不是数字，策略只允许 {margin:.1%}",
+    "superseded: the release of {version} began before the observation had ended; until then {bad} of {labels} answers to everybody were bad, and the evidence of harm was {harm:.3g} to 1": "已被取代：{version} 的发布在观察结束之前开始；到那时，对所有人的 {labels} 个应答里有 {bad} 个是差的，有害的证据是 {harm:.3g} 比 1",
     "{person} ended the observation early": "{person} 提前结束了观察",
     "risk tier {tier} (score {score}): {why}": "风险等级 {tier}（得分 {score}）：{why}",
     "approved by {people}": "批准人：{people}",

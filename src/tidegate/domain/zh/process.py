@@ -1,6 +1,9 @@
 """What the process say, in Chinese."""
 
 PROCESS = {
+    "version {version} was taken back already, and {champion} is in production": "版本 {version} 已经撤回，现役的是 {champion}",
+    "to go back further: tidegate release rollback {model} --to VERSION --reason TEXT": "要退回更早的版本：tidegate release rollback {model} --to VERSION --reason TEXT",
+    "{person} went back from it to {version}: {reason}": "{person} 从它退回到 {version}：{reason}",
     "{count} of the labels belong to no answer in the log, and {waiting} answers wait to be written to it": "有 {count} 个标签在日志里找不到应答，而还有 {waiting} 个应答等着写入日志",
     "send the same labels again in a little while; the others are kept, and count once": "请稍后把同样的标签再发一次；其余的已经保留，只算一次",
     "have it approved with: tidegate approve {update} --as NAME": "请让人批准它：tidegate approve {update} --as NAME",

@@ -21,12 +21,18 @@ def run(case: Case) -> Done | Waiting:
     deployment = current(case.home, update.model)
     release = deployment.release
     assert release is not None  # noqa: S101 - the release stage wrote it
+    if release.update != update.id:  # what was seen until then went with its release
+        return Done(ObserveEvidence(superseded_by=release.candidate))
     evidence = ObserveEvidence(
-        closed_by=release.closed_by, stopped_by=release.stopped_by, reason=release.reason
+        closed_by=release.closed_by,
+        superseded_by=release.superseded_by,
+        stopped_by=release.stopped_by,
+        reason=release.reason,
     )
+    stopped = release.stopped_by is not None
     # Behind a first version there is nothing to fall back to, so a watch could decide nothing.
-    served = update.spec.trains and policy.min_labels > 0 and deployment.previous is not None
-    if release.stopped_by is not None or not served:
+    before = release.champion if stopped else deployment.previous
+    if not update.spec.trains or policy.min_labels == 0 or before is None:
         return _done(case, deployment, release, evidence)
     late, after = watched(case.home, update.spec, release)
     evidence = evidence.model_copy(
@@ -50,7 +56,7 @@ def run(case: Case) -> Done | Waiting:
         )
     )
     waits = _waits(case, release, len(first))
-    if waits is not None and release.closed_by is None:
+    if waits is not None and release.closed_by is None and release.superseded_by is None:
         return Waiting(waits)
     # One that is no number, null, is a bad answer, and has no error that could be averaged.
     said = [answer for answer in first if answer.prediction is not None]
@@ -105,9 +111,15 @@ def _compared(case: Case, evidence: ObserveEvidence, said: list[Labelled]) -> Ob
 
 
 def _done(case: Case, deployment: Deployment, release: Release, evidence: ObserveEvidence) -> Done:
-    """The evidence; where the gate will refuse it, with the version before put back."""
+    """The evidence; where the gate will refuse it, with the version before put back, unless a
+    person did that already."""
+    seen = deployment.model_copy(update={"release": release})
     if gate(case.update.spec, evidence).passed:
-        return Done(evidence)
+        if release.closed_by is None or seen == deployment:
+            return Done(evidence)
+        return Done(evidence, [Write(seen, "release.observed", was=deployment)])
+    if release.status is ReleaseStatus.ROLLED_BACK:
+        return Done(evidence, [Write(seen, "release.rolled_back", was=deployment)])
     back = deployment.model_copy(
         update={
             "champion": deployment.previous,

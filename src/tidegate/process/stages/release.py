@@ -23,19 +23,20 @@ from tidegate.monitoring import events
 from tidegate.params.checkout import load_manifest
 from tidegate.params.repack import shorten
 from tidegate.process.canary import catch_up
-from tidegate.process.case import Case, Done, Waiting, Write
+from tidegate.process.case import Case, Done, First, Waiting, Write
 from tidegate.process.history import find_version
 from tidegate.process.home import Home
 from tidegate.process.ready import ready
+from tidegate.process.standing import waiting_for
 from tidegate.process.watch import known_before
-from tidegate.release.controller import start
+from tidegate.release.controller import Move, apply, decide, start
 from tidegate.release.signals import classes, edges, segments, slow_above
 
 #: Fewer answers of the champion do not tell where its slowest, or rarest, hundredth begins.
 MIN_KNOWN = 500
 
 
-def run(case: Case) -> Done | Waiting:
+def run(case: Case) -> Done | First | Waiting:
     """Starts the release, judges what traffic has shown since, and ends it when decided."""
     home, update = case.home, case.update
     deployment = current(home, update.model)
@@ -43,14 +44,20 @@ def run(case: Case) -> Done | Waiting:
     if release is None or release.update != update.id:
         if release is not None and release.under_way:
             return Waiting(say("update {other} is on traffic; one at a time", other=release.update))
+        other = _unfinished(home, release)
+        if other is not None and other.stage is Stage.RELEASE:
+            return First(other.id)  # a person ended it, and that is to be brought to its end
         approved = case.earlier(Stage.APPROVE, ApproveEvidence).digest == update.case_digest
         unfit = _unfit(case) if approved else []
         if overtaken_by(home, update) is not None or not approved or unfit:
             # The gate will say why; nothing goes on traffic.
             return Done(_evidence(case, None, deployment.champion, unfit))
+        if other is not None:
+            _supersede(case, deployment)
+            return First(other.id)
         deployment = _start(case, deployment)
     assert deployment.release is not None  # noqa: S101 - just started, or found
-    judged = catch_up(home, update.spec, deployment.release)
+    judged = _judged(case, deployment.release)
     if not judged.under_way:
         return _end(case, deployment, judged)
     if judged.step != deployment.release.step:
@@ -58,6 +65,42 @@ def run(case: Case) -> Done | Waiting:
             moved = deployment.model_copy(update={"release": judged})
             tx.put(moved, "release.step", was=deployment, note={"step": judged.step})
     return Waiting(waiting_for(judged))
+
+
+def _unfinished(home: Home, release: Release | None) -> Update | None:
+    """The update of the last release, where it has not ended."""
+    if release is None:
+        return None
+    with home.journal.read() as reader:
+        other = reader.get(Update, release.update)
+    return other if other is not None and other.outcome is None else None
+
+
+def _supersede(case: Case, deployment: Deployment) -> None:
+    """End the observation of the version in production: another one's release begins."""
+    release = deployment.release
+    assert release is not None  # noqa: S101 - it is what is observed
+    if release.superseded_by is None and release.status is ReleaseStatus.PROMOTED:
+        ended = release.model_copy(update={"superseded_by": case.update.number})
+        with case.home.journal.write(case.home.actor) as tx:
+            changed = deployment.model_copy(update={"release": ended})
+            note = {"update": release.update, "by": case.update.id}
+            tx.put(changed, "release.superseded", was=deployment, note=note)
+
+
+def _judged(case: Case, release: Release) -> Release:
+    """The release after every label; one that a person ended keeps what was known when they did.
+
+    A version that a person promotes goes back all the same where the labels until then say so.
+    """
+    home, spec = case.home, case.update.spec
+    judged = catch_up(home, spec, release, late=not release.under_way)
+    if judged.status is ReleaseStatus.PROMOTED and judged.tallies:
+        now = home.journal.now()
+        decision = decide(judged, spec.policy.rollout, now)
+        if decision.move is Move.ROLL_BACK:
+            return apply(judged, decision, now)
+    return judged
 
 
 def _unfit(case: Case) -> list[Message]:
@@ -107,50 +150,6 @@ def _same_parameters(home: Home, update: Update, champion: int | None) -> bool:
             find_version(reader, update.model, number) for number in (champion, update.champion)
         )
     return one.params == other.params
-
-
-def waiting_for(release: Release) -> Message:
-    """What a release's present step needs, in a sentence."""
-    if release.status is ReleaseStatus.SHADOW:
-        return _shadow_waits(release)
-    if release.waits is not None:
-        return say(
-            "version {candidate} answers {share:.0%} of requests, step {step} of {steps}: {why}",
-            candidate=release.candidate,
-            share=release.share,
-            step=release.step + 1,
-            steps=len(release.steps),
-            why=release.waits,
-        )
-    return say(
-        "version {candidate} answers {share:.0%} of requests; step {step} of {steps} needs "
-        "{needed} labelled answers",
-        candidate=release.candidate,
-        share=release.share,
-        needed=release.steps[release.step].min_labels,
-        step=release.step + 1,
-        steps=len(release.steps),
-    )
-
-
-def _shadow_waits(release: Release) -> Message:
-    values = {
-        "candidate": release.candidate,
-        "step": release.step + 1,
-        "steps": len(release.steps),
-    }
-    if release.waits is not None:
-        return say(
-            "version {candidate} answers unseen beside the champion, step {step} of {steps}: {why}",
-            why=release.waits,
-            **values,
-        )
-    return say(
-        "version {candidate} answers unseen beside the champion; step {step} of {steps} needs "
-        "{needed} labelled requests that both answered",
-        needed=release.steps[release.step].min_labels,
-        **values,
-    )
 
 
 def _start(case: Case, deployment: Deployment) -> Deployment:

@@ -185,11 +185,12 @@ def test_errors_are_problems(api, method, path, body, status):
     assert answer.json()["status"] == status
 
 
-def test_one_tensor_of_another_width_is_told_the_columns_and_their_order(api):
-    tensor = {"name": "rows", "shape": [1, 3], "datatype": "FP64", "data": [0.5, 1.0, 2.0]}
+@pytest.mark.parametrize("width", [1, 3])
+def test_one_tensor_of_another_width_is_told_the_columns_and_their_order(api, width):
+    tensor = {"name": "rows", "shape": [1, width], "datatype": "FP64", "data": [0.5] * width}
     told = api.post("/v2/models/m/infer", json={"inputs": [tensor]})
     assert told.status_code == 422
-    assert "holds 3 values a row, not 2" in told.json()["detail"]
+    assert f"holds {width} values a row, not 2" in told.json()["detail"]
     assert told.json()["do"].endswith("in this order, or each column by its name: a, b")
     assert 'kind="data-error"' in api.get("/metrics").text, "as in the problem's type"
     assert told.json()["type"].endswith(":data-error")

@@ -91,9 +91,10 @@ def test_one_tensor_of_all_columns_is_read_in_the_models_order():
     assert asked.record(0) == {"a": 1.0, "b": 2.0}
     assert np.isnan(asked.record(1)["b"])
     assert asked.numbers(("b", "a"))[0].tolist() == [2.0, 1.0]
-    # A column of that name is itself, and other widths are no columns.
+    # A column of that name is itself, and other widths are refused.
     assert read(tensor("a", [1, 2], [1, 2]), inputs=("a", "b")).asked.names == ("a",)
-    assert read(tensor("x", [1, 3], [1, 2, 3]), inputs=("a", "b")).asked.names == ("x",)
+    with pytest.raises(DataError, match="holds 3 values a row, not 2"):
+        read(tensor("x", [1, 3], [1, 2, 3]), inputs=("a", "b"))
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))

@@ -166,13 +166,9 @@ def test_columns_far_from_zero_or_of_one_value():
     assert out[:, 2].tolist() == pytest.approx([-1, 1], rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("frame", "told"),
-    [(FRAME[["y", "age"]], "holds 3 values a row, not 1"), (FRAME, "are not all numbers")],
-)
-def test_all_columns_in_one_are_refused_with_what_they_are(frame, told):
-    transform = fit_transform(frame, _spec())
+def test_all_columns_in_one_are_refused_with_what_they_are():
+    transform = fit_transform(FRAME, _spec())
     rows = pl.DataFrame({"rows": pl.Series([[1.0, 2.0, 3.0]], dtype=pl.Array(pl.Float64, 3))})
-    with pytest.raises(DataError, match=told) as error:
+    with pytest.raises(DataError, match="'rows' is none of the columns") as error:
         transform.apply(rows)
-    assert ", ".join(transform.columns) in error.value.text()
+    assert "The columns are: age, city" in error.value.text()

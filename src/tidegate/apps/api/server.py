@@ -2,6 +2,7 @@
 
 import gc
 import ipaddress
+import os
 import socket
 import sys
 from pathlib import Path
@@ -71,7 +72,7 @@ def _free(host: str, port: int) -> None:
             do="end what listens there, or choose another port with --port",
             port=port,
             host=host,
-            problem=error.strerror or str(error),
+            problem=os.strerror(error.errno or 0),
         ) from None
 
 

@@ -180,10 +180,19 @@ def _refuse_tensor(name: Any, kind: Any) -> NoReturn:
 def _whole(tensor: dict[str, Any], data: Any, inputs: tuple[str, ...] | None) -> Asked | None:
     """One tensor of all columns, where the model's are numbers and no column has its name."""
     shape = tensor["shape"]
-    if inputs is None or len(shape) != 2 or tensor["name"] in inputs or shape[1] != len(inputs):
+    if inputs is None or len(shape) != 2 or tensor["name"] in inputs:
         return None
     if tensor["datatype"] not in NUMBERS:
         return None
+    if shape[1] != len(inputs):
+        raise DataError(
+            "'{name}' is none of the columns, and holds {width} values a row, not {count}",
+            do="give all values in this order, or each column by its name: {columns}",
+            name=tensor["name"],
+            width=shape[1],
+            count=len(inputs),
+            columns=list(inputs),
+        )
     values = np.asarray(_values(tensor, data, inputs), np.float64)
     return Asked(inputs, shape[0], block=values.reshape(shape))
 

@@ -162,7 +162,13 @@ class Transform(Frozen):
         given = set(frame.columns)
         absent = [name for name in self.columns if name not in given]
         if absent and frame.width == 1 and isinstance(frame.dtypes[0], pl.Array):
-            raise self._no_column(frame.columns[0], frame.dtypes[0].shape[0])
+            raise DataError(
+                "'{name}' is none of the columns",
+                do="give each column by its name, as a tensor of its own: all in one is for models "
+                "whose columns are all numbers. The columns are: {columns}",
+                name=frame.columns[0],
+                columns=self.columns,
+            )
         if absent:
             raise DataError(
                 "the rows miss the columns {missing}",
@@ -170,24 +176,6 @@ class Transform(Frozen):
                 missing=absent,
                 columns=self.columns,
             )
-
-    def _no_column(self, name: str, width: int) -> DataError:
-        """The error for all columns in one, where that has not their number or cannot be."""
-        if self.numbers_alone:
-            return DataError(
-                "'{name}' is none of the columns, and holds {width} values a row, not {count}",
-                do="give all values in this order, or each column by its name: {columns}",
-                name=name,
-                width=width,
-                count=len(self.columns),
-                columns=self.columns,
-            )
-        return DataError(
-            "'{name}' is none of the columns, which are not all numbers and so do not go as one",
-            do="give each column by its name, as one tensor: {columns}",
-            name=name,
-            columns=self.columns,
-        )
 
     def stored(self) -> dict[str, Any]:
         """The transform as JSON, all but the tables of its target encodings; see ``arrays``."""

@@ -26,6 +26,8 @@ GATEWAY = {
     "the JSON is said to be {length} bytes, and the body is {size}": "声明的 JSON 长度是 {length} 字节，而正文只有 {size} 字节",
     "Tidegate-Arm names no arm": "Tidegate-Arm 没有指明哪一侧",
     "leave the header Tidegate-Arm out, or start a release": "请省略请求头 Tidegate-Arm，或开始一次发布",
+    "'{name}' is none of the columns, and holds {width} values a row, not {count}": "“{name}”不是任何一列，每行有 {width} 个值，而不是 {count} 个",
+    "give all values in this order, or each column by its name: {columns}": "请按这个次序给全各列的值，或者每列按名字单独给：{columns}",
     "the candidate of model '{model}' is in its shadow, where nobody is given its answers": "模型“{model}”的候选版本还在影子里，它的应答不给任何人",
     "leave the header Tidegate-Arm out; it answers once a step gives it traffic": "请去掉请求头 Tidegate-Arm；等某一步给它流量之后，它才应答",
     "model '{model}' has no candidate on traffic": "模型“{model}”没有承接流量的候选版本",

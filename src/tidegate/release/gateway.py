@@ -118,7 +118,7 @@ def in_its_place(splits: Sequence[Split], candidate: Outcomes) -> Outcomes:
     failed = [
         place
         for place, said in enumerate(candidate)
-        if isinstance(said, Exception) and not splits[place].chosen
+        if isinstance(said, NotBegun) or (isinstance(said, Exception) and not splits[place].chosen)
     ]
     if not failed:
         return candidate

@@ -271,10 +271,14 @@ def _likely(route: Route, one: Waiting) -> float:
 
 
 def _excused(splits: list[Split], error: NotBegun) -> Outcomes:
-    """The error for each request that the candidate was not asked for: these count for nobody."""
+    """The error for each request that the candidate was not asked for: these count for nobody.
+    Who named the candidate is told that it was late."""
+    told: Outcomes = []
     for one in splits:
+        late = TimeoutError(str(error)) if one.chosen else error
+        told.append(late if one.rows["candidate"] else [])
         one.chosen = one.chosen or bool(one.rows["candidate"])
-    return [error if one.rows["candidate"] else [] for one in splits]
+    return told
 
 
 def _timed(clock: _Clock, does: Callable[..., Outcomes], *of: Any) -> tuple[Outcomes, float]:

@@ -12,6 +12,7 @@ _ALWAYS = {
     421: "The request is addressed to another host.",
     422: "The request makes no sense, or its data cannot be read.",
     500: "Something is broken here; the log tells more.",
+    503: "Somebody else writes for long; try again after Retry-After seconds.",
     507: "Rows or bytes cannot be read or written.",
 }
 #: Told where something is named.
@@ -23,7 +24,7 @@ _NAMED = {
 _WITH_BODY = {
     400: "The body cannot be read.",
     408: "The body did not come in time.",
-    413: "The body is too large.",
+    413: "The body is too large, or holds too many rows.",
 }
 #: Told where models answer.
 _ANSWERING = {503: "Too many requests wait already; try again after Retry-After seconds."}

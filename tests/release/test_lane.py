@@ -235,15 +235,21 @@ def test_the_loop_is_held_up_by_no_more_rows_than_fit_its_time():
     assert max(champion.calls[1:]) <= 4
 
 
+class Places(Adds):
+    """Keeps whether it was asked in the thread of the loop."""
+
+    def __init__(self, to, where):
+        super().__init__(to)
+        self.where = where
+
+    def predict_numbers(self, block):
+        self.where.append(threading.current_thread() is threading.main_thread())
+        return super().predict_numbers(block)
+
+
 def test_a_request_too_large_for_the_loop_is_answered_elsewhere():
     where = []
-
-    class Says(Adds):
-        def predict_numbers(self, block):
-            where.append(threading.current_thread() is threading.main_thread())
-            return super().predict_numbers(block)
-
-    lane, _ = lane_of(Says(10))
+    lane, _ = lane_of(Places(10, where))
     many = Asked(("x",), 1000, block=np.arange(1000.0)[:, None])
     (answers,) = run(lane, [many])
     assert [one.prediction for one in answers] == [10.0 + n for n in range(1000)]
@@ -253,13 +259,7 @@ def test_a_request_too_large_for_the_loop_is_answered_elsewhere():
 
 def test_requests_that_the_loop_had_no_time_for_are_answered_there_again_when_it_is_calm():
     where = []
-
-    class Says(Adds):
-        def predict_numbers(self, block):
-            where.append(threading.current_thread() is threading.main_thread())
-            return super().predict_numbers(block)
-
-    lane, _ = lane_of(Says(10))
+    lane, _ = lane_of(Places(10, where))
     lane._here.took(512, 60.0)  # a machine that was busy
     forty = Asked(("x",), 40, block=np.arange(40.0)[:, None])
     while not where or (not where[-1] and len(where) < 100):

@@ -8,8 +8,8 @@ from tidegate.domain.rollout import Deployment, Release
 from tidegate.domain.stage import Stage
 from tidegate.domain.update import Update
 from tidegate.ledger.journal import Reader
-from tidegate.monitoring.observe import observe
 from tidegate.process.home import Home
+from tidegate.process.live import first_labelled, live_score
 
 
 def progress(home: Home, deployment: Deployment) -> list[Message]:
@@ -74,23 +74,12 @@ def _unripe(home: Home, update: Update, release: Release) -> list[Message]:
 def _observed(home: Home, update: Update, release: Release, expected: float | None) -> Message:
     """The first labelled answers after the promotion: those that the observation goes by."""
     needed, metric = update.spec.policy.observe.min_labels, update.spec.metric
-    first = list(
-        home.log.labelled(
-            update.model, version=update.number, after=release.labels_seen, limit=needed
-        )
-    )
-    said = [answer for answer in first if answer.prediction is not None]
-    if not said or expected is None or update.spec.task is None:
+    first = first_labelled(home, update, release)
+    live = live_score(update, first) if expected is not None else None
+    if live is None:
         return say(
             "observation: {labels} of {needed} labelled answers", labels=len(first), needed=needed
         )
-    live = observe(
-        update.spec.task,
-        metric,
-        said,
-        confidence=update.spec.policy.validation.confidence,
-        seed=update.spec.policy.training.seed,
-    )
     return say(
         "observation: {labels} of {needed} labelled answers; {metric} {live:.4g} so far, "
         "{expected:.4g} was expected",

@@ -9,7 +9,7 @@ from typing import Any
 from tidegate.domain.messages import Message
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.people import Person, Role
-from tidegate.domain.rollout import Deployment, Release
+from tidegate.domain.rollout import Deployment
 from tidegate.domain.snapshot import Snapshot
 from tidegate.domain.stage import Team
 from tidegate.domain.strategy import Strategy
@@ -29,19 +29,19 @@ from tidegate.process import (
     models,
     parameters,
     records,
+    released,
     releases,
     reproducing,
     updates,
     watching,
 )
-from tidegate.process.canary import catch_up
 from tidegate.process.history import find_snapshot
 from tidegate.process.home import Home, Progress, make_home, silent
 from tidegate.process.progress import progress
 from tidegate.process.runner import Watcher, find_update, run, withdraw
 from tidegate.process.serving import Serving
 from tidegate.process.stages.release import current
-from tidegate.release.verdict import ReleaseVerdict, verdict
+from tidegate.release.verdict import ReleaseVerdict
 
 
 def default_folder() -> Path:
@@ -325,15 +325,8 @@ class Workspace:
 
     def deployment_now(self, model: str) -> Deployment:
         """As ``deployment``, with the canary's tallies counted up to the newest label."""
-        deployment = self.deployment(model)
-        if deployment.release is None:
-            return deployment
-        release = catch_up(self.home, self._released(deployment.release), deployment.release)
-        return deployment.model_copy(update={"release": release})
-
-    def _released(self, release: Release) -> ModelSpec:
-        """A release's model as it was when its update was opened: it goes on by that policy."""
-        return find_update(self.home, release.update).spec
+        self.model(model)
+        return released.deployment_now(self.home, model)
 
     def progress(self, deployment: Deployment) -> list[Message]:
         """How far what its release waits for has come; ``deployment``: of ``deployment_now``."""
@@ -346,18 +339,12 @@ class Workspace:
 
         ``step``, from 1: whether that step may be left; ``version``: whose release is meant.
         """
-        deployment, judged = self.deployment(model), self.deployment_now(model).release
-        spec = self._released(judged) if judged is not None else self.model(model)
-        return verdict(deployment, judged, spec.policy.rollout, step=step, version=version)
+        return released.verdict_now(self.home, self.model(model), step, version)
 
     def gateways(self, model: str) -> list[Running]:
         """The gateways that run, and what each says of versions of this model."""
         self.model(model)
-        found = running(self.home.database)
-        return [
-            each.model_copy(update={"notes": tuple(n for n in each.notes if n.model == model)})
-            for each in found
-        ]
+        return released.gateways_of(self.home, model)
 
     def promote(self, model: str, *, step: bool = False) -> Update:
         """End the canary, or the observation, by hand; ``step`` only lets the next step begin."""

@@ -131,7 +131,7 @@ def _object(told: dict[str, Any], name: str) -> dict[str, Any]:
 def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]:
     """Names and values of tensors that have what a tensor has."""
     names, data = list[str](), list[Any]()
-    rows, twice = None, set[str]()
+    rows, seen = None, set[str]()
     for tensor in tensors:
         name, shape, kind = tensor.get("name"), tensor.get("shape"), tensor.get("datatype")
         if type(name) is not str or type(kind) is not str or kind not in _TAKES:
@@ -157,9 +157,9 @@ def _checked(tensors: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[Any]]
                 do="give its values as a list, or as bytes with binary_data_size",
                 name=name,
             )
-        if name in twice:
+        if name in seen:
             raise DataError("input '{name}' is given twice", do="give each column once", name=name)
-        twice.add(name)
+        seen.add(name)
         names.append(name)
         data.append(values)
     return tuple(names), data

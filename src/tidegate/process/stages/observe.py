@@ -7,9 +7,9 @@ from tidegate.domain.gates import gate
 from tidegate.domain.messages import Message, say
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus
 from tidegate.domain.stage import Stage
-from tidegate.monitoring.observe import observe
-from tidegate.monitoring.prediction_log import Labelled
+from tidegate.domain.validation import Interval
 from tidegate.process.case import Case, Done, Waiting, Write
+from tidegate.process.live import first_labelled, live_score
 from tidegate.process.stages.release import current
 from tidegate.process.watch import watched
 
@@ -47,22 +47,15 @@ def run(case: Case) -> Done | Waiting:
     )
     if not gate(update.spec, evidence).passed:
         return _done(case, deployment, late, evidence)
-    first = list(
-        case.home.log.labelled(
-            update.model,
-            version=update.number,
-            after=release.labels_seen,
-            limit=policy.min_labels,
-        )
-    )
+    first = first_labelled(case.home, update, release)
     waits = _waits(case, release, len(first))
     if waits is not None and release.closed_by is None and release.superseded_by is None:
         return Waiting(waits)
-    # One that is no number, null, is a bad answer, and has no error that could be averaged.
-    said = [answer for answer in first if answer.prediction is not None]
-    evidence = evidence.model_copy(update={"nulls": len(first) - len(said)})
-    if said:
-        evidence = _compared(case, evidence, said)
+    nulls = sum(answer.prediction is None for answer in first)
+    evidence = evidence.model_copy(update={"nulls": nulls})
+    live = live_score(update, first)
+    if live is not None:
+        evidence = _compared(case, evidence, live, len(first) - nulls)
     return _done(case, deployment, late, evidence)
 
 
@@ -86,22 +79,14 @@ def _waits(case: Case, release: Release, labels: int) -> Message | None:
     return None
 
 
-def _compared(case: Case, evidence: ObserveEvidence, said: list[Labelled]) -> ObserveEvidence:
-    """The evidence with the live metric over these labelled answers."""
-    update = case.update
-    expected = case.earlier(Stage.VALIDATE, ValidateEvidence)
-    assert update.spec.task is not None  # noqa: S101 - it is served
-    metric = update.spec.metric
-    live = observe(
-        update.spec.task,
-        metric,
-        said,
-        confidence=update.spec.policy.validation.confidence,
-        seed=update.spec.policy.training.seed,
-    )
+def _compared(
+    case: Case, evidence: ObserveEvidence, live: Interval, labels: int
+) -> ObserveEvidence:
+    """The evidence with the live metric over so many labelled answers."""
+    expected, metric = case.earlier(Stage.VALIDATE, ValidateEvidence), case.update.spec.metric
     return evidence.model_copy(
         update={
-            "labels": len(said),
+            "labels": labels,
             "metric": metric.name,
             "greater_is_better": metric.greater_is_better,
             "live": live,

@@ -194,12 +194,14 @@ def test_one_that_cannot_reach_the_record_goes_on_and_says_so(
     assert failed[-1]["status"] == 507
 
 
-def beside(gateway):
-    """The processes that a gateway has started."""
+def beside(gateway, module="tidegate.apps.api"):
+    """The processes that a gateway has started to run this."""
     told = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(gateway.popen.pid)], capture_output=True, text=True
-    )
-    return [int(pid) for pid in told.stdout.split()]
+        ["ps", "-o", "pid=,args=", "--ppid", str(gateway.popen.pid), "-ww"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    lines = [line.split() for line in told.stdout.splitlines()]
+    return [int(pid) for pid, *words in lines if module in words]
 
 
 def gone(pid):
@@ -231,3 +233,54 @@ def test_what_judges_is_started_again_and_ends_with_its_gateway(lived, tmp_path,
     gateway.end(signal.SIGKILL)
     until(lambda: gone(second), "it outlived its gateway")
     assert "worker_ended" in [line["event"] for line in gateway.lines()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+def test_what_keeps_the_log_is_started_again_and_nothing_is_lost(lived, tmp_path, serving):
+    workspace = tmp_path / ".tidegate"
+    gateway = serving(workspace)
+    scribe = "tidegate.process.scribe"
+    (first,) = beside(gateway, scribe)
+    body = {"rows": [ROW] * len(KEYS), "keys": KEYS}
+
+    def answered():
+        told = gateway.client.post("/v1/models/m/predict", json=body).json()["answers"]
+        return {one["request_id"]: one["prediction"] for one in told}
+
+    given = answered()
+    os.kill(first, signal.SIGTERM)  # as a process manager may tell all
+    os.kill(first, signal.SIGINT)  # as a terminal does
+    assert gateway.client.post("/v1/models/m/feedback", json={"labels": given}).json() == {
+        "labelled": len(KEYS)
+    }
+    os.kill(first, signal.SIGKILL)
+    given = answered()
+
+    def told():
+        said = gateway.client.post("/v1/models/m/feedback", json={"labels": given})
+        assert said.status_code in (200, 503), said.text
+        return said.status_code == 200
+
+    until(told, "labels were not taken again")
+    (second,) = beside(gateway, scribe)
+    assert second != first
+    assert gateway.metric("tidegate_log_lost") == 0
+    with Workspace(workspace) as ws:
+        assert ws.home.log.counts("m").labelled >= 2 * len(KEYS)
+    given = answered()
+    gateway.end(signal.SIGKILL)
+    until(lambda: gone(second), "it outlived its gateway")
+    assert "scribe_ended" in [line["event"] for line in gateway.lines()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+def test_what_was_answered_before_a_gateway_stops_is_in_the_log(lived, tmp_path, serving):
+    workspace = tmp_path / ".tidegate"
+    gateway = serving(workspace)
+    (scribe,) = beside(gateway, "tidegate.process.scribe")
+    with Workspace(workspace) as ws:
+        before = ws.home.log.counts("m").answers
+        gateway.ask()
+        gateway.end()
+        assert gone(scribe)
+        assert ws.home.log.counts("m").answers == before + len(KEYS)

@@ -34,6 +34,16 @@ def _again(kind: type[TidegateError], what: str, do: str, values: dict[str, Any]
     return kind(what, do=do, **values)
 
 
+def kept(error: TidegateError) -> tuple[str, str, str, dict[str, Any]]:
+    """An error as plain values, for ``restored`` in another process."""
+    return type(error).__name__, error.what, error.do, error.values
+
+
+def restored(kind: str, what: str, do: str, values: dict[str, Any]) -> TidegateError:
+    """The error of which ``kept`` told."""
+    return _again(_KINDS[kind], what, do, values)
+
+
 class WrongUsage(TidegateError):
     """The request itself makes no sense: an unknown key, a contradictory option."""
 
@@ -112,3 +122,10 @@ class IntegrityError(TidegateError):
 
 class Missing(IntegrityError):
     """What was recorded is not there."""
+
+
+_KINDS = {
+    name: kind
+    for name, kind in vars().items()
+    if isinstance(kind, type) and issubclass(kind, TidegateError)
+}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import chain
 
 from tidegate.domain.answer import Answer, Asked
-from tidegate.monitoring.prediction_log import FEATURES, PredictionLog, Row, values_of
+from tidegate.monitoring.prediction_log import FEATURES, Keeps, Row, values_of
 
 _LOG = logging.getLogger("tidegate")
 
@@ -31,9 +31,7 @@ class LogWriter:
     waiting are kept and tried again.
     """
 
-    def __init__(
-        self, log: PredictionLog, now: Callable[[], str], *, most_waiting: int = MOST_WAITING
-    ):
+    def __init__(self, log: Keeps, now: Callable[[], str], *, most_waiting: int = MOST_WAITING):
         self._log, self._now, self._most = log, now, most_waiting
         self._waiting: deque[list[Row]] = deque()
         self._rows, self._characters, self.lost = 0, 0, 0

@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
 from tidegate.domain.answer import Answer
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.rollout import Places
+from tidegate.ledger.journal import utc_now
 from tidegate.monitoring.labels import fitted
 from tidegate.monitoring.text import as_json
 from tidegate.store.database import Database
@@ -91,6 +92,18 @@ class Counts:
     labelled: int
 
 
+class Keeps(Protocol):
+    """Keeps answers and labels: a ``PredictionLog``, or a process that has one."""
+
+    def write_rows(self, rows: Sequence[Row]) -> None:
+        """Keep these answers."""
+
+    def label_many(
+        self, labels: Mapping[str, Any], *, model: str | None = None, whole: Collection[int] = ()
+    ) -> Told:
+        """Keep these labels, or say why not."""
+
+
 class PredictionLog:
     """The log in a database."""
 
@@ -127,7 +140,7 @@ class PredictionLog:
         self,
         labels: Mapping[str, Any],
         *,
-        at: str | Callable[[], str],
+        at: str | Callable[[], str] = utc_now,
         model: str | None = None,
         whole: Collection[int] = (),
     ) -> Told:

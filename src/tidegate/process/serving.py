@@ -17,7 +17,7 @@ from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, ServingN
 from tidegate.domain.update import Update
 from tidegate.monitoring import shadow_log
 from tidegate.monitoring.log_writer import LogWriter
-from tidegate.monitoring.prediction_log import Logged, Told
+from tidegate.monitoring.prediction_log import Keeps, Logged, Told
 from tidegate.process.home import Home
 from tidegate.process.judging import any_on_traffic, judge
 from tidegate.process.loading import load_version
@@ -34,9 +34,18 @@ _THREADS = 4
 
 class Serving:
     """Answers requests for the models of a workspace, and acts on the feedback they get: where it
-    ``judges``, before it says that it has it, else another process does soon."""
+    ``judges``, before it says that it has it, else another process does soon. ``log`` keeps the
+    answers of the event loop and the labels; without it, they are written here."""
 
-    def __init__(self, home: Home, watch: Watcher | None = None, *, judges: bool = True):
+    def __init__(
+        self,
+        home: Home,
+        watch: Watcher | None = None,
+        *,
+        judges: bool = True,
+        log: Keeps | None = None,
+    ):
+        self._log: Keeps = home.log if log is None else log
         self._home, self._watch, self._judges = home, watch, judges
         #: Whether a version is on traffic, or was until just now.
         self.on_traffic = False
@@ -50,7 +59,7 @@ class Serving:
         self._judging, self._turns, self._judged = Lock(), count(1), dict[str, int]()
         self._epoch, self._followed, self._read = 0, -1, time.monotonic()
         #: What keeps answers of the event loop, off the request path.
-        self.writer = LogWriter(self._home.log, self._home.journal.now)
+        self.writer = LogWriter(self._log, self._home.journal.now)
         #: Where versions that take longer answer.
         self.threads = ThreadPoolExecutor(_THREADS, "tidegate-answers")
 
@@ -172,9 +181,7 @@ class Serving:
             self._check_served(model)
         self.shadow.flush()  # what is told of may not be written yet
         behind = not self.writer.flush()
-        told = self._home.log.label_many(
-            labels, at=self._home.journal.now, model=model, whole=self._whole(model)
-        )
+        told = self._log.label_many(labels, model=model, whole=self._whole(model))
         none_kept = bool(told.refused) and not told.kept
         if self._judges and not none_kept:
             self.tend(model)

@@ -18,6 +18,7 @@ from tidegate.domain.version import Manifest, Version
 from tidegate.governance import people
 from tidegate.ledger.verify import Report
 from tidegate.monitoring.gateways import Running, running
+from tidegate.monitoring.prediction_log import Keeps
 from tidegate.params.fsck import Damage
 from tidegate.params.gc import Freed
 from tidegate.params.proof import Proof
@@ -365,9 +366,10 @@ class Workspace:
         found = current(self.home, model)
         return releases.RolledBack(**dict(found), taken_back=back.taken_back)
 
-    def serving(self, *, judges: bool = True) -> Serving:
-        """A gateway in this process; unless it ``judges``, another one does."""
-        return Serving(self.home, self._watch, judges=judges)
+    def serving(self, *, judges: bool = True, log: Keeps | None = None) -> Serving:
+        """A gateway in this process; unless it ``judges``, another one does. ``log`` keeps answers
+        and labels; without it, this process does."""
+        return Serving(self.home, self._watch, judges=judges, log=log)
 
     def monitor(self, model: str, window_rows: int = 200) -> watching.Report:
         """Windows of live metrics, and what would trigger the next update."""

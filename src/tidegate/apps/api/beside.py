@@ -22,6 +22,7 @@ from pathlib import Path
 from tidegate.apps.api.worker import LOOK_SECONDS, TICK_SECONDS, Worker, again, until
 from tidegate.apps.http import logs
 from tidegate.domain.errors import TidegateError
+from tidegate.process.children import program
 from tidegate.process.workspace import Workspace
 
 _LOG = logging.getLogger("tidegate")
@@ -39,11 +40,7 @@ class Beside:
     """Starts the process once there is work for it, and again where it ends by itself."""
 
     def __init__(self, folder: Path | None, actor: str | None, *, updates: bool, log: logs.Form):
-        # -P: nothing is imported from the folder that this was started in. Else as this one runs.
-        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        self._program = [sys.executable, *flags, "-P", "-m", "tidegate.apps.api", f"--log={log}"]
-        # One word each: a value may begin with a dash.
-        self._program += [] if folder is None else [f"--workspace={folder}"]
+        self._program = [*program("tidegate.apps.api", folder), f"--log={log}"]
         self._program += [] if actor is None else [f"--as={actor}"]
         self._program += ["--updates"] if updates else []
         self.updates = updates

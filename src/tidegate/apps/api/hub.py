@@ -10,6 +10,7 @@ from tidegate.apps.api.worker import TICK_SECONDS, Worker, again
 from tidegate.domain.errors import TidegateError
 from tidegate.monitoring.gateways import Heartbeat
 from tidegate.process.following import Following
+from tidegate.process.scribe import Scribe
 from tidegate.process.serving import Serving
 from tidegate.process.workspace import Workspace
 
@@ -18,7 +19,8 @@ FOLLOW_SECONDS = 0.02
 
 
 class Hub:
-    """An open workspace behind the API; ``worker`` also runs updates on, here or ``beside``."""
+    """An open workspace behind the API; ``worker`` also runs updates on. With processes ``beside``
+    this one, they do what is no answer: judge, run updates on, and keep the log."""
 
     def __init__(
         self,
@@ -29,7 +31,8 @@ class Hub:
         beside: Beside | None = None,
     ):
         self._workspace = Workspace(folder, actor=actor)
-        self.serving: Serving = self._workspace.serving(judges=beside is None)
+        self._scribe = None if beside is None else Scribe(self._workspace.home.folder)
+        self.serving: Serving = self._workspace.serving(judges=beside is None, log=self._scribe)
         self._heartbeat = Heartbeat(self._workspace.home.database)
         self._following = Following(self._workspace.home)
         self._stop = threading.Event()
@@ -47,6 +50,8 @@ class Hub:
 
     def start(self) -> None:
         """Begin to follow the record."""
+        if self._scribe is not None:
+            self._scribe.start()
         for thread in self._threads:
             thread.start()
 
@@ -61,6 +66,8 @@ class Hub:
         with suppress(TidegateError):  # it is known to be gone a little later
             self._heartbeat.end()
         self.serving.close()
+        if self._scribe is not None:
+            self._scribe.close()
         self._workspace.close()
 
     @contextmanager

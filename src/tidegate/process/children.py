@@ -1,0 +1,14 @@
+"""Processes that this one starts of the same program."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def program(module: str, folder: Path | None) -> list[str]:
+    """What runs a module of ours on the workspace in ``folder``, as this process itself runs."""
+    # -P: nothing is imported from the folder that this was started in.
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    # One word each: a value may begin with a dash.
+    given = [] if folder is None else [f"--workspace={folder}"]
+    return [sys.executable, *flags, "-P", "-m", module, *given]

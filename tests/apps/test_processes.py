@@ -22,6 +22,10 @@ PATIENCE_SECONDS = 60
 ROW = {"a": 0.5, "b": -0.5}
 KEYS = [f"u{number}" for number in range(200)]
 
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="needs /proc to see processes"
+)
+
 
 class Process:
     """``tidegate serve`` on a workspace, and a client of it."""
@@ -211,7 +215,7 @@ def gone(pid):
         return True
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+@needs_proc
 def test_what_judges_is_started_again_and_ends_with_its_gateway(lived, tmp_path, serving):
     workspace = tmp_path / ".tidegate"
     gateway = serving(workspace)
@@ -235,7 +239,7 @@ def test_what_judges_is_started_again_and_ends_with_its_gateway(lived, tmp_path,
     assert "worker_ended" in [line["event"] for line in gateway.lines()]
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+@needs_proc
 def test_what_keeps_the_log_is_started_again_and_nothing_is_lost(lived, tmp_path, serving):
     workspace = tmp_path / ".tidegate"
     gateway = serving(workspace)
@@ -247,33 +251,30 @@ def test_what_keeps_the_log_is_started_again_and_nothing_is_lost(lived, tmp_path
         told = gateway.client.post("/v1/models/m/predict", json=body).json()["answers"]
         return {one["request_id"]: one["prediction"] for one in told}
 
-    given = answered()
-    os.kill(first, signal.SIGTERM)  # as a process manager may tell all
-    os.kill(first, signal.SIGINT)  # as a terminal does
-    assert gateway.client.post("/v1/models/m/feedback", json={"labels": given}).json() == {
-        "labelled": len(KEYS)
-    }
-    os.kill(first, signal.SIGKILL)
-    given = answered()
-
     def told():
         said = gateway.client.post("/v1/models/m/feedback", json={"labels": given})
         assert said.status_code in (200, 503), said.text
-        return said.status_code == 200
+        return said.json() == {"labelled": len(KEYS)}
 
+    given = answered()
+    os.kill(first, signal.SIGTERM)  # as a process manager may tell all
+    os.kill(first, signal.SIGINT)  # as a terminal does
+    assert told()
+    os.kill(first, signal.SIGKILL)
+    given = answered()
     until(told, "labels were not taken again")
     (second,) = beside(gateway, scribe)
     assert second != first
     assert gateway.metric("tidegate_log_lost") == 0
     with Workspace(workspace) as ws:
         assert ws.home.log.counts("m").labelled >= 2 * len(KEYS)
-    given = answered()
+    answered()
     gateway.end(signal.SIGKILL)
     until(lambda: gone(second), "it outlived its gateway")
     assert "scribe_ended" in [line["event"] for line in gateway.lines()]
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+@needs_proc
 def test_what_was_answered_before_a_gateway_stops_is_in_the_log(lived, tmp_path, serving):
     workspace = tmp_path / ".tidegate"
     gateway = serving(workspace)

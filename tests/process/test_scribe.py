@@ -80,10 +80,10 @@ def test_what_is_no_number_is_refused(scribe):
     assert (set(told.refused), len(told.kept)) == ({"c", "f"}, 1)
 
 
-def ended(scribe, how=signal.SIGKILL):
+def ended(scribe):
     """The process, ended by somebody else."""
     pid = scribe.pid
-    os.kill(pid, how)
+    os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     return pid
 

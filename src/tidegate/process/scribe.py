@@ -1,6 +1,6 @@
 """The prediction log kept by a process of its own: answers do not wait for what is written.
 
-Threads of one process take turns, hundreds of times for what a database is told of a few rows or
+Threads of one process take turns, dozens of times for what a database is told of some rows or
 labels, and whoever asks meanwhile feels each. The process, ``python -m tidegate.process.scribe``,
 reads a request a line from its standard input, in JSON, and writes a line when it has done what
 that says. It ends when its input does, hence with whoever started it, however that ended.

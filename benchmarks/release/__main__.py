@@ -23,6 +23,7 @@ from benchmarks.release import (
     switches,
     tables,
     trying_adapter,
+    turns,
 )
 
 
@@ -63,16 +64,17 @@ def measured(options: argparse.Namespace, folder: Path, found: dict) -> None:
     }
     try:
         if "peers" in options.only:
-            found["peers"] = arms.peers(bench)
+            found["others"] = arms.peers(bench)
             found["mlserver"] = switches.of_mlserver(bench, amount.reloads)
         if "tidegate" in options.only or "rollback" in options.only:
             house = canary.House(folder)
             champion = house.released(0)
             if "tidegate" in options.only:
-                found["tidegate"] = arms.tidegate(bench, house)
-                peak = found["tidegate"]["Tidegate, canary"]["64"]["good"]
-                bare = found.get("peers", {}).get(arms.BARE.name, {}).get("64")
-                found["added"] = arms.added(bench, house, peak, bare and bare["good"])
+                (folder / "alone").mkdir()
+                alone = canary.House(folder / "alone")
+                alone.released(0)
+                found |= turns.measured(bench, house, alone)
+                alone.close()
             if "rollback" in options.only:
                 found["rollbacks"] = rollback.trials(bench, house, champion, amount.rollbacks)
             house.close()

@@ -1,4 +1,4 @@
-"""Requests per second of every server: the peers, each in its environment, and Tidegate."""
+"""Servers under load: the peers, each in its environment, and what is measured of them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,9 +11,6 @@ from benchmarks.release import bodies, canary, servers
 HERE = Path(__file__).parent
 CONCURRENCY = (16, 64)
 MOST = 1_000_000
-#: Seconds of the same load before a latency is measured: a judge that was just started reads first
-#: what its release has seen so far.
-WARM = 10.0
 PREDICT = "/predict"
 
 
@@ -41,7 +38,9 @@ PEERS = [
     Peer("BentoML", "bentoml", "bentoml_app.py", PREDICT, "plain", "plain"),
     Peer("Ray Serve", "ray", "ray_app.py", PREDICT, "plain", "plain"),
 ]  # fmt: skip
-ECHO, BARE, BARE_TENSOR, MLSERVER = PEERS[0], PEERS[1], PEERS[2], PEERS[4]
+ECHO, BARE, BARE_TENSOR, MLSERVER, BENTOML = PEERS[0], PEERS[1], PEERS[2], PEERS[4], PEERS[6]
+#: Those that a bound names.
+BOUND = (BARE, BARE_TENSOR, MLSERVER, BENTOML)
 
 
 @dataclass(frozen=True)
@@ -97,88 +96,39 @@ def first_body(order: dict) -> bytes:
 
 def throughput(bench: Bench, order: dict) -> dict[str, dict]:
     """The median run of each concurrency, and the failures of all, after one to warm up."""
+    return middle([once(bench, order) for _ in range(bench.rounds)])
+
+
+def once(bench: Bench, order: dict) -> dict[str, dict]:
+    """A run of each concurrency, after a second to warm up."""
     bench.load.run(**{**order, "seconds": min(1.0, bench.seconds)})
+    return {str(at): bench.load.run(**{**order, "concurrency": at}) for at in CONCURRENCY}
+
+
+def middle(rounds: list[dict[str, dict]]) -> dict[str, dict]:
+    """The median run of each concurrency, and the failures of all."""
     found = {}
-    for concurrency in CONCURRENCY:
-        runs = [
-            bench.load.run(**{**order, "concurrency": concurrency}) for _ in range(bench.rounds)
-        ]
+    for at in map(str, CONCURRENCY):
+        runs = [each[at] for each in rounds]
         failed = sum((Counter(run["failed"]) for run in runs), Counter())
-        middle = sorted(runs, key=lambda run: run["good"])[len(runs) // 2]
-        found[str(concurrency)] = {**middle, "failed": dict(failed)}
+        run = sorted(runs, key=lambda run: run["good"])[len(runs) // 2]
+        found[at] = {**run, "failed": dict(failed)}
     return found
 
 
 def peers(bench: Bench) -> dict[str, dict]:
-    """Every peer in turn; one that does not run is told with its reason."""
+    """Every peer that no bound names, one after the other; one that does not run is told with its
+    reason."""
     found = {}
     for peer in PEERS:
+        if peer in BOUND:
+            continue
         try:
             with serving(bench, peer) as (order, _):
                 found[peer.name] = throughput(bench, order)
         except servers.Unavailable as why:
             found[peer.name] = {"error": str(why)}
         bench.say(f"{peer.name}: {told(found[peer.name])}")
-    return found
-
-
-def tidegate(bench: Bench, house: canary.House) -> dict[str, dict]:
-    """The gateway: without a release, then with a canary, split, log, labels and judge."""
-    found = {}
-    with house.gateway() as (port, _):
-        order = bench.order(port, canary.PATH, "columns", "tidegate", house.expected)
-        found["Tidegate, no release"] = throughput(bench, order)
-        bench.say(f"no release: {told(found['Tidegate, no release'])}")
-        house.on_traffic(1, port)
-        with servers.labelling(port, bench.labels):
-            for name, body in (
-                ("", "columns"), (", one tensor", "tensor"), (", binary tensors", "binary"),
-            ):  # fmt: skip
-                name = f"Tidegate, canary{name}"
-                order = bench.order(port, canary.PATH, body, "tidegate", house.expected)
-                try:
-                    status, _, said = servers.post(
-                        port, canary.PATH, first_body(order), order["headers"]
-                    )
-                    if status != 200:
-                        raise servers.Unavailable(servers.refusal(status, said))
-                    found[name] = throughput(bench, order)
-                except servers.Unavailable as why:
-                    found[name] = {"error": str(why)}
-                bench.say(f"{name}: {told(found[name])}")
-    return found
-
-
-def added(bench: Bench, house: canary.House, peak: float, bare: float | None) -> dict[str, dict]:
-    """Latency at half of ``peak``, on time: in a canary, without a release, and bare; and bare at
-    half of its own peak, ``bare``, where that is known."""
-    found = {}
-
-    def paced(name: str, rate: float, order: dict, pid: int) -> None:
-        order = {**order, "concurrency": 64, "rate": rate, "seconds": 2 * bench.seconds}
-        bench.load.run(**{**order, "seconds": WARM})
-        runs = []
-        for _ in range(bench.rounds):
-            before = servers.used(pid)
-            run = bench.load.run(**order)
-            runs.append({**run, "rate": rate, "used": servers.used(pid) - before})
-        run = found[name] = sorted(runs, key=lambda each: each["p99"])[len(runs) // 2]
-        bench.say(f"{name} at {rate:.0f}/s: p50 {run['p50']:.2f} ms, p99 {run['p99']:.2f} ms")
-
-    try:
-        with serving(bench, BARE) as (order, pid):
-            paced(BARE.name, peak / 2, order, pid)
-            if bare is not None:
-                paced(f"{BARE.name}, half of its own peak", bare / 2, order, pid)
-    except servers.Unavailable as why:
-        found[BARE.name] = {"error": str(why)}
-    with house.gateway() as (port, process):
-        order = bench.order(port, canary.PATH, "columns", "tidegate", house.expected)
-        with servers.labelling(port, bench.labels):
-            paced("Tidegate, canary", peak / 2, order, process.pid)
-        house.ws.rollback("bench", reason="the benchmark goes on without")
-        bench.load.run(**{**order, "seconds": 2.0})
-        paced("Tidegate, no release", peak / 2, order, process.pid)
     return found
 
 

@@ -75,12 +75,24 @@ def running(program: list[str], log: Path, ready, env: dict | None = None):
 
 def end(process: subprocess.Popen) -> None:
     """Ask the process to stop, which is its chance to end what it started; then end its group."""
+    go_on(process.pid)  # one that is stopped hears nothing
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(10)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def stop(pid: int) -> None:
+    """Let a server, and what it has started, do nothing until it may ``go_on``."""
+    os.killpg(pid, signal.SIGSTOP)
+
+
+def go_on(pid: int) -> None:
+    """Let a server that was stopped work again."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGCONT)
 
 
 def last_line(log: Path) -> str:

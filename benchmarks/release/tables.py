@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.page import markdown
 from benchmarks.release import arms
 from benchmarks.release.bodies import BODIES
+from benchmarks.release.turns import ALONE, CANARY
 
-CANARY, ALONE = "Tidegate, canary", "Tidegate, no release"
 TENSOR = f"{CANARY}, one tensor"
 #: What must be reached: times a peer's requests a second, by ours of the same form: a tensor a
 #: column, or all of a row's values in one list, as the others take them.
@@ -48,7 +48,8 @@ def page(found: dict) -> str:
         stickiness(found["tidegate"]),
         ceiling(found),
         "Latency at half of what the gateway answers in a canary, each request sent when it is due "
-        "and its latency counted from then. *Processor* is the server's own, of which one process "
+        "and its latency counted from then; of several runs by turns the middle one by p99, and "
+        "the least and the most of it. *Processor* is the server's own, of which one process "
         "of Python has little more than one:",
         paced(found["added"]),
         "A rollback under full load, in milliseconds until the candidate's last answer. *Late* are "
@@ -59,7 +60,8 @@ def page(found: dict) -> str:
         switching(found),
         f"{'A quick run' if amount['rounds'] == 1 else 'One run'}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, loopback, {amount['seconds']:.0f} s a measurement, the "
-        f"middle one of {amount['rounds']}; {found['busy']:.1f} processes wanted a core before it "
+        f"middle one of {amount['rounds']}; those that a bound compares took turns; "
+        f"{found['busy']:.1f} processes wanted a core before it "
         "began. What the peers ran on: "
         f"{held}.",
     ]
@@ -84,7 +86,7 @@ def reached(found: dict) -> str:
             row(what, f"≥ {times}", f"{ratio:.2f}", ratio >= times)
     added = found["added"]
     for beside in (ALONE, arms.BARE.name):
-        if "error" in added[beside]:
+        if beside not in added:
             continue
         more = added[CANARY]["p99"] - added[beside]["p99"]
         row(f"p99 in a canary at half of peak load, ms more than {beside}", f"≤ {ADDED_MS}",
@@ -111,7 +113,7 @@ def reached(found: dict) -> str:
 
 def every_arm(found: dict) -> str:
     rows = []
-    for name, arm in {**found["peers"], **found["tidegate"]}.items():
+    for name, arm in {**found["others"], **found["peers"], **found["tidegate"]}.items():
         if "error" in arm:
             rows.append([name, f"not run: {arm['error']}", *[""] * 6])
             continue
@@ -144,7 +146,7 @@ def failures(failed: dict[str, int]) -> str:
 
 def ceiling(found: dict) -> str:
     """How far the load generator itself lies above the fastest server."""
-    echo = found["peers"][arms.ECHO.name]
+    echo = found["others"][arms.ECHO.name]
     if "error" in echo:
         return "The echo did not run, so the load generator's own limit was not measured."
     told = []
@@ -161,15 +163,13 @@ def ceiling(found: dict) -> str:
 def paced(added: dict) -> str:
     rows = []
     for name, run in added.items():
-        if "error" in run:
-            rows.append([name, f"not run: {run['error']}", *[""] * 6])
-            continue
         rows.append([name, f"{run['rate']:,.0f}", f"{run['p50']:.2f}", f"{run['p99']:.2f}",
+                     f"{run['least']:.2f} / {run['most']:.2f}",
                      f"{run['used'] / run['seconds']:.0%}",
                      f"{1e6 * run['used'] / run['requests']:.0f}", f"{run['requests']:,}",
                      failures(run["failed"])])  # fmt: skip
-    return markdown(["server", "requests a second", "p50, ms", "p99, ms", "processor",
-                     "µs of it a request", "requests", "failed"], rows)  # fmt: skip
+    return markdown(["server", "requests a second", "p50, ms", "p99, ms", "least / most",
+                     "processor", "µs of it a request", "requests", "failed"], rows)  # fmt: skip
 
 
 def rollbacks(trials: list[dict]) -> str:

@@ -16,6 +16,9 @@ _LOG = logging.getLogger("tidegate")
 TICK_SECONDS = 1.0
 #: How often it is looked whether somebody has said what came true.
 LOOK_SECONDS = 0.05
+#: Releases are judged again once four times as long has passed as it took, a second at most: a
+#: large one takes some more time, and not the machine.
+REST = 4.0
 #: Longest pause before an update that cannot go on, for a full disk say, is tried again.
 PATIENCE_SECONDS = 300.0
 
@@ -44,15 +47,20 @@ class Worker:
     def __init__(self, workspace: Workspace, stop: threading.Event):
         self._workspace, self._stop = workspace, stop
         self._troubles: dict[str, tuple[float, float]] = {}
-        self._labels, self._next = -1, 0.0
+        self._labels, self._next, self._rests = -1, 0.0, 0.0
 
     def judge(self) -> None:
         """Judge releases where there are new labels, and at each tick for what needs none."""
-        labels = self._workspace.home.log.places().labels
-        if labels == self._labels and time.monotonic() < self._next:
+        began = time.monotonic()
+        if began < self._rests:
             return
-        self._labels, self._next = labels, time.monotonic() + TICK_SECONDS
+        labels = self._workspace.home.log.places().labels
+        if labels == self._labels and began < self._next:
+            return
+        self._labels, self._next = labels, began + TICK_SECONDS
         judge(self._workspace.home)
+        now = time.monotonic()
+        self._rests = now + min(REST * (now - began), TICK_SECONDS)
 
     def work(self) -> None:
         """Run open updates on; one that cannot go on is tried again, later each time.

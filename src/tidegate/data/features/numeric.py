@@ -67,8 +67,8 @@ class Numbers:
         """As ``put``, of columns that are one array already, ``(n_rows, n_columns)``, into a new
         one where no other features belong beside them."""
         if self._in_order and len(values) <= _AT_ONCE:
-            scaled = self._scaled(values)
-            if _within(scaled):
+            scaled, within = self._scaled(values)
+            if within:
                 return scaled
         block = np.empty((len(values), len(self._places) + len(self._indicated)))
         for start in range(0, len(values), _AT_ONCE):
@@ -77,8 +77,8 @@ class Numbers:
         return block
 
     def _put(self, block: Floats, values: Floats) -> None:
-        scaled = self._scaled(values)
-        if self._in_order and _within(scaled):
+        scaled, within = self._scaled(values)
+        if self._in_order and within:
             block[:, : len(self._places)] = scaled
             return
         known = np.isfinite(values)
@@ -89,20 +89,14 @@ class Numbers:
         if len(self._indicated):
             block[:, self._places[self._indicated] + 1] = ~known[:, self._indicated]
 
-    def _scaled(self, values: Floats) -> Floats:
+    def _scaled(self, values: Floats) -> tuple[Floats, bool]:
+        """The values scaled, and whether surely none is missing or too far out, as in most rows:
+        one that is makes the sum of squares too large, or none."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled: Floats = np.subtract(values, self._mean, order="C")
             scaled /= self._scale
-        return scaled
-
-
-def _within(scaled: Floats) -> bool:
-    """Whether nothing is missing or too far out, as in most rows: NaN is on neither side."""
-    flat = scaled.reshape(-1)
-    return bool(
-        np.maximum.reduce(flat, initial=-np.inf) <= LARGEST
-        and np.minimum.reduce(flat, initial=np.inf) >= -LARGEST
-    )
+            flat = scaled.reshape(-1)
+            return scaled, bool(flat.dot(flat) <= LARGEST**2)
 
 
 def fit_numeric(

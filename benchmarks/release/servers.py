@@ -86,13 +86,21 @@ def end(process: subprocess.Popen) -> None:
 
 def stop(pid: int) -> None:
     """Let a server, and what it has started, do nothing until it may ``go_on``."""
-    os.killpg(pid, signal.SIGSTOP)
+    _tell(pid, signal.SIGSTOP)
 
 
 def go_on(pid: int) -> None:
     """Let a server that was stopped work again."""
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGCONT)
+    _tell(pid, signal.SIGCONT)
+
+
+def _tell(pid: int, what: signal.Signals) -> None:
+    """Signal a server's group, and those that it started in groups of their own."""
+    started = [int(one) for file in Path(f"/proc/{pid}/task").glob("*/children")
+               for one in file.read_text().split()]  # fmt: skip
+    for group in {pid, *started}:
+        with suppress(ProcessLookupError):  # it has ended, or leads no group
+            os.killpg(group, what)
 
 
 def last_line(log: Path) -> str:

@@ -288,6 +288,8 @@ def test_it_is_text_on_a_terminal_and_json_elsewhere(monkeypatch):
         monkeypatch.setattr("sys.stderr.isatty", lambda told=terminal: told, raising=False)
         assert logs.form_of(None) is form
         assert logs.form_of(logs.Form.TEXT) is logs.Form.TEXT
+    monkeypatch.setattr("sys.stderr", None)  # it was closed before we began
+    assert logs.form_of(None) is logs.Form.JSON
 
 
 def test_a_librarys_line_names_no_event(lines):

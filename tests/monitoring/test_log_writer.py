@@ -82,6 +82,26 @@ def test_long_rows_find_no_room_either(monkeypatch):
     writer.close()
 
 
+def test_long_rows_are_written_a_few_at_a_time(monkeypatch):
+    """A batch is told another process in one piece."""
+    monkeypatch.setattr("tidegate.monitoring.log_writer.CHARACTERS_AT_ONCE", 1000)
+    sizes, log = [], Log()
+    write = log.write_rows
+
+    def counted(rows):
+        sizes.append(len(rows))
+        write(rows)
+
+    log.write_rows = counted
+    writer = LogWriter(log, lambda: "now")
+    for number, length in enumerate([300] * 7 + [5000] * 2):
+        writer.put(Asked(("x",), 1, columns={"x": ["x" * length]}), [answer(str(number))])
+    assert writer.flush()
+    assert [row[0] for row in log.rows] == [str(number) for number in range(9)]
+    assert max(sizes) <= 4
+    writer.close()
+
+
 def test_it_goes_on_after_a_commit_of_which_it_did_not_hear(database, monkeypatch):
     monkeypatch.setattr("tidegate.monitoring.log_writer.PAUSE_SECONDS", 0.02)
     log, heard = PredictionLog(database), []

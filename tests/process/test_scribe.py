@@ -1,15 +1,17 @@
 """The log kept by another process is the log kept here: the same rows, labels and refusals."""
 
+import errno
 import json
 import os
 import signal
+import threading
 import time
 from dataclasses import asdict, replace
 
 import pytest
 
 from tidegate import Workspace
-from tidegate.domain.errors import Busy, TidegateError
+from tidegate.domain.errors import Busy, StorageError, TidegateError
 from tidegate.monitoring.prediction_log import Counts, Logged, PredictionLog
 from tidegate.process import scribe as module
 from tidegate.process.scribe import Scribe
@@ -59,7 +61,7 @@ def told(log):
     found = []
     for labels in (LABELS | {"theirs": "up"}, LABELS, {"a": "up", "b": 2.0}):
         said = log.label_many(labels, model="m", whole={1})
-        kept = [replace(one, at="") for one in said.kept]
+        kept = [replace(one, at="", features="") for one in said.kept]
         assert all(one.at.startswith("20") for one in said.kept)
         why = {one: (type(error), error.text("zh")) for one, error in said.refused.items()}
         found.append((kept, why, said.unknown))
@@ -145,15 +147,119 @@ def test_what_nobody_foresaw_is_told_with_its_place(scribe):
     scribe.write_rows(rows())
 
 
-def test_it_ends_what_it_is_at_and_is_ended_where_that_takes_too_long(scribe, monkeypatch):
+def test_what_the_store_refused_is_no_reason_to_refuse_again(folder, monkeypatch):
+    """What is open may have been opened while nothing could be written."""
+    keeping, asked = module._Keeping(folder), json.dumps({"rows": rows()}).encode()
+    assert keeping.told(asked) == {}
+    first = keeping._home
+
+    def refusing(home, request):
+        raise StorageError("full", do="make room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_done", refusing)
+        assert "error" in keeping.told(asked)
+    assert keeping.told(asked) == {}
+    assert keeping._home is not first
+    keeping.close()
+
+
+def test_it_ends_what_it_is_at(scribe):
     scribe.write_rows(rows())
     process = scribe._process
     scribe.close()
     assert process.poll() == 0
-    monkeypatch.setattr(scribe, "_next", 0.0)
-    monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
+    with pytest.raises(Busy):  # nobody would close another one
+        scribe.write_rows(rows())
+    assert scribe.pid is None
+
+
+@pytest.fixture
+def hanging(scribe):
+    """The process, which does nothing more."""
     scribe.write_rows(rows())
     process = scribe._process
     os.kill(process.pid, signal.SIGSTOP)
+    return process
+
+
+def test_one_that_hangs_is_ended_at_the_end(scribe, hanging, monkeypatch):
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
     scribe.close()
-    assert process.poll() == -signal.SIGKILL
+    assert hanging.poll() == -signal.SIGKILL
+
+
+class _Asking(threading.Thread):
+    """Asks it, and keeps what it raises."""
+
+    def __init__(self, scribe):
+        super().__init__(daemon=True)
+        self.scribe, self.error = scribe, None
+
+    def run(self):
+        try:
+            self.scribe.write_rows(rows())
+        except Exception as error:
+            self.error = error
+
+
+@pytest.fixture
+def asking(scribe, hanging):
+    """Who waits for the process that hangs."""
+    thread = _Asking(scribe)
+    thread.start()
+    until = time.monotonic() + 10
+    while scribe._asked_at is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return thread
+
+
+def test_who_waits_for_one_that_hangs_does_not_hold_up_the_end(
+    scribe, hanging, asking, monkeypatch
+):
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
+    scribe.close()
+    asking.join(10)
+    assert isinstance(asking.error, Busy)
+    assert hanging.poll() == -signal.SIGKILL
+    assert scribe.pid is None
+
+
+def test_one_that_hangs_is_ended_in_time(scribe, hanging, asking, monkeypatch):
+    scribe.see_to()
+    assert hanging.poll() is None
+    monkeypatch.setattr(module, "HUNG_SECONDS", 0.0)
+    scribe.see_to()
+    asking.join(10)
+    assert isinstance(asking.error, Busy)
+    scribe.see_to()  # nobody asks, so none hangs
+    monkeypatch.setattr(scribe, "_next", 0.0)
+    scribe.write_rows(rows())
+
+
+def test_who_comes_later_waits_so_long_and_no_longer(scribe, hanging, asking, monkeypatch):
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.1)
+    with pytest.raises(Busy, match=r"for 0\.1 seconds"):
+        scribe.label_many({"a": "up"})
+    os.kill(hanging.pid, signal.SIGCONT)
+    asking.join(30)
+    assert asking.error is None
+
+
+def test_a_machine_that_can_start_no_process_is_busy(scribe, monkeypatch):
+    def refusing(*_: object):
+        raise BlockingIOError(errno.EAGAIN, "no more")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "started", refusing)
+        scribe.start()
+        monkeypatch.setattr(scribe, "_next", 0.0)
+        with pytest.raises(Busy, match="cannot be started: Resource temporarily unavailable"):
+            scribe.write_rows(rows())
+    monkeypatch.setattr(scribe, "_next", 0.0)
+    scribe.write_rows(rows())
+
+
+def test_what_a_terminal_tells_its_foreground_is_not_for_it(scribe):
+    scribe.start()
+    assert os.getpgid(scribe.pid) == scribe.pid

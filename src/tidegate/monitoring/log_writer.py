@@ -14,8 +14,9 @@ _LOG = logging.getLogger("tidegate")
 
 #: How long answers wait for others: what a crash can lose, beside what a slow disk holds up.
 WAIT_SECONDS = 0.05
-#: Rows in one transaction.
-AT_ONCE = 2000
+#: Rows in one transaction, and characters of their features: what is beyond them waits for the
+#: next one.
+AT_ONCE, CHARACTERS_AT_ONCE = 2000, 2**22
 #: Rows that may wait. What comes beyond them is answered, not logged, and counted as lost.
 MOST_WAITING = 100_000
 #: Characters of them, likewise: a row may be long.
@@ -107,16 +108,21 @@ class LogWriter:
             more = True
             while self._waiting and more and not self._closing:
                 self._write_some()
-                more = self._rows >= AT_ONCE or self._written < self._wanted
+                more = (
+                    self._rows >= AT_ONCE
+                    or self._characters >= CHARACTERS_AT_ONCE
+                    or self._written < self._wanted
+                )
             if self._waiting:
                 self._come.set()
 
     def _write_some(self) -> None:
         some: list[list[Row]] = []
-        rows = 0
-        while len(some) < len(self._waiting) and rows < AT_ONCE:
+        rows = characters = 0
+        while len(some) < len(self._waiting) and rows < AT_ONCE and characters < CHARACTERS_AT_ONCE:
             some.append(self._waiting[len(some)])
             rows += len(some[-1])
+            characters += _characters(some[-1])
         try:
             self._log.write_rows(list(chain.from_iterable(some)))
         except Exception:  # answers go on; what waits is tried again
@@ -124,9 +130,9 @@ class LogWriter:
             time.sleep(PAUSE_SECONDS)
             return
         with self._lock:
-            for each in some:
+            for _ in some:
                 self._waiting.popleft()
-                self._characters -= _characters(each)
+            self._characters -= characters
             self._rows -= rows
         with self._done:
             self._written += len(some)

@@ -12,3 +12,9 @@ def program(module: str, folder: Path | None) -> list[str]:
     # One word each: a value may begin with a dash.
     given = [] if folder is None else [f"--workspace={folder}"]
     return [sys.executable, *flags, "-P", "-m", module, *given]
+
+
+def started(program: list[str], stdout: int | None = None) -> subprocess.Popen[bytes]:
+    """The program as a process that reads what we write. What a terminal tells its foreground,
+    Ctrl-C say, it does not hear: this process ends it."""
+    return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=stdout, process_group=0)  # noqa: S603 - ours

@@ -22,7 +22,7 @@ from pathlib import Path
 from tidegate.apps.api.worker import LOOK_SECONDS, TICK_SECONDS, Worker, again, until
 from tidegate.apps.http import logs
 from tidegate.domain.errors import TidegateError
-from tidegate.process.children import program
+from tidegate.process.children import program, started
 from tidegate.process.workspace import Workspace
 
 _LOG = logging.getLogger("tidegate")
@@ -61,7 +61,7 @@ class Beside:
                 return
             self._ended(status, now)
         if needed and now >= self._next:
-            self._process = subprocess.Popen(self._program, stdin=subprocess.PIPE)  # noqa: S603 - ours
+            self._process = started(self._program)
             self._began = now
 
     def _ended(self, status: int, now: float) -> None:

@@ -90,6 +90,8 @@ class Hub:
         self._following.look(self.serving.followed)
 
     def _see_to_work(self) -> None:
-        """Have releases judged, whatever this process can load or not."""
+        """Have releases judged and the log kept, whatever this process can load or not."""
+        if self._scribe is not None:
+            self._scribe.see_to()
         if self._beside is not None:
             self._beside.see_to(needed=self._beside.updates or self.serving.on_traffic)

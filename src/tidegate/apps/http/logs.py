@@ -31,7 +31,8 @@ class Form(StrEnum):
 
 def form_of(asked: Form | None) -> Form:
     """As asked; else text on a terminal, and JSON where something reads along."""
-    return asked or (Form.TEXT if sys.stderr.isatty() else Form.JSON)
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return asked or (Form.TEXT if on_terminal else Form.JSON)
 
 
 def config(form: Form) -> dict[str, Any]:

@@ -175,6 +175,10 @@ PROCESS = {
     "settings that a search found {updates} update(s) ago stand": "沿用 {updates} 次更新之前搜索到的设置",
     "update {update} has not been released, so there is no deployment to tell of": "更新 {update} 还没有发布过，没有部署可讲",
     "see where it stands with: tidegate update show {update}": "看它到了哪一步：tidegate update show {update}",
+    "the prediction log has been at what came before for {seconds:g} seconds": "预测日志处理先来的内容已经 {seconds:g} 秒",
+    "send the same again in a little while: nothing counts twice": "稍后原样再发一次：什么都不会重复计数",
+    "the process that keeps the prediction log cannot be started: {problem}": "保存预测日志的进程启动不了：{problem}",
+    "send the same again in a second, and see to what the machine is short of": "一秒后原样再发一次，并看看这台机器缺什么",
     "the process that keeps the prediction log has ended": "保存预测日志的进程已经结束",
     "send the same again in a second: another is started, and nothing counts twice": "一秒后原样再发一次：会另起一个进程，什么都不会重复计数",
 }

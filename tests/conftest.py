@@ -22,6 +22,10 @@ settings.register_profile(
 )
 settings.load_profile("tidegate")
 
+# Threads of OpenMP that wait are asleep: awake, those of two workers of pytest (torch has one for
+# each core) keep the cores from each other, and a fit of a second takes half a minute.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 os.environ.pop("TIDEGATE_HOME", None)
 os.environ.pop("TIDEGATE_USER", None)
 

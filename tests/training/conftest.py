@@ -1,5 +1,7 @@
 """Small problems that every adapter can learn."""
 
+import copy
+import functools
 import importlib.util
 from dataclasses import dataclass
 from typing import Any
@@ -83,9 +85,14 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(("name", "task"), list(cases()))
 
 
-@pytest.fixture
-def learned(name, task):
-    """The problem, and the adapter's first version of it."""
+@functools.cache
+def _learned(name, task):
     found = problem(task)
     job = Job(task=task, settings=settings_of(name), seed=3)
     return found, train(adapter(name), found.x, found.y, job)
+
+
+@pytest.fixture
+def learned(name, task):
+    """The problem, and the adapter's first version of it: trained once, then copied."""
+    return copy.deepcopy(_learned(name, task))

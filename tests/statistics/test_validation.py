@@ -9,7 +9,7 @@ from tidegate.domain.model import ModelSpec
 from tidegate.domain.predictor import Predictions
 from tidegate.training.validation.validate import validate
 
-RUNS = 200
+RUNS = 100
 MARGIN = 0.02
 
 
@@ -50,7 +50,7 @@ def runs(rows, lost, undecided):
 
 
 def test_a_candidate_worse_by_the_margin_seldom_passes():
-    """Of 200 on 4,000 rows, at most 5 in 100 pass, and as few are called not worse."""
+    """Of 100 on 4,000 rows, at most 5 in 100 pass, and as few are called not worse."""
     made = runs(4000, MARGIN, "refuse")
     assert sum(passed for passed, _ in made) <= 0.05 * RUNS
     assert sum("not_worse" in found for _, found in made) <= 0.05 * RUNS
@@ -58,13 +58,13 @@ def test_a_candidate_worse_by_the_margin_seldom_passes():
 
 @pytest.mark.parametrize(("undecided", "rows"), [("refuse", 4000), ("warn", 1000)])
 def test_an_equal_candidate_is_seldom_refused(undecided, rows):
-    """Of 200, at most 10 in 100: on 4,000 rows where doubt refuses, on 1,000 where it warns."""
+    """Of 100, at most 10 in 100: on 4,000 rows where doubt refuses, on 1,000 where it warns."""
     made = runs(rows, 0.0, undecided)
     assert sum(not passed for passed, _ in made) <= 0.10 * RUNS
 
 
 def test_errors_are_held_to_the_margin_as_well():
-    """Of 200 whose mean absolute error is 2% higher, on 6,000 rows, at most 5 in 100 pass."""
+    """Of 100 whose mean absolute error is 2% higher, on 6,000 rows, at most 5 in 100 pass."""
     rng, passed = np.random.default_rng(12), 0
     for seed in range(RUNS):
         truth = rng.normal(100, 10, 6000)
@@ -77,7 +77,7 @@ def test_errors_are_held_to_the_margin_as_well():
 
 
 def test_an_equal_candidate_is_seldom_called_worse_where_hours_hang_together():
-    """Of 200 on 400 hours whose errors keep nine tenths of the hour before, at most 10 in 100,
+    """Of 100 on 400 hours whose errors keep nine tenths of the hour before, at most 10 in 100,
     though half of them look worse by more than the margin."""
     rng, refused, worse = np.random.default_rng(13), 0, 0
     for seed in range(RUNS):

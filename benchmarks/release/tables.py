@@ -60,8 +60,8 @@ def page(found: dict) -> str:
         switching(found),
         f"{'A quick run' if amount['rounds'] == 1 else 'One run'}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, loopback, {amount['seconds']:.0f} s a measurement, the "
-        f"middle one of {amount['rounds']}; those that a bound compares took turns; "
-        f"{found['busy']:.1f} processes wanted a core before it "
+        f"middle one of {amount['rounds']}; those that a bound compares took turns, three for each "
+        f"of these and as long together; {found['busy']:.1f} processes wanted a core before it "
         "began. What the peers ran on: "
         f"{held}.",
     ]

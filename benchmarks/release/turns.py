@@ -15,8 +15,8 @@ FORMS = {
     f"{CANARY}, binary tensors": "binary",
 }
 OWN_HALF = f"{arms.BARE.name}, half of its own peak"
-#: Rounds of paced load for one of the others: its tail hangs on what else the machine does.
-PACED = 3
+#: Turns for each round of the others: what slows a machine down comes and goes within a minute.
+TURNS = 3
 #: Seconds of the same load before a latency is measured.
 WARM = 2.0
 #: Seconds of load that a judge which was just started takes to read what its release has seen.
@@ -80,12 +80,13 @@ def measured(bench: arms.Bench, house: canary.House, alone: canary.House) -> dic
 
 
 def throughput(bench: arms.Bench, turns: list[Turn]) -> dict[str, dict]:
-    """The median run of each, of as many rounds as are wanted."""
+    """The median run of each; as long together as others' are, in shorter turns."""
     rounds: dict[str, list] = {turn.name: [] for turn in turns}
-    for number in range(bench.rounds):
+    for number in range(_turns(bench)):
         for turn in turns:
             with turn.at_work(bench):
-                rounds[turn.name].append(arms.once(bench, turn.order))
+                order = {**turn.order, "seconds": bench.seconds * bench.rounds / _turns(bench)}
+                rounds[turn.name].append(arms.once(bench, order))
             bench.say(f"round {number + 1}, {turn.name}: {arms.told(rounds[turn.name][-1])}")
     return {name: arms.middle(each) for name, each in rounds.items()}
 
@@ -100,7 +101,7 @@ def latency(bench: arms.Bench, turns: list[Turn], reached: dict[str, dict]) -> d
         own = reached[arms.BARE.name]["64"]["good"] / 2
         wanted.insert(1, (OWN_HALF, of[arms.BARE.name], own))
     rounds: dict[str, list] = {name: [] for name, _, _ in wanted}
-    for _ in range(bench.rounds if bench.rounds == 1 else PACED * bench.rounds):
+    for _ in range(_turns(bench)):
         for name, turn, rate in wanted:
             order = {**turn.order, "concurrency": 64, "rate": rate, "seconds": bench.seconds}
             with turn.at_work(bench):
@@ -115,3 +116,7 @@ def latency(bench: arms.Bench, turns: list[Turn], reached: dict[str, dict]) -> d
         runs.sort(key=lambda run: run["p99"])
         found[name] = {**runs[len(runs) // 2], "least": runs[0]["p99"], "most": runs[-1]["p99"]}
     return found
+
+
+def _turns(bench: arms.Bench) -> int:
+    return bench.rounds if bench.rounds == 1 else TURNS * bench.rounds

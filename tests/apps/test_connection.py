@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from tidegate.apps.http.protocol import MAX_HEAD_BYTES, Protocol
+from tidegate.apps.http.protocol import MAX_HEAD_BYTES, WHOLE, Protocol
 
 CHUNKED = b"POST /1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -37,16 +37,21 @@ class Wire(asyncio.Transport):
 
 
 class Connection:
-    """A client of an application that answers ``/hold`` when it is told to."""
+    """A client of an application that answers ``/hold`` when it is told to: by ASGI's messages, or
+    ``at_once`` where it can."""
 
-    def __init__(self):
+    def __init__(self, *, at_once=False):
         self.wire, self.go, self.seen = Wire(), asyncio.Event(), []
+        self.at_once = at_once
         config = uvicorn.Config(self._answer, interface="asgi3", log_level="critical")
         self.protocol = Protocol(config, ServerState(), {})
         self.protocol.connection_made(self.wire)
 
     async def _answer(self, scope, receive, send):
-        body, more = b"", True
+        exchange = scope["extensions"].get(WHOLE) if self.at_once else None
+        body, more = b"" if exchange is None else exchange.body(), exchange is None
+        if body is None:
+            return
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -57,8 +62,9 @@ class Connection:
         self.seen.append((scope["path"], len(body), dict(scope["headers"])))
         told = scope["path"].encode()
         headers = [(b"content-length", b"%d" % len(told))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": told})
+        if exchange is None or not exchange.answer(headers, told):
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": told})
 
     async def send(self, *reads):
         for read in reads:
@@ -82,18 +88,23 @@ class Connection:
         return [status for status, _ in self.answers()]
 
 
+def run(story, *, at_once):
+    async def told():
+        connection = Connection(at_once=at_once)
+        try:
+            await story(connection)
+        finally:
+            connection.protocol.connection_lost(None)
+
+    asyncio.run(told())
+
+
 def connected(story):
-    """A test that has a connection."""
+    """A test that has a connection, to either kind of application."""
 
-    def test():
-        async def told():
-            connection = Connection()
-            try:
-                await story(connection)
-            finally:
-                connection.protocol.connection_lost(None)
-
-        asyncio.run(told())
+    @pytest.mark.parametrize("at_once", [False, True])
+    def test(at_once):
+        run(story, at_once=at_once)
 
     test.__name__ = story.__name__
     return test
@@ -150,7 +161,8 @@ def test_a_head_without_end_is_cut_off(before, read):
         assert connection.statuses() == ([200] if before else []) + [431]
         assert sent <= MAX_HEAD_BYTES + 2 * read + len(before)
 
-    connected(story)()
+    for at_once in (False, True):
+        run(story, at_once=at_once)
 
 
 @connected
@@ -233,7 +245,8 @@ def test_a_trailer_or_an_extension_without_end_is_cut_off(endless):
         await connection.send(CHUNKED, endless, *[b"x" * 10_000] * 20)
         assert connection.statuses() == [431]
 
-    connected(story)()
+    for at_once in (False, True):
+        run(story, at_once=at_once)
 
 
 @connected
@@ -253,4 +266,50 @@ def test_trailers_are_no_headers(body):
         assert connection.statuses() == [200]
         assert b"tidegate-user" not in connection.seen[0][2]
 
-    connected(story)()
+    for at_once in (False, True):
+        run(story, at_once=at_once)
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        [post("/1", b"one")],
+        [post("/1", b""), post("/2", b"x" * 100_000)],
+        [post("/1", b"one") + post("/2", b"two") + post("/3", b"")],
+        [b"POST /1 HTTP/1.0\r\nContent-Length: 1\r\n\r\nx"],
+        [b"POST /1 HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"],
+        [b"POST /1 HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"],
+        [b"POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"],
+    ],
+)
+def test_what_is_answered_at_once_is_answered_as_by_messages(reads):
+    async def told(*, at_once):
+        connection = Connection(at_once=at_once)
+        await connection.send(*reads)
+        connection.protocol.connection_lost(None)
+        out = connection.wire.out.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+        return out, connection.seen, connection.wire.closed
+
+    out, seen, closed = asyncio.run(told(at_once=True))
+    assert (out, seen, closed) == asyncio.run(told(at_once=False))
+    assert out.count(b"HTTP/1.1 200 OK\r\n") == len(seen) > 0
+
+
+@connected
+async def test_a_client_that_does_not_read_is_waited_for(connection):
+    connection.protocol.pause_writing()
+    await connection.send(post("/1", b"one"))
+    assert connection.wire.out == b""
+    connection.protocol.resume_writing()
+    await connection.send(post("/2", b"two"))
+    assert connection.answers() == [(200, b"/1"), (200, b"/2")]
+
+
+@connected
+async def test_a_client_that_has_gone_is_told_nothing(connection):
+    await connection.send(post("/hold", b"one"))
+    connection.protocol.data_received(post("/2", b"two"))
+    connection.protocol.connection_lost(None)
+    connection.go.set()
+    await connection.send()
+    assert connection.wire.out == b""

@@ -16,8 +16,9 @@ from tidegate.apps.gateway.requests import document, request_of
 from tidegate.apps.gateway.responses import datatype, refused_labels, response_of, versions_of
 from tidegate.apps.gateway.rows import rows_of
 from tidegate.apps.gateway.values import check_amount
-from tidegate.apps.http.body import whole_body
+from tidegate.apps.http.body import whole_body, within_limits
 from tidegate.apps.http.errors import not_allowed, nothing_here
+from tidegate.apps.http.exchange import Exchange
 from tidegate.apps.http.logs import of_answers
 from tidegate.apps.http.problems import kind_of, language_of
 from tidegate.apps.http.protocol import UNDER_WAY, WHOLE
@@ -66,21 +67,27 @@ class GatewayApp:
         headers: Headers = dict(scope["headers"])
         extensions = scope.get("extensions", {})
         self._under_way = extensions.get(UNDER_WAY, ())
+        exchange: Exchange | None = extensions.get(WHOLE)
         began = time.perf_counter()
         try:
             handler, name = self._handler(scope["method"], scope["path"])
             body = b""
             if scope["method"] == "POST":
-                body = await whole_body(headers, receive, here=WHOLE in extensions)
+                body = (
+                    await whole_body(headers, receive)
+                    if exchange is None
+                    else within_limits(exchange.body())
+                )
             reply, more = await handler(name, body, headers)
         except Exception as error:
             if isinstance(error, TidegateError):
                 self.metrics.refused(kind_of(error))
             await refuse(error, headers, began, scope, receive, send)
             return
-        length = (b"content-length", b"%d" % len(reply))
-        await send({"type": "http.response.start", "status": 200, "headers": [length, *more]})
-        await send({"type": "http.response.body", "body": reply})
+        told = [(b"content-length", b"%d" % len(reply)), *more]
+        if exchange is None or not exchange.answer(told, reply):
+            await send({"type": "http.response.start", "status": 200, "headers": told})
+            await send({"type": "http.response.body", "body": reply})
 
     def _handler(self, method: str, path: str) -> tuple[Handler, str]:
         """Who answers, and the model's name where the path holds one."""

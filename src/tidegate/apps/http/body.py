@@ -14,24 +14,25 @@ MAX_BODY_BYTES = 16 * 2**20
 BODY_SECONDS = 30.0
 
 
-async def whole_body(
-    headers: Mapping[bytes, bytes], receive: Receive, *, here: bool = False
-) -> bytes:
-    """All of it. Raises TooLarge as soon as that is known, TooSlow, or Incomplete.
-
-    ``here`` says that it has come already: it then needs no clock, which costs as much as reading a
-    small one.
-    """
+async def whole_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """All of it. Raises TooLarge as soon as that is known, TooSlow, or Incomplete."""
     told = headers.get(b"content-length", b"0")
     if told.isdigit() and int(told) > MAX_BODY_BYTES:
         raise _too_large()
-    if here:
-        return await _all_of(receive)
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _all_of(receive)
     except TimeoutError:
         raise too_slow() from None
+
+
+def within_limits(body: bytes | None) -> bytes:
+    """A body that has come already, if it has. Raises TooLarge, or Incomplete."""
+    if body is None:
+        raise incomplete()
+    if len(body) > MAX_BODY_BYTES:
+        raise _too_large()
+    return body
 
 
 async def _all_of(receive: Receive) -> bytes:

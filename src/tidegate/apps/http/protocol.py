@@ -12,8 +12,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tidegate.apps.http import tracing
 from tidegate.apps.http.errors import HeadTooLarge, NoHttp, TooSlow
+from tidegate.apps.http.exchange import Exchange
 from tidegate.apps.http.problems import from_error
-from tidegate.apps.http.wire import Joining
 from tidegate.domain.errors import TidegateError
 
 #: Bytes of a request line and its headers; of trailers as well.
@@ -22,7 +22,7 @@ MAX_HEAD_BYTES = 64 * 2**10
 HEAD_SECONDS = 30.0
 #: The extension of a scope that holds the requests under way, this one among them.
 UNDER_WAY = "tidegate.under_way"
-#: The extension of a scope whose request has come as a whole.
+#: The extension of a scope whose request has come as a whole: its ``Exchange``.
 WHOLE = "tidegate.whole"
 
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
@@ -49,7 +49,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come; one that says nothing is sent away."""
-        super().connection_made(Joining(transport))  # type: ignore[arg-type]
+        super().connection_made(transport)
         self._timer = self.loop.call_later(HEAD_SECONDS, self._waited, None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -95,11 +95,10 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """All of a request has come."""
         _Above.on_message_complete(self)
-        self.scope["extensions"][WHOLE] = {}
+        self.scope["extensions"][WHOLE] = Exchange(self.cycle)  # type: ignore[assignment]
 
     def on_response_complete(self) -> None:
-        """An answer is whole; that to HEAD has a head alone."""
-        self.transport.flush()  # type: ignore[attr-defined]
+        """An answer is whole."""
         if self._refusal is not None and not self.pipeline:
             self._end()
         _Above.on_response_complete(self)

@@ -68,7 +68,7 @@ def measured(bench: arms.Bench, house: canary.House, alone: canary.House) -> dic
             order = bench.order(port, canary.PATH, body, "tidegate", house.expected)
             turns.append(Turn(name, order, process.pid, port))
         servers.stop(process.pid)
-        found = throughput(bench, turns) | broken
+        found = throughput(bench, turns, broken)
         added = latency(bench, turns, found)
     house.ws.rollback("bench", reason="the benchmark goes on without")
     ours = {ALONE, *FORMS}
@@ -79,22 +79,29 @@ def measured(bench: arms.Bench, house: canary.House, alone: canary.House) -> dic
     }
 
 
-def throughput(bench: arms.Bench, turns: list[Turn]) -> dict[str, dict]:
-    """The median run of each; as long together as others' are, in shorter turns."""
+def throughput(bench: arms.Bench, turns: list[Turn], broken: dict[str, dict]) -> dict[str, dict]:
+    """The median run of each; as long together as others' are, in shorter turns. One that is found
+    ``broken`` has no more turns, and is told with its reason."""
     rounds: dict[str, list] = {turn.name: [] for turn in turns}
     for number in range(_turns(bench)):
         for turn in turns:
-            with turn.at_work(bench):
-                order = {**turn.order, "seconds": bench.seconds * bench.rounds / _turns(bench)}
-                rounds[turn.name].append(arms.once(bench, order))
+            if turn.name in broken:
+                continue
+            order = {**turn.order, "seconds": bench.seconds * bench.rounds / _turns(bench)}
+            try:
+                with turn.at_work(bench):
+                    rounds[turn.name].append(arms.once(bench, order))
+            except servers.Unavailable as why:
+                broken[turn.name] = {"error": str(why)}
+                continue
             bench.say(f"round {number + 1}, {turn.name}: {arms.told(rounds[turn.name][-1])}")
-    return {name: arms.middle(each) for name, each in rounds.items()}
+    return {name: arms.middle(each) for name, each in rounds.items() if name not in broken} | broken
 
 
 def latency(bench: arms.Bench, turns: list[Turn], reached: dict[str, dict]) -> dict[str, dict]:
     """The median run by p99, and the least and most of it: sent on time, half of what the canary
     has ``reached`` a second; the bare server at half of what itself has, as well."""
-    of = {turn.name: turn for turn in turns}
+    of = {turn.name: turn for turn in turns if "error" not in reached[turn.name]}
     half = reached[CANARY]["64"]["good"] / 2
     wanted = [(name, of[name], half) for name in (arms.BARE.name, ALONE, CANARY) if name in of]
     if arms.BARE.name in of:

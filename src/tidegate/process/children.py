@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -18,3 +19,23 @@ def started(program: list[str], stdout: int | None = None) -> subprocess.Popen[b
     """The program as a process that reads what we write. What a terminal tells its foreground,
     Ctrl-C say, it does not hear: this process ends it."""
     return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=stdout, process_group=0)  # noqa: S603 - ours
+
+
+def close_pipes(process: subprocess.Popen[bytes]) -> None:
+    """Write and read no more: it ends as its input does."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what it did not read
+                pipe.close()
+
+
+def ended_in(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether it ends by itself within so many seconds; where it does not, it is ended."""
+    close_pipes(process)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+    return True

@@ -27,7 +27,7 @@ from tidegate.domain import errors
 from tidegate.domain.errors import Busy, StorageError, TidegateError
 from tidegate.monitoring.prediction_log import Labelled, Row, Told
 from tidegate.monitoring.text import as_json
-from tidegate.process.children import program, started
+from tidegate.process.children import close_pipes, ended_in, program, started
 from tidegate.process.home import Home
 
 _LOG = logging.getLogger("tidegate")
@@ -102,12 +102,7 @@ class Scribe:
         process, self._process = self._process, None
         self._one_at_a_time.release()
         if process is not None:
-            _close(process)
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            ended_in(process, STOP_SECONDS)
 
     def _asked(self, request: dict[str, Any]) -> Any:
         """What the process says; raises what it raised, and Busy where it ended, or where others
@@ -165,7 +160,7 @@ class Scribe:
     def _ended(self, process: subprocess.Popen[bytes]) -> None:
         self._process = None
         process.kill()
-        _close(process)
+        close_pipes(process)
         status = process.wait()
         if not self._closed:
             message = "the process that keeps the prediction log ended (%s); another is started"
@@ -184,13 +179,6 @@ def _gone() -> Busy:
         "the process that keeps the prediction log has ended",
         do="send the same again in a second: another is started, and nothing counts twice",
     )
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(OSError):  # what it did not read
-                pipe.close()
 
 
 # What follows is done in the process.

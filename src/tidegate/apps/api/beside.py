@@ -22,7 +22,7 @@ from pathlib import Path
 from tidegate.apps.api.worker import LOOK_SECONDS, TICK_SECONDS, Worker, again, until
 from tidegate.apps.http import logs
 from tidegate.domain.errors import TidegateError
-from tidegate.process.children import program, started
+from tidegate.process.children import ended_in, program, started
 from tidegate.process.workspace import Workspace
 
 _LOG = logging.getLogger("tidegate")
@@ -74,14 +74,9 @@ class Beside:
 
     def close(self) -> None:
         """Have it stop where that loses least, and end it where that takes too long."""
-        if self._process is not None:
-            try:
-                self._process.communicate(timeout=STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                message = "the worker did not stop in %g seconds, and was ended"
-                _LOG.warning(message, STOP_SECONDS, extra={"event": "worker_killed"})
-                self._process.kill()
-                self._process.communicate()
+        if self._process is not None and not ended_in(self._process, STOP_SECONDS):
+            message = "the worker did not stop in %g seconds, and was ended"
+            _LOG.warning(message, STOP_SECONDS, extra={"event": "worker_killed"})
 
 
 def main() -> None:

@@ -313,3 +313,38 @@ async def test_a_client_that_has_gone_is_told_nothing(connection):
     connection.go.set()
     await connection.send()
     assert connection.wire.out == b""
+
+
+async def closed(wire):
+    for _ in range(200):
+        if wire.closed:
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+@connected
+async def test_a_connection_that_nothing_comes_on_is_closed(connection):
+    connection.protocol.timeout_keep_alive = 0.1
+    await connection.send(post("/1", b"one"))
+    await asyncio.sleep(0.03)
+    await connection.send(post("/2", b"two"))  # it counts from the last answer
+    assert await closed(connection.wire)
+    assert connection.statuses() == [200, 200]
+
+
+@pytest.mark.parametrize("size", [1, 20, len(post("/hold", b"one")) - 1])
+def test_one_that_a_request_is_coming_on_is_not(size):
+    async def story(connection):
+        connection.protocol.timeout_keep_alive = 0.01
+        request = post("/hold", b"one")
+        await connection.send(post("/1", b""), request[:size])
+        await asyncio.sleep(0.1)
+        await connection.send(request[size:])
+        await asyncio.sleep(0.1)
+        assert connection.statuses() == [200]
+        connection.go.set()
+        assert await closed(connection.wire)
+        assert connection.statuses() == [200, 200]
+
+    run(story, at_once=True)

@@ -57,6 +57,27 @@ def test_it_follows_while_an_update_is_being_trained(followed, monkeypatch):
         done.set()
 
 
+def test_it_says_that_it_runs_while_it_loads_a_version(followed, monkeypatch):
+    loading, done = threading.Event(), threading.Event()
+
+    def loads(_self):
+        loading.set()
+        done.wait(30)
+
+    monkeypatch.setattr(hub_module.Serving, "follow", loads)
+    hub = followed()
+    hub.start()
+    try:
+        assert loading.wait(20)
+        began = time.monotonic()
+        while not (names := late(hub, 0.0)):
+            assert time.monotonic() - began < 20, "it never said that it runs"
+            time.sleep(0.02)
+        assert names == [hub._heartbeat.name]
+    finally:
+        done.set()
+
+
 def test_one_that_cannot_follow_says_so_by_how_far_it_is(followed, monkeypatch):
     def broken(_self, _model):
         raise MemoryError

@@ -13,7 +13,9 @@ from tidegate.domain.errors import Conflict, Incompatible
 from tidegate.monitoring import gateways
 from tidegate.monitoring.gateways import Heartbeat
 from tidegate.process import releases, resident, workspace
+from tidegate.process import serving as serving_module
 from tidegate.process.loading import load_version
+from tidegate.process.production import changed_since
 from tidegate.release.lane import Lane
 from tidegate.training.adapters.logistic import LogisticRegression
 
@@ -43,6 +45,52 @@ def test_it_goes_by_what_the_record_says(team, make_rows):
     serving.follow()
     assert serving.routed("m").candidate is None
     assert serving.stale_seconds < 5
+
+
+def test_only_models_of_which_the_record_tells_something_new_are_looked_at(team, make_rows):
+    home = team.ws.home
+    team.approved(make_rows(1))
+    with team.as_("root") as root:
+        root.apply_model(dict(root.model("m").model_dump(exclude_none=True), model="other"))
+    size = home.journal.size()
+    assert [found.spec.model for found in changed_since(home, None)] == ["m", "other"]
+    assert [found.spec.model for found in changed_since(home, size - 1)] == ["other"]
+    assert changed_since(home, size) == []
+
+
+def test_what_was_read_before_another_thread_routed_is_not_routed_by(team, make_rows, monkeypatch):
+    team.approved(make_rows(1))
+    team.approved(make_rows(2))
+    serving = team.ws.serving()
+
+    def overtaken(home, event):
+        found = changed_since(home, event)
+        with team.as_("oli") as oli:
+            oli.rollback("m", reason="drill")
+        serving.refresh("m")
+        return found
+
+    monkeypatch.setattr(serving_module, "changed_since", overtaken)
+    serving.follow()
+    assert serving.routed("m").candidate is None
+
+
+def test_a_record_that_has_shrunk_is_another_one(team, make_rows, monkeypatch):
+    team.approved(make_rows(1))
+    serving, looked = team.ws.serving(), []
+
+    def seen(home, event):
+        looked.append(event)
+        return changed_since(home, event)
+
+    monkeypatch.setattr(serving_module, "changed_since", seen)
+    serving.follow()
+    size = team.ws.home.journal.size()
+    team.approved(make_rows(2))
+    serving.follow()
+    monkeypatch.setattr(type(team.ws.home.journal), "size", lambda _self: 1)
+    serving.follow()
+    assert looked == [None, size, None]
 
 
 @pytest.mark.parametrize("trouble", [Incompatible("broken", do="mend it"), MemoryError()])

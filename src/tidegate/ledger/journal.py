@@ -115,6 +115,12 @@ class Reader:
         wanted = sa.select(sa.func.max(table.c.seq)).where(table.c.model == model)
         return self._connection.execute(wanted).scalar() or 0
 
+    def models(self, *, after: int) -> list[str]:
+        """The models that events after this number tell of."""
+        table = tables.events
+        wanted = sa.select(table.c.model).where(table.c.seq > after, table.c.model.is_not(None))
+        return list(self._connection.execute(wanted.distinct()).scalars())
+
     def root(self) -> str:
         """The Merkle root over all events, in hex."""
         root: str | None = self._connection.execute(sa.select(tables.ledger_head.c.root)).scalar()

@@ -12,15 +12,14 @@ import polars as pl
 
 from tidegate.domain.answer import Answer, Asked, Shadowed
 from tidegate.domain.errors import Busy, Conflict, StorageError
-from tidegate.domain.model import ModelSpec
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, ServingNote
-from tidegate.domain.update import Update
 from tidegate.monitoring import shadow_log
 from tidegate.monitoring.log_writer import LogWriter
 from tidegate.monitoring.prediction_log import Keeps, Logged, Told
 from tidegate.process.home import Home
 from tidegate.process.judging import any_on_traffic, judge
 from tidegate.process.loading import load_version
+from tidegate.process.production import InProduction, changed_since, in_production
 from tidegate.process.resident import Fails, Resident
 from tidegate.process.runner import Watcher
 from tidegate.process.signature import Signature, signature_of
@@ -58,6 +57,7 @@ class Serving:
         self._one_at_a_time = Lock()  # requests and the worker refresh from several threads
         self._judging, self._turns, self._judged = Lock(), count(1), dict[str, int]()
         self._epoch, self._followed, self._read = 0, -1, time.monotonic()
+        self._routed_at: dict[str, int] = {}  # the size of the record that each route is from
         #: What keeps answers of the event loop, off the request path.
         self.writer = LogWriter(self._log, self._home.journal.now)
         #: Where versions that take longer answer.
@@ -112,7 +112,8 @@ class Serving:
         self._read = time.monotonic()
         if size != self._followed:
             try:
-                self._route_all()  # first: a rollback is waited for
+                # First: a rollback is waited for. A record that has shrunk is another one.
+                self._route_since(self._followed if 0 <= self._followed < size else None)
                 self._followed = size
             finally:
                 self.on_traffic = any_on_traffic(self._home)
@@ -120,20 +121,21 @@ class Serving:
         elif (model := self._resident.due) is not None:
             # One at a time: between two loads, the record may have grown.
             with self._one_at_a_time:
-                self._refresh(model)
+                self._refresh(in_production(self._home, model))
             self._keep_ready(model)
         self._resident.tidy()
 
-    def _route_all(self) -> None:
-        """Route every model. A version that is refused leaves its model as it was routed, and the
-        notes tell of it; the first other problem is raised when all were tried."""
-        with self._home.journal.read() as reader:
-            models = [spec.model for spec in reader.all(ModelSpec) if spec.trains]
+    def _route_since(self, event: int | None) -> None:
+        """Route every model that an event after this one tells of. A version that is refused leaves
+        its model as it was routed, and the notes tell of it; the first other problem is raised when
+        all were tried."""
+        if event is None:
+            self._routed_at.clear()
         problems: list[Exception] = []
-        for model in models:
+        for found in changed_since(self._home, event):
             try:
                 with self._one_at_a_time:
-                    self._refresh(model)
+                    self._refresh(found)
             except Exception as problem:
                 problems.append(problem)
         if problems:
@@ -239,20 +241,16 @@ class Serving:
         leaves all to the champion. Either is told in ``notes``, and raised.
         """
         with self._one_at_a_time:
-            refused = self._refresh(model)
+            refused = self._refresh(in_production(self._home, model))
         if refused:
             _raise(refused)
 
-    def _refresh(self, model: str) -> list[Exception]:
+    def _refresh(self, found: InProduction) -> list[Exception]:
         """As ``refresh``; why a version was refused is given, and what else is amiss is raised."""
-        deployment = current(self._home, model)
-        release = deployment.release
-        judged = release if release is not None and release.under_way else None
-        with self._home.journal.read() as reader:
-            spec = self._home.spec(reader, model)
-            # A release goes on by the policy it began with.
-            update = reader.get(Update, judged.update) if judged is not None else None
-            rollout = (update.spec if update else spec).policy.rollout
+        model, deployment, judged = found.spec.model, found.deployment, found.release
+        if found.size < self._routed_at.get(model, 0):
+            return []  # a later record is routed by already
+        self._routed_at[model] = found.size
         standing = self._gateway.route(model)
         champion = self._resident.load(model, deployment.champion)
         if isinstance(champion, Exception):
@@ -261,7 +259,8 @@ class Serving:
             held = {deployment.previous, *(arm.version for arm in arms if arm is not None)}
             self._resident.keep(model, {deployment.champion, *(held if arms else ())})
             return [champion]
-        made = Route(model, champion, key=spec.key, outside=not rollout.shares_known)
+        outside = not found.rollout.shares_known
+        made = Route(model, champion, key=found.spec.key, outside=outside)
         refused: list[Exception] = []
         if judged is not None:
             under_way = replace(

@@ -37,8 +37,12 @@ class Hub:
         self._following = Following(self._workspace.home)
         self._stop = threading.Event()
         self._beside = beside
-        # Training takes minutes, and the gateway follows the record meanwhile: a thread for each.
-        jobs = [("follow", self._follow, FOLLOW_SECONDS)]
+        # Training takes minutes, a load may take some, and a database may be waited for: a thread
+        # for each, so that the record is followed meanwhile, and what runs says that it does.
+        jobs = [
+            ("follow", self.serving.follow, FOLLOW_SECONDS),
+            ("say", self._say, FOLLOW_SECONDS),
+        ]
         if worker and beside is None:
             jobs.append(("work", Worker(self._workspace, self._stop).work, TICK_SECONDS))
         self._threads = [
@@ -79,15 +83,14 @@ class Hub:
         with self._workspace.acting_as(actor) as workspace:
             yield workspace
 
-    def _follow(self) -> None:
+    def _say(self) -> None:
+        """Say how far the record is routed by, and see to what else is under way."""
+        followed = self.serving.followed
         try:
-            self.serving.follow()
-        finally:  # one that could not follow runs all the same, and says how far it is
-            try:
-                self._heartbeat.say(self.serving.followed, self.serving.notes)
-            finally:
-                self._see_to_work()
-        self._following.look(self.serving.followed)
+            self._heartbeat.say(followed, self.serving.notes)
+        finally:
+            self._see_to_work()
+        self._following.look(followed)
 
     def _see_to_work(self) -> None:
         """Have releases judged and the log kept, whatever this process can load or not."""

@@ -38,7 +38,8 @@ def plain_row(tensors: list[dict[str, Any]]) -> Asked | None:
 def plain_block(tensor: dict[str, Any], inputs: tuple[str, ...] | None) -> Asked | None:
     """All columns, which are ``inputs``, as one tensor whose data is one list, row by row."""
     try:
-        name, shape, kind, data = (tensor[what] for what in ("name", "shape", "datatype", "data"))
+        name, shape = tensor["name"], tensor["shape"]
+        kind, data = tensor["datatype"], tensor["data"]
         rows, width = shape
         plain = kind in _FLOATS and _NUMBERS.issuperset(map(type, data))
     except (KeyError, TypeError, ValueError):
@@ -47,7 +48,10 @@ def plain_block(tensor: dict[str, Any], inputs: tuple[str, ...] | None) -> Asked
         not plain
         or inputs is None
         or name in inputs
-        or (type(name), type(rows), type(width), type(data)) != (str, int, int, list)
+        or type(name) is not str
+        or type(rows) is not int
+        or type(width) is not int
+        or type(data) is not list
         or width != len(inputs)
         or rows * width != len(data)
     ):

@@ -28,6 +28,7 @@ _TAKES: dict[str, frozenset[type]] = {
 }
 _KEYS = frozenset({str, int})
 OUTPUTS = frozenset({"predict", "probabilities"})
+_NONE = frozenset[str]()
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Request:
     asked: Asked
     keys: list[str] | None
     id: str | None
-    outputs: set[str]
+    outputs: frozenset[str]
     binary: bool
 
 
@@ -74,22 +75,8 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
     keys = parameters.get("keys")
     if keys is not None and (type(keys) is not list or not {type(key) for key in keys} <= _KEYS):
         raise DataError("parameters.keys is no list of texts", do="give one key a row, as a text")
-    wanted = told.get("outputs") or []
-    if not isinstance(wanted, list) or not all(isinstance(one, dict) for one in wanted):
-        raise WrongUsage("outputs is no list of outputs", do="name the outputs, or leave it out")
-    outputs: list[dict[str, Any]] = wanted
-    binary = bool(parameters.get("binary_data_output", False)) or any(
-        _object(one, "parameters").get("binary_data", False) for one in outputs
-    )
-    given = [one.get("name") for one in outputs]
-    named = {name if type(name) is str else shown(name) for name in given}
-    if not named <= OUTPUTS:
-        raise DataError(
-            "there is no output '{name}'",
-            do="ask for {known}, or leave outputs out",
-            name=min(named - OUTPUTS),
-            known=sorted(OUTPUTS),
-        )
+    wanted = told.get("outputs")
+    outputs, binary = _wanted(wanted) if wanted else (_NONE, False)
     identity = told.get("id")
     if isinstance(identity, (list, dict)):
         raise WrongUsage("id is no text", do="give a text, or leave it out")
@@ -97,9 +84,26 @@ def request_of(body: bytes, header_length: int | None, inputs: tuple[str, ...] |
         asked,
         [str(key) for key in keys] if keys else None,
         None if identity is None else str(identity),
-        named,
-        binary,
+        outputs,
+        binary or bool(parameters.get("binary_data_output", False)),
     )
+
+
+def _wanted(outputs: Any) -> tuple[frozenset[str], bool]:
+    """The names of these outputs, and whether one of them is to come as bytes."""
+    if not isinstance(outputs, list) or not all(isinstance(one, dict) for one in outputs):
+        raise WrongUsage("outputs is no list of outputs", do="name the outputs, or leave it out")
+    binary = any(_object(one, "parameters").get("binary_data", False) for one in outputs)
+    given = [one.get("name") for one in outputs]
+    named = frozenset(name if type(name) is str else shown(name) for name in given)
+    if not named <= OUTPUTS:
+        raise DataError(
+            "there is no output '{name}'",
+            do="ask for {known}, or leave outputs out",
+            name=min(named - OUTPUTS),
+            known=sorted(OUTPUTS),
+        )
+    return named, binary
 
 
 def _no_inputs() -> WrongUsage:

@@ -11,6 +11,8 @@ from tidegate.domain.answer import Answer
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.messages import render
 
+_DATATYPES = {bool: "BOOL", int: "INT64", float: "FP64"}
+
 
 def response_of(
     model: str, request: Request, answers: Sequence[Answer]
@@ -46,7 +48,7 @@ def datatype(classes: list[Any] | None) -> str:
     """The protocol's type for answers: one of ``classes``, or a number."""
     if classes is None:
         return "FP64"
-    return {bool: "BOOL", int: "INT64", float: "FP64"}.get(type(classes[0]), "BYTES")
+    return _DATATYPES.get(type(classes[0]), "BYTES")
 
 
 def refused_labels(refused: Mapping[str, TidegateError], lang: str) -> list[dict[str, Any]]:
@@ -65,17 +67,22 @@ def refused_labels(refused: Mapping[str, TidegateError], lang: str) -> list[dict
 def _outputs(answers: Sequence[Answer]) -> list[dict[str, Any]]:
     said = [answer.prediction for answer in answers]
     outputs: list[dict[str, Any]] = [
-        {"name": "predict", "shape": [len(said)], "datatype": datatype(said[:1]), "data": said}
+        {"name": "predict", "shape": [len(said)], "datatype": datatype(said), "data": said}
     ]
-    classes = answers[0].classes
-    if classes is not None and all(a.shares and a.classes == classes for a in answers):
-        outputs.append(
-            {
-                "name": "probabilities",
-                "shape": [len(said), len(classes)],
-                "datatype": "FP64",
-                "data": [share for a in answers for share in a.shares or ()],
-                "parameters": {"classes": classes},
-            }
-        )
+    classes, shares = answers[0].classes, list[float]()
+    if classes is None:
+        return outputs
+    for answer in answers:
+        if not answer.shares or answer.classes != classes:
+            return outputs
+        shares += answer.shares
+    outputs.append(
+        {
+            "name": "probabilities",
+            "shape": [len(said), len(classes)],
+            "datatype": "FP64",
+            "data": shares,
+            "parameters": {"classes": classes},
+        }
+    )
     return outputs

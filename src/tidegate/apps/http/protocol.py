@@ -46,6 +46,8 @@ class Protocol(HttpToolsProtocol):
     _in_head = True  # whether that is a head
     _passed = False  # a part of a body has come
     _refusal: bytes | None = None  # what is told once all that was asked before is answered
+    _answered = 0.0  # when the last answer was whole
+    _resting: asyncio.TimerHandle | None = None  # ends a connection that nothing comes on
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come; one that says nothing is sent away."""
@@ -54,7 +56,9 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or was sent away."""
-        self._timer.cancel()  # else it would keep the connection in memory
+        for timer in (self._timer, self._resting):
+            if timer is not None:
+                timer.cancel()  # else it would keep the connection in memory
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -101,7 +105,30 @@ class Protocol(HttpToolsProtocol):
         """An answer is whole."""
         if self._refusal is not None and not self.pipeline:
             self._end()
-        _Above.on_response_complete(self)
+        if self.pipeline or self.transport.is_closing():
+            _Above.on_response_complete(self)
+            return
+        # As uvicorn does, but for its timer: one for each answer, which the next request takes
+        # back, costs more than to look at the last one again.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._answered = self.loop.time()
+        if self._resting is None:
+            self._rest_for(self.timeout_keep_alive)
+
+    def _rest_for(self, seconds: float) -> None:
+        self._resting = self.loop.call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        """Close where nothing has come since the last answer for as long as may be."""
+        self._resting = None
+        if not self.cycle.response_complete or self.cycle.scope is not self.scope:
+            return  # a request is under way, and its answer begins anew
+        left = self._answered + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._rest_for(left)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def _not_whole(self, size: int) -> None:
         """Count what was read last, and wait for what is missing of a head."""

@@ -28,6 +28,18 @@ D = TypeVar("D", bound=Frozen)
 
 _EVIDENCE: TypeAdapter[Evidence] = TypeAdapter(Evidence)
 
+# Made once: to put a statement together takes as long as to carry it out.
+_SIZE = sa.select(tables.ledger_head.c.size)
+_SIZE_TEXT = str(_SIZE)
+_DOCUMENT = sa.select(tables.documents.c.body, tables.documents.c.digest).where(
+    tables.documents.c.kind == sa.bindparam("kind"), tables.documents.c.id == sa.bindparam("id")
+)
+_MODELS = (
+    sa.select(tables.events.c.model)
+    .where(tables.events.c.seq > sa.bindparam("after"), tables.events.c.model.is_not(None))
+    .distinct()
+)
+
 
 def utc_now() -> str:
     """The time in UTC as ISO 8601, to the millisecond."""
@@ -47,12 +59,7 @@ class Reader:
 
     def get(self, type_: type[D], id_: str) -> D | None:
         """The document of that id, or None."""
-        table = tables.documents
-        row = self._connection.execute(
-            sa.select(table.c.body, table.c.digest).where(
-                table.c.kind == KINDS[type_].name, table.c.id == id_
-            )
-        ).first()
+        row = self._connection.execute(_DOCUMENT, {"kind": KINDS[type_].name, "id": id_}).first()
         return None if row is None else _document(type_, row.body, row.digest)
 
     def all(self, type_: type[D], model: str | None = None) -> list[D]:
@@ -106,7 +113,7 @@ class Reader:
 
     def size(self) -> int:
         """How many events there are."""
-        found: int | None = self._connection.execute(sa.select(tables.ledger_head.c.size)).scalar()
+        found: int | None = self._connection.execute(_SIZE).scalar()
         return found or 0
 
     def last_of(self, model: str) -> int:
@@ -117,9 +124,7 @@ class Reader:
 
     def models(self, *, after: int) -> list[str]:
         """The models that events after this number tell of."""
-        table = tables.events
-        wanted = sa.select(table.c.model).where(table.c.seq > after, table.c.model.is_not(None))
-        return list(self._connection.execute(wanted.distinct()).scalars())
+        return list(self._connection.execute(_MODELS, {"after": after}).scalars())
 
     def root(self) -> str:
         """The Merkle root over all events, in hex."""
@@ -227,9 +232,6 @@ class Transaction(Reader):
         return event
 
 
-_SIZE = str(sa.select(tables.ledger_head.c.size))
-
-
 class Journal:
     """The record in a database."""
 
@@ -242,7 +244,7 @@ class Journal:
 
     def size(self) -> int:
         """How many events there are; for one thread that asks again and again."""
-        return self._database.glance(_SIZE) or 0
+        return self._database.glance(_SIZE_TEXT) or 0
 
     @contextmanager
     def read(self) -> Iterator[Reader]:

@@ -360,9 +360,11 @@ class Workspace:
         """
         back = releases.roll_back(self.home, model, reason, to)
         ran = [gateway.name for gateway in running(self.home.database)]
-        if back.update is not None:
-            run(self.home, back.update, self._watch)
-        releases.confirm(self.home, model, ran)
+        try:
+            releases.confirm(self.home, model, ran)  # first: the rest takes what gateways need
+        finally:
+            if back.update is not None:
+                run(self.home, back.update, self._watch)
         found = current(self.home, model)
         return releases.RolledBack(**dict(found), taken_back=back.taken_back)
 

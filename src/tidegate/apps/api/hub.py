@@ -15,7 +15,7 @@ from tidegate.process.serving import Serving
 from tidegate.process.workspace import Workspace
 
 #: How soon a version approved or rolled back elsewhere is routed here.
-FOLLOW_SECONDS = 0.02
+FOLLOW_SECONDS = 0.01
 
 
 class Hub:

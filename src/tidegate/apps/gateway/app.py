@@ -67,7 +67,7 @@ class GatewayApp:
         headers: Headers = dict(scope["headers"])
         extensions = scope.get("extensions", {})
         self._under_way = extensions.get(UNDER_WAY, ())
-        exchange: Exchange | None = extensions.get(WHOLE)
+        exchange: Exchange | None = extensions.pop(WHOLE, None)
         began = time.perf_counter()
         try:
             handler, name = self._handler(scope["method"], scope["path"])

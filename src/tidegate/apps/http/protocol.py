@@ -22,7 +22,9 @@ MAX_HEAD_BYTES = 64 * 2**10
 HEAD_SECONDS = 30.0
 #: The extension of a scope that holds the requests under way, this one among them.
 UNDER_WAY = "tidegate.under_way"
-#: The extension of a scope whose request has come as a whole: its ``Exchange``.
+#: The extension of a scope whose request has come as a whole: its ``Exchange``. Whoever takes it
+#: takes it out: it leads back to the scope, and what leads back to itself waits for the collector,
+#: which stops everybody for as long as ten answers take.
 WHOLE = "tidegate.whole"
 
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
@@ -40,6 +42,7 @@ class Protocol(HttpToolsProtocol):
     """
 
     _timer: asyncio.TimerHandle
+    _whole: Any = None  # the scope of the last request that has come as a whole
     _waiting: Any = None  # the scope of the request that was not whole after a read
     _most = 0  # bytes read since the last whole head: no head can have more
     _count = 0  # bytes that are surely of its head or its trailers
@@ -69,7 +72,7 @@ class Protocol(HttpToolsProtocol):
         if (b"grade:" in data or b"GRADE:" in data) and (self.scope is None or self._is_whole()):
             data = _unasked(data)
         _Above.data_received(self, data)
-        if (scope := self.scope) is not None and WHOLE in scope["extensions"]:
+        if self.scope is not None and self._is_whole():
             self._most = 0
         else:
             self._not_whole(len(data))
@@ -99,6 +102,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """All of a request has come."""
         _Above.on_message_complete(self)
+        self._whole = self.scope
         self.scope["extensions"][WHOLE] = Exchange(self.cycle)  # type: ignore[assignment]
 
     def on_response_complete(self) -> None:
@@ -191,7 +195,7 @@ class Protocol(HttpToolsProtocol):
             self._end()
 
     def _is_whole(self) -> bool:
-        return WHOLE in self.scope["extensions"]
+        return self._whole is self.scope
 
     def _end(self) -> None:
         """Tell the refusal, and close."""

@@ -48,7 +48,7 @@ class Connection:
         self.protocol.connection_made(self.wire)
 
     async def _answer(self, scope, receive, send):
-        exchange = scope["extensions"].pop(WHOLE) if self.at_once else None
+        exchange = scope["extensions"].pop(WHOLE, None) if self.at_once else None
         body, more = b"" if exchange is None else exchange.body(), exchange is None
         if body is None:
             return

@@ -12,7 +12,7 @@ from tidegate.domain.answer import Asked
 from tidegate.domain.errors import Conflict, Incompatible
 from tidegate.monitoring import gateways
 from tidegate.monitoring.gateways import Heartbeat
-from tidegate.process import releases, resident, workspace
+from tidegate.process import releases, resident
 from tidegate.process import serving as serving_module
 from tidegate.process.loading import load_version
 from tidegate.process.production import changed_since
@@ -139,6 +139,7 @@ def test_a_rollback_is_done_when_every_gateway_routes_by_it(team, make_rows, mon
     monkeypatch.setattr(releases, "CONFIRM_SECONDS", 0.2)
     with team.as_("oli") as oli, pytest.raises(Conflict, match="have not followed"):
         oli.rollback("m", reason="drill")
+    assert team.ws.open_updates("m") == [], "the update ends, whatever a gateway does"
     serving.follow()
     gateway.say(serving.followed)
     assert serving.routed("m").candidate is None
@@ -169,13 +170,13 @@ def test_a_gateway_that_falls_silent_is_waited_for_all_the_same(team, make_rows,
     gateway = Heartbeat(team.ws.home.database)
     gateway.say(1)
     monkeypatch.setattr(releases, "CONFIRM_SECONDS", 0.2)
-    finish = workspace.run
+    confirm = releases.confirm
 
-    def slow(*given):
+    def later(*given):
         monkeypatch.setattr(gateways, "GONE_SECONDS", -1.0)
-        return finish(*given)
+        return confirm(*given)
 
-    monkeypatch.setattr(workspace, "run", slow)
+    monkeypatch.setattr(releases, "confirm", later)
     with team.as_("oli") as oli, pytest.raises(Conflict, match=gateway.name):
         oli.rollback("m", reason="drill")
 

@@ -26,6 +26,11 @@ class Following:
             self._seen = reader.size()
         self._waiting: dict[str, Event] = {}
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is a rollback that some gateway may not route by yet."""
+        return bool(self._waiting)
+
     def look(self, followed: int) -> None:
         """Look for rollbacks up to event ``followed``, and whether all gateways route by them."""
         if followed > self._seen:

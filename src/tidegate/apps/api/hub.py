@@ -8,6 +8,7 @@ from pathlib import Path
 from tidegate.apps.api.beside import Beside
 from tidegate.apps.api.worker import TICK_SECONDS, Worker, again
 from tidegate.domain.errors import TidegateError
+from tidegate.domain.rollout import ServingNote
 from tidegate.monitoring.gateways import Heartbeat
 from tidegate.process.following import Following
 from tidegate.process.scribe import Scribe
@@ -16,6 +17,9 @@ from tidegate.process.workspace import Workspace
 
 #: How soon a version approved or rolled back elsewhere is routed here.
 FOLLOW_SECONDS = 0.01
+#: How often what is under way is seen to, where there is nothing new: a thread that wakes takes
+#: turns with the one that answers.
+SEE_SECONDS = 0.5
 
 
 class Hub:
@@ -35,12 +39,13 @@ class Hub:
         self.serving: Serving = self._workspace.serving(judges=beside is None, log=self._scribe)
         self._heartbeat = Heartbeat(self._workspace.home.database)
         self._following = Following(self._workspace.home)
-        self._stop = threading.Event()
+        self._stop, self._news = threading.Event(), threading.Event()
+        self._known: tuple[int, list[ServingNote]] | None = None
         self._beside = beside
         # Training takes minutes, a load may take some, and a database may be waited for: a thread
         # for each, so that the record is followed meanwhile, and what runs says that it does.
         jobs = [
-            ("follow", self.serving.follow, FOLLOW_SECONDS),
+            ("follow", self._follow, FOLLOW_SECONDS),
             ("say", self._say, FOLLOW_SECONDS),
         ]
         if worker and beside is None:
@@ -62,6 +67,7 @@ class Hub:
     def close(self) -> None:
         """Stop following, when what is being done is done."""
         self._stop.set()
+        self._news.set()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
@@ -83,8 +89,20 @@ class Hub:
         with self._workspace.acting_as(actor) as workspace:
             yield workspace
 
+    def _follow(self) -> None:
+        try:
+            self.serving.follow()
+        finally:  # one that could not follow runs all the same, and says how far it is
+            known = self.serving.followed, self.serving.notes
+            if known != self._known:
+                self._known = known
+                self._news.set()
+
     def _say(self) -> None:
-        """Say how far the record is routed by, and see to what else is under way."""
+        """Say how far the record is routed by, once there is something new or it is time to, and
+        see to what else is under way."""
+        self._news.wait(FOLLOW_SECONDS if self._following.waits else SEE_SECONDS)
+        self._news.clear()
         followed = self.serving.followed
         try:
             self._heartbeat.say(followed, self.serving.notes)

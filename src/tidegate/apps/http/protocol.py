@@ -24,7 +24,7 @@ HEAD_SECONDS = 30.0
 UNDER_WAY = "tidegate.under_way"
 #: The extension of a scope whose request has come as a whole: its ``Exchange``. Whoever takes it
 #: takes it out: it leads back to the scope, and what leads back to itself waits for the collector,
-#: which stops everybody for as long as ten answers take.
+#: which stops everybody for as long as dozens of answers take.
 WHOLE = "tidegate.whole"
 
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)

@@ -10,6 +10,8 @@ from tidegate.domain.update import Outcome
 from tidegate.governance.deployment import DeploymentLog, StepLog
 from tidegate.monitoring.gateways import Heartbeat
 from tidegate.process.following import FOLLOWED, Following
+from tidegate.process.releases import roll_back
+from tidegate.process.runner import run
 
 
 def log(team, update, lang="en"):
@@ -138,6 +140,39 @@ def test_it_is_confirmed_once_when_every_gateway_routes_by_it(team, make_rows):
     assert "not confirmed" not in text
     assert all(gateway.name in text for gateway in (first, second))
     assert team.ws.verify().ok
+
+
+def test_what_was_stopped_by_hand_and_followed_is_not_followed_again_when_it_ends(team, make_rows):
+    team.approved(make_rows(1))
+    update = team.approved(make_rows(2))
+    home, gateway, watching = team.ws.home, Heartbeat(team.ws.home.database), []
+    watching += [Following(home), Following(home)]
+
+    def follow():
+        size = home.journal.size()
+        gateway.say(size)
+        for one in watching:
+            one.look(size)
+
+    with team.as_("oli") as oli:
+        roll_back(oli.home, "m", "drill", None)
+        follow()
+        follow()
+        assert len(told(team)) == 1
+        assert run(oli.home, update.id).outcome is Outcome.ROLLED_BACK
+    follow()
+    follow()
+    assert len(told(team)) == 1
+    done = {row[3]: row[2] for row in table(log(team, update), "Who did what, when")}
+    assert done["release.rolled_back"] == done["release.stopped_by_hand"] == "oli"
+    assert "a gateway" in done["release.followed"]
+    watching.append(Following(home))
+    team.approved(make_rows(3))
+    with team.as_("oli") as oli:
+        roll_back(oli.home, "m", "drill", None)
+    follow()
+    follow()
+    assert len(told(team)) == 2
 
 
 def told(team):

@@ -9,8 +9,10 @@ from tidegate.monitoring.gateways import behind, running
 from tidegate.process.home import Home
 
 BACK_BY_HAND = "release.rolled_back_by_hand"
-#: Events that take a version off traffic.
-WENT_BACK = ("release.rolled_back", "release.stopped_by_hand", BACK_BY_HAND)
+STOPPED, ENDED = "release.stopped_by_hand", "release.rolled_back"
+#: Events that take a version off traffic, where it is not off already: what was stopped by hand
+#: ends a little later.
+WENT_BACK = (ENDED, STOPPED, BACK_BY_HAND)
 FOLLOWED = "release.followed"
 
 
@@ -25,6 +27,7 @@ class Following:
         with home.journal.read() as reader:
             self._seen = reader.size()
         self._waiting: dict[str, Event] = {}
+        self._last: dict[str, list[str]] = {}  # of a model: its last rollback, and whether followed
 
     @property
     def waits(self) -> bool:
@@ -36,7 +39,8 @@ class Following:
         if followed > self._seen:
             with self._home.journal.read() as reader:
                 new = reader.events(after=self._seen, limit=followed - self._seen)
-            self._waiting |= {e.subject[1]: e for e in new if e.kind in WENT_BACK}
+            for event in new:
+                self._see(event)
             self._seen = followed
         for model, event in list(self._waiting.items()):
             with self._home.journal.read() as reader:
@@ -45,6 +49,15 @@ class Following:
                 del self._waiting[model]
                 names = [one.name for one in running(self._home.database)]
                 self._record(model, event, names)
+
+    def _see(self, event: Event) -> None:
+        model, last = event.subject[1], self._last.get(event.subject[1])
+        if event.kind == ENDED and last == [STOPPED, FOLLOWED]:
+            del self._last[model]
+        elif event.kind in WENT_BACK:
+            self._waiting[model], self._last[model] = event, [event.kind]
+        elif event.kind == FOLLOWED and last is not None:
+            last.append(FOLLOWED)
 
     def _record(self, model: str, event: Event, gateways: Sequence[str]) -> None:
         try:

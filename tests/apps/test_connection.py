@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from tidegate.apps.http.protocol import MAX_HEAD_BYTES, WHOLE, Protocol
+from tidegate.apps.http.protocol import EXCHANGE, MAX_HEAD_BYTES, Protocol
 
 CHUNKED = b"POST /1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -48,11 +48,12 @@ class Connection:
         self.protocol.connection_made(self.wire)
 
     async def _answer(self, scope, receive, send):
-        exchange = scope["extensions"].pop(WHOLE, None) if self.at_once else None
-        body, more = b"" if exchange is None else exchange.body(), exchange is None
+        exchange = scope["extensions"].pop(EXCHANGE, None) if self.at_once else None
+        more = exchange is None or not exchange.is_whole
+        body = b"" if more else exchange.body()
         if body is None:
             return
-        while more:
+        while more and scope["path"] != "/early":
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
@@ -348,3 +349,18 @@ def test_one_that_a_request_is_coming_on_is_not(size):
         assert connection.statuses() == [200, 200]
 
     run(story, at_once=True)
+
+
+def test_what_is_answered_early_may_come_as_a_whole_all_the_same():
+    async def story(connection):
+        connection.protocol.timeout_keep_alive = 0.4
+        request = post("/early", b"four")
+        await connection.send(request[:-4])
+        for byte in b"four":
+            await asyncio.sleep(0.15)
+            await connection.send(bytes([byte]))
+        await connection.send(post("/1", b""))
+        assert connection.answers() == [(200, b"/early"), (200, b"/1")]
+        assert await closed(connection.wire)
+
+    run(story, at_once=False)

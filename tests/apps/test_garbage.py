@@ -16,14 +16,14 @@ REQUESTS = 20
 
 
 class Wire(asyncio.Transport):
-    """Keeps what the server wrote last."""
+    """Keeps what the server wrote."""
 
     def __init__(self):
         super().__init__()
         self.out = b""
 
     def write(self, data):
-        self.out = data
+        self.out += data
 
     def is_closing(self):
         return False
@@ -53,10 +53,11 @@ COLUMNS = orjson.dumps(
     [
         [infer(COLUMNS)],
         [infer(COLUMNS)[:60], infer(COLUMNS)[60:]],
+        [infer(COLUMNS)[: -len(COLUMNS)], COLUMNS],
         [infer(COLUMNS) + infer(COLUMNS)],
         [infer(COLUMNS, "Tidegate-Arm: candidate\r\n")],
     ],
-    ids=["at once", "in parts", "two in one read", "to the candidate"],
+    ids=["at once", "in parts", "head and body", "two in one read", "to the candidate"],
 )
 def test_nothing(lived, tmp_path, reads):
     async def story():
@@ -72,6 +73,7 @@ def test_nothing(lived, tmp_path, reads):
             wire.out = b""
             for read in reads:
                 protocol.data_received(read)
+                await asyncio.sleep(0)
             while not wire.out or protocol.cycle is None or not protocol.cycle.response_complete:
                 await asyncio.sleep(0)
             assert wire.out.startswith(b"HTTP/1.1 200 OK"), wire.out

@@ -60,7 +60,8 @@ def test_it_follows_while_an_update_is_being_trained(followed, monkeypatch):
 def test_it_says_that_it_runs_while_it_loads_a_version(followed, monkeypatch):
     loading, done = threading.Event(), threading.Event()
 
-    def loads(_self):
+    def loads(self):
+        self._followed = 1_000_000  # what is known in between is not told
         loading.set()
         done.wait(30)
 

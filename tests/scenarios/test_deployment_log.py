@@ -166,13 +166,19 @@ def test_what_was_stopped_by_hand_and_followed_is_not_followed_again_when_it_end
     done = {row[3]: row[2] for row in table(log(team, update), "Who did what, when")}
     assert done["release.rolled_back"] == done["release.stopped_by_hand"] == "oli"
     assert "a gateway" in done["release.followed"]
-    watching.append(Following(home))
-    team.approved(make_rows(3))
+    update = team.approved(make_rows(3))
     with team.as_("oli") as oli:
         roll_back(oli.home, "m", "drill", None)
     follow()
     follow()
+    watching.append(Following(home))  # a gateway that starts in between knows no more
+    assert run(home, update.id).outcome is Outcome.ROLLED_BACK
+    follow()
+    follow()
     assert len(told(team)) == 2
+    done = {row[3]: row[2] for row in table(log(team, update), "Who did what, when")}
+    assert done["release.stopped_by_hand"] == "oli"
+    assert done["release.rolled_back"] == f"the judge, run by {home.actor}"
 
 
 def told(team):

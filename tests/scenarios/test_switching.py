@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tidegate.domain.answer import Asked
-from tidegate.domain.errors import Conflict, Incompatible
+from tidegate.domain.errors import Conflict, Incompatible, IntegrityError, StorageError
 from tidegate.monitoring import gateways
 from tidegate.monitoring.gateways import Heartbeat
 from tidegate.process import releases, resident
@@ -20,6 +20,11 @@ from tidegate.release.lane import Lane
 from tidegate.training.adapters.logistic import LogisticRegression
 
 LIVE = pl.DataFrame({"a": [0.1, 2.0, -1.0], "b": [0.3, -2.0, 1.0]})
+
+
+def declare_another(team):
+    with team.as_("root") as root:
+        root.apply_model(dict(root.model("m").model_dump(exclude_none=True), model="other"))
 
 
 def versions(serving):
@@ -50,8 +55,7 @@ def test_it_goes_by_what_the_record_says(team, make_rows):
 def test_only_models_of_which_the_record_tells_something_new_are_looked_at(team, make_rows):
     home = team.ws.home
     team.approved(make_rows(1))
-    with team.as_("root") as root:
-        root.apply_model(dict(root.model("m").model_dump(exclude_none=True), model="other"))
+    declare_another(team)
     size = home.journal.size()
     assert [found.spec.model for found in changed_since(home, None)] == ["m", "other"]
     assert [found.spec.model for found in changed_since(home, size - 1)] == ["other"]
@@ -73,6 +77,46 @@ def test_what_was_read_before_another_thread_routed_is_not_routed_by(team, make_
     monkeypatch.setattr(serving_module, "changed_since", overtaken)
     serving.follow()
     assert serving.routed("m").candidate is None
+
+
+def test_a_look_that_fails_keeps_no_other_from_routing(team, make_rows, monkeypatch):
+    team.approved(make_rows(1))
+    team.approved(make_rows(2))
+    serving = team.ws.serving()
+    serving.follow()
+    assert serving.routed("m").candidate is not None
+    with team.as_("oli") as oli:
+        oli.rollback("m", reason="drill")
+
+    def meanwhile(home, event):
+        found = changed_since(home, event)
+        declare_another(team)  # the record grows, of another model
+        with monkeypatch.context() as patch:
+            patch.setattr(resident.Resident, "load", fails)
+            with pytest.raises(StorageError):
+                serving.refresh("m")
+        return found
+
+    def fails(_self, _model, _number):
+        raise StorageError("the disk is away", do="bring it back")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(serving_module, "changed_since", meanwhile)
+        serving.follow()
+    serving.follow()
+    assert serving.routed("m").candidate is None
+
+
+def test_a_model_whose_documents_are_damaged_keeps_no_other_from_being_routed(team, make_rows):
+    team.approved(make_rows(1))
+    declare_another(team)
+    with team.ws.home.database.write() as connection:
+        damage = "UPDATE documents SET digest = '0' WHERE kind = 'model' AND id = 'other'"
+        connection.exec_driver_sql(damage)
+    serving = team.ws.serving()
+    with pytest.raises(IntegrityError):
+        serving.follow()
+    assert serving.routed("m").champion.version == 1
 
 
 def test_a_record_that_has_shrunk_is_another_one(team, make_rows, monkeypatch):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tidegate.domain.errors import Conflict, TidegateError
 from tidegate.domain.rollout import Deployment
 from tidegate.ledger.event import Event
+from tidegate.ledger.journal import Reader
 from tidegate.monitoring.gateways import behind, running
 from tidegate.process.home import Home
 
@@ -27,7 +28,6 @@ class Following:
         with home.journal.read() as reader:
             self._seen = reader.size()
         self._waiting: dict[str, Event] = {}
-        self._last: dict[str, list[str]] = {}  # of a model: its last rollback, and whether followed
 
     @property
     def waits(self) -> bool:
@@ -39,8 +39,8 @@ class Following:
         if followed > self._seen:
             with self._home.journal.read() as reader:
                 new = reader.events(after=self._seen, limit=followed - self._seen)
-            for event in new:
-                self._see(event)
+                back = [e for e in new if e.kind in WENT_BACK and not _followed(reader, e)]
+            self._waiting |= {event.subject[1]: event for event in back}
             self._seen = followed
         for model, event in list(self._waiting.items()):
             with self._home.journal.read() as reader:
@@ -49,15 +49,6 @@ class Following:
                 del self._waiting[model]
                 names = [one.name for one in running(self._home.database)]
                 self._record(model, event, names)
-
-    def _see(self, event: Event) -> None:
-        model, last = event.subject[1], self._last.get(event.subject[1])
-        if event.kind == ENDED and last == [STOPPED, FOLLOWED]:
-            del self._last[model]
-        elif event.kind in WENT_BACK:
-            self._waiting[model], self._last[model] = event, [event.kind]
-        elif event.kind == FOLLOWED and last is not None:
-            last.append(FOLLOWED)
 
     def _record(self, model: str, event: Event, gateways: Sequence[str]) -> None:
         try:
@@ -73,3 +64,14 @@ class Following:
         except TidegateError:
             self._waiting[model] = event  # a full disk, say: tried again
             raise
+
+
+def _followed(reader: Reader, event: Event) -> bool:
+    """Whether this ends what was stopped by hand, and was followed by all then."""
+    if event.kind != ENDED:
+        return False
+    before = [one.kind for one in reader.events(subject=event.subject) if one.seq < event.seq]
+    there = False
+    while before and before[-1] == FOLLOWED:
+        there = bool(before.pop())
+    return there and before[-1:] == [STOPPED]

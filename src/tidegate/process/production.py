@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from tidegate.domain.errors import TidegateError
 from tidegate.domain.model import ModelSpec
 from tidegate.domain.policy import RolloutPolicy
 from tidegate.domain.rollout import Deployment, Release
@@ -31,16 +32,24 @@ def in_production(home: Home, model: str) -> InProduction:
         return _of(reader, reader.size(), home.spec(reader, model))
 
 
-def changed_since(home: Home, event: int | None) -> list[InProduction]:
-    """Of each model that is served, and that an event after this one tells of; of all for None.
+def changed_since(home: Home, event: int | None) -> list[InProduction | TidegateError]:
+    """Of each model that is served, and that an event after this one tells of; of all for None. An
+    error for one whose documents are not as they were recorded.
 
     In one transaction: where requests are answered meanwhile, each takes some milliseconds.
     """
     with home.journal.read() as reader:
         size = reader.size()
         names = reader.ids(ModelSpec) if event is None else reader.models(after=event)
-        specs = [spec for name in names if (spec := reader.get(ModelSpec, name)) is not None]
-        return [_of(reader, size, spec) for spec in specs if spec.trains]
+        found: list[InProduction | TidegateError] = []
+        for name in names:
+            try:
+                spec = reader.get(ModelSpec, name)
+                if spec is not None and spec.trains:
+                    found.append(_of(reader, size, spec))
+            except TidegateError as problem:
+                found.append(problem)
+        return found
 
 
 def _of(reader: Reader, size: int, spec: ModelSpec) -> InProduction:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from tidegate.domain.answer import Answer, Asked, Shadowed
-from tidegate.domain.errors import Busy, Conflict, StorageError
+from tidegate.domain.errors import Busy, Conflict, StorageError, TidegateError
 from tidegate.domain.rollout import Deployment, Release, ReleaseStatus, ServingNote
 from tidegate.monitoring import shadow_log
 from tidegate.monitoring.log_writer import LogWriter
@@ -134,6 +134,8 @@ class Serving:
         problems: list[Exception] = []
         for found in changed_since(self._home, event):
             try:
+                if isinstance(found, TidegateError):
+                    raise found
                 with self._one_at_a_time:
                     self._refresh(found)
             except Exception as problem:
@@ -250,7 +252,6 @@ class Serving:
         model, deployment, judged = found.spec.model, found.deployment, found.release
         if found.size < self._routed_at.get(model, 0):
             return []  # a later record is routed by already
-        self._routed_at[model] = found.size
         standing = self._gateway.route(model)
         champion = self._resident.load(model, deployment.champion)
         if isinstance(champion, Exception):
@@ -277,6 +278,7 @@ class Serving:
         if standing is None or made != replace(standing, epoch=0):
             self._epoch += 1
             self._gateway.set_route(replace(made, epoch=self._epoch))
+        self._routed_at[model] = found.size
         live = {deployment.champion, deployment.previous, judged.candidate if judged else None}
         self._resident.keep(model, live)
         return refused

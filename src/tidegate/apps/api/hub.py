@@ -40,7 +40,8 @@ class Hub:
         self._heartbeat = Heartbeat(self._workspace.home.database)
         self._following = Following(self._workspace.home)
         self._stop, self._news = threading.Event(), threading.Event()
-        self._known: tuple[int, list[ServingNote]] | None = None
+        # How far the record was routed by when it was last looked at, and what was refused then.
+        self._known: tuple[int, list[ServingNote]] = (-1, [])
         self._beside = beside
         # Training takes minutes, a load may take some, and a database may be waited for: a thread
         # for each, so that the record is followed meanwhile, and what runs says that it does.
@@ -103,9 +104,9 @@ class Hub:
         see to what else is under way."""
         self._news.wait(FOLLOW_SECONDS if self._following.waits else SEE_SECONDS)
         self._news.clear()
-        followed = self.serving.followed
+        followed, notes = self._known
         try:
-            self._heartbeat.say(followed, self.serving.notes)
+            self._heartbeat.say(followed, notes)
         finally:
             self._see_to_work()
         self._following.look(followed)

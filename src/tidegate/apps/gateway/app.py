@@ -21,7 +21,7 @@ from tidegate.apps.http.errors import not_allowed, nothing_here
 from tidegate.apps.http.exchange import Exchange
 from tidegate.apps.http.logs import of_answers
 from tidegate.apps.http.problems import kind_of, language_of
-from tidegate.apps.http.protocol import UNDER_WAY, WHOLE
+from tidegate.apps.http.protocol import EXCHANGE, UNDER_WAY
 from tidegate.apps.http.refusing import refuse
 from tidegate.domain.answer import Answer, Arm, Asked
 from tidegate.domain.errors import Busy, Conflict, DataError, TidegateError, WrongUsage
@@ -67,16 +67,16 @@ class GatewayApp:
         headers: Headers = dict(scope["headers"])
         extensions = scope.get("extensions", {})
         self._under_way = extensions.get(UNDER_WAY, ())
-        exchange: Exchange | None = extensions.pop(WHOLE, None)
+        exchange: Exchange | None = extensions.pop(EXCHANGE, None)
         began = time.perf_counter()
         try:
             handler, name = self._handler(scope["method"], scope["path"])
             body = b""
             if scope["method"] == "POST":
                 body = (
-                    await whole_body(headers, receive)
-                    if exchange is None
-                    else within_limits(exchange.body())
+                    within_limits(exchange.body())
+                    if exchange is not None and exchange.is_whole
+                    else await whole_body(headers, receive)
                 )
             reply, more = await handler(name, body, headers)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""A request that has come as a whole: read, and answered, by one call each."""
+"""A request, read and answered by one call each, where it has come as a whole by then."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,11 @@ class Exchange:
 
     def __init__(self, cycle: RequestResponseCycle):
         self._cycle = cycle
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the request has come, or nothing more will: its ``body`` can be read."""
+        return not self._cycle.more_body or self._cycle.disconnected
 
     def body(self) -> bytes | None:
         """All of the request's body; None where the client has gone."""

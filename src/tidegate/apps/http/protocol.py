@@ -22,10 +22,10 @@ MAX_HEAD_BYTES = 64 * 2**10
 HEAD_SECONDS = 30.0
 #: The extension of a scope that holds the requests under way, this one among them.
 UNDER_WAY = "tidegate.under_way"
-#: The extension of a scope whose request has come as a whole: its ``Exchange``. Whoever takes it
-#: takes it out: it leads back to the scope, and what leads back to itself waits for the collector,
-#: which stops everybody for as long as dozens of answers take.
-WHOLE = "tidegate.whole"
+#: The extension of a scope that holds the request's ``Exchange``. Whoever takes it takes it out: it
+#: leads back to the scope, and what leads back to itself waits for the collector, which stops
+#: everybody for as long as dozens of answers take.
+EXCHANGE = "tidegate.exchange"
 
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
@@ -49,7 +49,7 @@ class Protocol(HttpToolsProtocol):
     _in_head = True  # whether that is a head
     _passed = False  # a part of a body has come
     _refusal: bytes | None = None  # what is told once all that was asked before is answered
-    _answered = 0.0  # when the last answer was whole
+    _answered = 0.0  # when the last answer was whole, or the last part of a request came
     _resting: asyncio.TimerHandle | None = None  # ends a connection that nothing comes on
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -75,6 +75,7 @@ class Protocol(HttpToolsProtocol):
         if self.scope is not None and self._is_whole():
             self._most = 0
         else:
+            self._answered = self.loop.time()  # an answer may come before all of its request
             self._not_whole(len(data))
 
     def on_message_begin(self) -> None:
@@ -88,6 +89,8 @@ class Protocol(HttpToolsProtocol):
             self._refuse(_too_large())
             raise ValueError  # it ends the parser's work
         _Above.on_headers_complete(self)
+        if self.cycle is not None and self.cycle.scope is self.scope:
+            self.scope["extensions"][EXCHANGE] = Exchange(self.cycle)  # type: ignore[assignment]
 
     def on_chunk_header(self) -> None:
         """A chunk begins; what may follow the last one is no header of the request."""
@@ -103,7 +106,6 @@ class Protocol(HttpToolsProtocol):
         """All of a request has come."""
         _Above.on_message_complete(self)
         self._whole = self.scope
-        self.scope["extensions"][WHOLE] = Exchange(self.cycle)  # type: ignore[assignment]
 
     def on_response_complete(self) -> None:
         """An answer is whole."""

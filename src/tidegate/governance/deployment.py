@@ -131,9 +131,10 @@ class DeploymentLog(Frozen):
         What follows at once from a person's word is that person's deed.
         """
         told = [one for one in self.history if one.kind != "release.followed"]
-        before = [one for one in told if one.seq < deed.seq]
-        asked = bool(before) and before[-1].kind.endswith("_by_hand") and deed in told
-        asked = asked and before[-1].actor == deed.actor
+        before = [one for one in told if one.seq < deed.seq][-1:]
+        asked = deed in told and any(
+            one.kind.endswith("_by_hand") and one.actor == deed.actor for one in before
+        )
         template = "{person}" if asked else _BY_ITSELF.get(deed.kind, "{person}")
         return say(template, person=deed.actor)
 

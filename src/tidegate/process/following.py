@@ -71,7 +71,5 @@ def _followed(reader: Reader, event: Event) -> bool:
     if event.kind != ENDED:
         return False
     before = [one.kind for one in reader.events(subject=event.subject) if one.seq < event.seq]
-    there = False
-    while before and before[-1] == FOLLOWED:
-        there = bool(before.pop())
-    return there and before[-1:] == [STOPPED]
+    last = next((kind for kind in reversed(before) if kind != FOLLOWED), None)
+    return last == STOPPED and before[-1] == FOLLOWED
